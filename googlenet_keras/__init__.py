@@ -1,0 +1,48 @@
+"""GoogLeNet in Keras 3: the factory, the build script and what belongs around them.
+
+Names are looked up when they are first used, so that ``import googlenet_keras`` and the commands' ``--help`` cost
+next to nothing.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "googlenet_keras.blocks": (
+        "BatchNormalizationStyle",
+        "ModuleFilters",
+        "Style",
+        "auxiliary_head",
+        "conv_block",
+        "inception_module",
+    ),
+    "googlenet_keras.describe": ("count_multiply_adds", "plot_model"),
+    "googlenet_keras.layers": ("CeilAveragePooling2D", "LocalResponseNormalization"),
+    "googlenet_keras.models": (
+        "GoogLeNet",
+        "ModelRecord",
+        "Preprocessing",
+        "create_model",
+        "feature_extractor",
+        "inference_model",
+        "list_models",
+        "model_record",
+        "preprocess_input",
+    ),
+    "googlenet_keras.weights": ("load_state", "load_weights", "read_weights"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

@@ -1,0 +1,286 @@
+"""What networks are made of: functions that take a tensor and return a tensor.
+
+Every layer's name follows from the ``name`` given to its block, never from what was built before, and tensors are
+NHWC whatever `keras.config.image_data_format` says.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import keras
+from keras import layers
+
+from googlenet_keras.layers import CeilAveragePooling2D, LocalResponseNormalization
+
+Tensor = keras.KerasTensor
+Initializer = str | dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormalizationStyle:
+    """How the batch normalizations of one network are set.
+
+    Attributes:
+        momentum: Weight of the past in the moving moments (PyTorch's ``momentum`` is one minus this).
+        epsilon: Added to the variance.
+        scale: Whether there is a learned factor (gamma); TF-slim's networks have none.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+    scale: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """What all the blocks of one network have in common.
+
+    Attributes:
+        batch_normalization: Its settings, if every convolution is followed by one; convolutions then have no bias.
+        padding: ``"same"`` is TensorFlow's, which at stride 2 puts the odd pixel behind; ``"explicit"`` is Caffe's
+            and PyTorch's: ``kernel_size // 2`` zeros on every side of a convolution, and pooling in ceil mode.
+        kernel_initializer: Of convolutions and dense layers; a name or a Keras config, never an instance, which
+            would draw the same numbers for every layer.
+        bias_initializer: Of all biases but the classifiers', which start at zero.
+        kernel_regularizer: Of convolutions and dense layers, as `keras.regularizers.get` takes it.
+        dtype: Keras dtype policy or its name; None is the global policy.
+    """
+
+    batch_normalization: BatchNormalizationStyle | None = None
+    padding: Literal["same", "explicit"] = "same"
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: Initializer = "zeros"
+    kernel_regularizer: Any = None
+    dtype: Any = None
+
+
+class ModuleFilters(NamedTuple):
+    """One row of the paper's Table 1: the filters of an Inception module's six convolutions."""
+
+    conv1x1: int
+    conv3x3_reduce: int
+    conv3x3: int
+    conv5x5_reduce: int
+    conv5x5: int
+    pool_proj: int
+
+
+DEFAULT_STYLE = Style()
+
+
+def conv_block(
+    x: Tensor, filters: int, kernel_size: int, *, strides: int = 1, name: str, style: Style = DEFAULT_STYLE
+) -> Tensor:
+    """Convolution and ReLU, with batch normalization between them where the style has it.
+
+    Args:
+        x: Float tensor (batch, height, width, channels).
+        filters: Number of output channels.
+        kernel_size: Height and width of the kernel, in pixels.
+        strides: Step of the kernel, in pixels.
+        name: Name of the convolution; ``NAME_bn`` and ``NAME_relu`` are the layers after it.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, height', width', filters).
+    """
+    # At stride 1 an odd kernel is padded alike on both sides by everyone.
+    explicit = style.padding == "explicit" and strides > 1 and kernel_size > 1
+    if explicit:
+        x = layers.ZeroPadding2D(
+            kernel_size // 2, data_format="channels_last", dtype=style.dtype, name=f"{name}_padding"
+        )(x)
+    normalization = style.batch_normalization
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="valid" if explicit else "same",
+        data_format="channels_last",
+        activation=None if normalization else "relu",
+        use_bias=not normalization,
+        kernel_initializer=style.kernel_initializer,
+        bias_initializer=style.bias_initializer,
+        kernel_regularizer=style.kernel_regularizer,
+        dtype=style.dtype,
+        name=name,
+    )(x)
+    if normalization:
+        x = layers.BatchNormalization(
+            axis=-1,
+            momentum=normalization.momentum,
+            epsilon=normalization.epsilon,
+            scale=normalization.scale,
+            dtype=style.dtype,
+            name=f"{name}_bn",
+        )(x)
+        x = layers.ReLU(dtype=style.dtype, name=f"{name}_relu")(x)
+    return x
+
+
+def max_pool(x: Tensor, pool_size: int, *, strides: int = 2, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
+    """Max pooling of a tensor without negative values, such as follows a ReLU.
+
+    Args:
+        x: Float tensor (batch, height, width, channels), nowhere negative.
+        pool_size: Height and width of the window, in pixels.
+        strides: Step of the window, in pixels.
+        name: Name of the pooling layer; explicit padding adds ``NAME_padding``.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, height', width', channels).
+    """
+    padding = "same"
+    if style.padding == "explicit" and pool_size > strides > 1:
+        # Ceil mode: one more row and column behind let the last window hang over an even map; on an odd map they are
+        # left over. Zeros never win, for nothing is negative.
+        x = layers.ZeroPadding2D(
+            ((0, 1), (0, 1)), data_format="channels_last", dtype=style.dtype, name=f"{name}_padding"
+        )(x)
+        padding = "valid"
+    return layers.MaxPooling2D(
+        pool_size, strides=strides, padding=padding, data_format="channels_last", dtype=style.dtype, name=name
+    )(x)
+
+
+def local_response_normalization(x: Tensor, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
+    """Local response normalization with BVLC's numbers (window 5, alpha 1e-4, beta 0.75, k 1).
+
+    Args:
+        x: Float tensor (batch, height, width, channels).
+        name: Name of the layer.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor of the same shape.
+    """
+    return LocalResponseNormalization(dtype=style.dtype, name=name)(x)
+
+
+def inception_module(
+    x: Tensor,
+    filters: ModuleFilters | tuple[int, int, int, int, int, int],
+    *,
+    name: str,
+    branch5x5_kernel_size: int = 5,
+    style: Style = DEFAULT_STYLE,
+) -> Tensor:
+    """The Inception module with dimension reductions: four branches side by side, joined along the channels.
+
+    Args:
+        x: Float tensor (batch, height, width, channels), nowhere negative.
+        filters: Filters of the six convolutions, in the order of Table 1.
+        name: Name of the concatenation; the branches' layers are ``NAME_1x1``, ``NAME_3x3_reduce``, ``NAME_3x3``,
+            ``NAME_5x5_reduce``, ``NAME_5x5``, ``NAME_pool`` and ``NAME_pool_proj``.
+        branch5x5_kernel_size: 5 in the paper; 3 in TF-slim and torchvision (pytorch/vision#906), whose layer keeps
+            the paper's name here.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, height, width, conv1x1 + conv3x3 + conv5x5 + pool_proj).
+
+    Source: arXiv 1409.4842, figure 2(b).
+    """
+    filters = ModuleFilters(*filters)
+    branch1x1 = conv_block(x, filters.conv1x1, 1, name=f"{name}_1x1", style=style)
+    branch3x3 = conv_block(x, filters.conv3x3_reduce, 1, name=f"{name}_3x3_reduce", style=style)
+    branch3x3 = conv_block(branch3x3, filters.conv3x3, 3, name=f"{name}_3x3", style=style)
+    branch5x5 = conv_block(x, filters.conv5x5_reduce, 1, name=f"{name}_5x5_reduce", style=style)
+    branch5x5 = conv_block(branch5x5, filters.conv5x5, branch5x5_kernel_size, name=f"{name}_5x5", style=style)
+    branch_pool = max_pool(x, 3, strides=1, name=f"{name}_pool", style=style)
+    branch_pool = conv_block(branch_pool, filters.pool_proj, 1, name=f"{name}_pool_proj", style=style)
+    return layers.Concatenate(axis=-1, dtype=style.dtype, name=name)([branch1x1, branch3x3, branch5x5, branch_pool])
+
+
+def classifier(
+    x: Tensor, classes: int, *, activation: Any = "softmax", name: str, style: Style = DEFAULT_STYLE
+) -> Tensor:
+    """The dense layer that answers, in float32 where the style computes in half precision.
+
+    Args:
+        x: Float tensor (batch, features).
+        classes: Number of classes.
+        activation: As `keras.activations.get` takes it; None leaves the logits.
+        name: Name of the layer.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, classes).
+    """
+    policy = keras.config.dtype_policy() if style.dtype is None else keras.dtype_policies.get(style.dtype)
+    half = policy.compute_dtype in ("bfloat16", "float16")
+    return layers.Dense(
+        classes,
+        activation=activation,
+        kernel_initializer=style.kernel_initializer,
+        kernel_regularizer=style.kernel_regularizer,
+        dtype="float32" if half else policy,
+        name=name,
+    )(x)
+
+
+def auxiliary_head(
+    x: Tensor,
+    classes: int,
+    *,
+    activation: Any = "softmax",
+    dropout: float = 0.7,
+    adaptive_pool: bool = False,
+    name: str,
+    style: Style = DEFAULT_STYLE,
+) -> Tensor:
+    """The small classifier that hangs off a middle module and brings it gradients while training.
+
+    Average pooling 5x5 at stride 3, 1x1 convolution to 128, dense 1024, dropout, dense. The dense layer's size
+    follows the map's, so that the map's size must be known.
+
+    Args:
+        x: Float tensor (batch, height, width, channels), height and width known and at least 5; 3 are enough for
+            explicit padding's ceil mode, 1 for the adaptive pool.
+        classes: Number of classes.
+        activation: Of the answer, as `keras.activations.get` takes it; None leaves the logits.
+        dropout: Fraction of the 1024 features dropped while training; 0 leaves the layer out.
+        adaptive_pool: Average down to 4x4 whatever the map's size, as torchvision does, in place of 5x5 at stride 3.
+        name: Name of the answering layer; the others are ``NAME_pool``, ``NAME_conv``, ``NAME_flatten``, ``NAME_fc``
+            and ``NAME_dropout``.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, classes).
+
+    Raises:
+        ValueError: If the map's size is unknown or too small for the pool.
+
+    Source: arXiv 1409.4842, section 5; BVLC caffe models/bvlc_googlenet/train_val.prototxt (loss1, loss2).
+    """
+    if adaptive_pool:
+        smallest = 1
+        pool = layers.AdaptiveAveragePooling2D(4, data_format="channels_last", dtype=style.dtype, name=f"{name}_pool")
+    elif style.padding == "explicit":
+        smallest = 3
+        pool = CeilAveragePooling2D(5, strides=3, dtype=style.dtype, name=f"{name}_pool")
+    else:
+        smallest = 5
+        pool = layers.AveragePooling2D(
+            5, strides=3, data_format="channels_last", dtype=style.dtype, name=f"{name}_pool"
+        )
+    if any(extent is None or extent < smallest for extent in x.shape[1:3]):
+        raise ValueError(
+            f"Auxiliary head {name!r} needs a map of known size, {smallest}x{smallest} or larger: give the model a "
+            f"larger input. Received: a map of shape {x.shape}"
+        )
+    x = conv_block(pool(x), 128, 1, name=f"{name}_conv", style=style)
+    x = layers.Flatten(data_format="channels_last", dtype=style.dtype, name=f"{name}_flatten")(x)
+    x = layers.Dense(
+        1024,
+        activation="relu",
+        kernel_initializer=style.kernel_initializer,
+        bias_initializer=style.bias_initializer,
+        kernel_regularizer=style.kernel_regularizer,
+        dtype=style.dtype,
+        name=f"{name}_fc",
+    )(x)
+    if dropout:
+        x = layers.Dropout(dropout, dtype=style.dtype, name=f"{name}_dropout")(x)
+    return classifier(x, classes, activation=activation, name=name, style=style)

@@ -1,0 +1,38 @@
+"""What a model costs, read from its graph."""
+
+import math
+
+import keras
+from keras import layers
+
+
+def count_multiply_adds(model: keras.Model) -> int:
+    """Counts the multiply-adds of convolutions and dense layers for one example.
+
+    Biases, normalization, activations and pooling are not counted, as in the paper's column "ops" and in
+    torchvision's ``_ops``.
+
+    Args:
+        model: A functional model whose input has a known height and width.
+
+    Returns:
+        The number of multiply-adds.
+
+    Raises:
+        ValueError: If the size of a map is not known.
+    """
+    return sum(_layer_multiply_adds(layer) for layer in model.layers)
+
+
+def _layer_multiply_adds(layer: layers.Layer) -> int:
+    if isinstance(layer, layers.Dense):
+        return math.prod(layer.kernel.shape)
+    if not isinstance(layer, layers.Conv2D):
+        return 0
+    height, width = layer.output.shape[1:3]
+    if height is None or width is None:
+        raise ValueError(
+            f"Multiply-adds depend on the input's size: build the model with a fixed input_shape. "
+            f"Received: layer {layer.name!r} of shape {layer.output.shape}"
+        )
+    return height * width * math.prod(layer.kernel.shape)

@@ -1,0 +1,119 @@
+"""Pictures of models, through Graphviz, on machines with or without it and with or without fonts."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+
+FONT = "DejaVu Sans"
+# At 96 dots per inch the small print of Keras's node labels (14 pt) is 18 pixels high.
+DOTS_PER_INCH = 96
+# Cairo's bitmaps end at this many pixels a side; beyond, Graphviz scales the whole picture down without a word.
+CAIRO_LIMIT = 32_767
+
+# pygraphviz carries the Graphviz libraries and no `dot`; a process of its own gives what `dot -Tpng` gives, and
+# keeps the libraries' messages and crashes out of ours.
+_PYGRAPHVIZ = """
+import sys
+import pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+
+_FONTCONFIG = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>{fonts}</dir>
+  <cachedir>{cache}</cachedir>
+</fontconfig>
+"""
+
+
+def plot_model(model: keras.Model, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
+    """Draws every layer of a model with its name and shapes, whole and at full size.
+
+    It is `keras.utils.plot_model`'s diagram, but needs neither ``dot`` nor a font on the machine, and is never scaled
+    down in silence.
+
+    Args:
+        model: A built Keras model.
+        path: The picture to write; its suffix (``.png``, ``.svg``, ``.pdf``) is the format. It is replaced only by a
+            whole picture.
+        dpi: Dots per inch of a bitmap.
+
+    Raises:
+        ValueError: If the bitmap would exceed what Graphviz can draw at full size (32,767 pixels a side).
+        RuntimeError: If Graphviz fails; the message is its own.
+    """
+    graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True, dpi=dpi)
+    for node in graph.get_nodes():
+        node.set("fontname", FONT)
+    path = Path(path)
+    picture = render(graph.to_string(), path.suffix.removeprefix(".") or "png", dpi=dpi)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
+        aside.write(picture)
+    Path(aside.name).chmod(0o644)
+    Path(aside.name).replace(path)
+
+
+def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> bytes:
+    """Lays out and draws a graph with Graphviz's ``dot``, or with pygraphviz's libraries where there is none.
+
+    The only font is DejaVu Sans, which matplotlib carries: pictures have letters on a machine without fonts, and the
+    same ones everywhere.
+
+    Args:
+        source: The graph in the DOT language.
+        format: ``"png"``, ``"svg"`` or ``"pdf"``.
+        dpi: Dots per inch of a bitmap; SVG and PDF are drawn in points.
+
+    Returns:
+        The picture's bytes.
+
+    Raises:
+        ValueError: If a PNG reaches Cairo's limit, where Graphviz would have scaled it down.
+        RuntimeError: If Graphviz fails; the message is its own.
+    """
+    # With another value Graphviz 2 writes an SVG that is larger than its own frame.
+    dots = str(dpi if format == "png" else 72)
+    dot = shutil.which("dot")
+    command = [dot, f"-T{format}"] if dot else [sys.executable, "-c", _PYGRAPHVIZ, format]
+    body = source.rstrip().removesuffix("}")
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run(
+            command,
+            input=f'{body}\ngraph [dpi={dots}, fontname="{FONT}"];\n}}\n'.encode(),
+            env={**os.environ, "FONTCONFIG_FILE": str(_font_configuration(Path(folder)))},
+            capture_output=True,
+            check=False,
+        )
+    message = result.stderr.decode(errors="replace").strip()
+    if result.returncode or not result.stdout:
+        reason = message.splitlines()[-1] if message else f"exit status {result.returncode}"
+        raise RuntimeError(f"Graphviz could not draw the picture: {reason}")
+    if format == "png" and max(png_size(result.stdout)) >= CAIRO_LIMIT:
+        raise ValueError(
+            f"At {dpi} dots per inch the picture exceeds {CAIRO_LIMIT} pixels a side, which is as far as Graphviz "
+            f"draws without scaling down: choose fewer dots, or SVG. Received: {png_size(result.stdout)} pixels"
+        )
+    return result.stdout
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height in pixels, from a PNG's header."""
+    return struct.unpack(">II", png[16:24])
+
+
+def _font_configuration(folder: Path) -> Path:
+    """Writes a fontconfig file that knows matplotlib's DejaVu fonts and no others."""
+    import matplotlib
+
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    configuration = folder / "fonts.conf"
+    configuration.write_text(_FONTCONFIG.format(fonts=fonts, cache=folder / "cache"))
+    return configuration
