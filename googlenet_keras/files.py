@@ -1,0 +1,158 @@
+"""Writing aside and putting in place: what was there before a failure is there after it."""
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: no locks there
+    fcntl = None
+
+# Of <linux/fs.h> and <fcntl.h>.
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+
+class Publication:
+    """A set of files and folders made aside and then put in place together.
+
+    Everything is written below `aside`. `publish` first makes it durable and then gives it one name that says "whole":
+    from there on it is carried through, by this process or, should it die, by the next one that opens a publication of
+    the same name. Each file and folder is at any moment wholly the old or wholly the new one.
+
+    Attributes:
+        folder: Where the files are to be.
+        name: What they are called together; part of the hidden names beside them.
+        aside: The folder to write below, empty at first.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.aside = folder / f".{name}.partial"
+        self._whole = folder / f".{name}.whole"
+
+    def publish(self) -> None:
+        """Puts everything below `aside` in place, replacing what is there.
+
+        Raises:
+            OSError: If the disk refuses.
+        """
+        # A rename keeps the inode: who carries this on can tell what is in place already.
+        inodes = {path.name: path.stat().st_ino for path in self.aside.iterdir()}
+        (self.aside / "inodes.json").write_text(json.dumps(inodes))
+        _make_durable(self.aside)
+        self.aside.rename(self._whole)
+        _sync(self.folder)
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        """Carries a whole publication through; safe to repeat from any point."""
+        if not self._whole.exists():
+            return
+        inodes = self._whole / "inodes.json"
+        if inodes.exists():
+            for name, inode in json.loads(inodes.read_text()).items():
+                made, target = self._whole / name, self.folder / name
+                if made.exists() and not (target.exists() and target.stat().st_ino == inode):
+                    _replace(made, target)
+            _sync(self.folder)
+            inodes.unlink()
+        shutil.rmtree(self._whole)
+
+    def __enter__(self) -> "Publication":
+        self._lock = contextlib.ExitStack()
+        self._lock.enter_context(_lock(self.folder / f".{self.name}.lock"))
+        try:
+            self._put_in_place()
+            shutil.rmtree(self.aside, ignore_errors=True)
+            self.aside.mkdir()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self.aside, ignore_errors=True)
+        self._lock.close()
+
+
+def tree_size(path: Path) -> int:
+    """Bytes in a file, or in all the files below a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def _replace(made: Path, target: Path) -> None:
+    """Puts a file or folder in another's place; the other, if a folder, is where the first was."""
+    if not target.is_dir():
+        made.replace(target)
+        return
+    try:
+        _exchange(made, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+            raise
+        # No exchange on this system: for a moment there is neither.
+        target.rename(made.with_name(f"{made.name}.old"))
+        made.rename(target)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swaps two paths in one step, which only Linux offers and Python does not wrap."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        raise OSError(errno.ENOSYS, "no renameat2 here") from None
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(other))
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Holds a lock file for as long as the block runs, and takes it away afterwards.
+
+    Raises:
+        BlockingIOError: If another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BlockingIOError(
+                    errno.EWOULDBLOCK, "Another process is writing here; wait for it to end", str(path)
+                ) from None
+            # Its last holder may have taken away the file that we have just locked.
+            if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _make_durable(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file's bytes or a folder's entries are on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

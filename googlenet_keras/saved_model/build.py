@@ -1,0 +1,209 @@
+"""From a model's name to its SavedModel, its picture and its card, all of them or none."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from googlenet_keras import describe
+from googlenet_keras.files import Publication
+from googlenet_keras.models import ModelRecord, model_record
+from googlenet_keras.saved_model import verification
+from googlenet_keras.saved_model.signatures import serving_model, signatures, write_saved_model
+from googlenet_keras.training import create_strategy
+
+LABELS_FILE = "labels.txt"
+# The verification runs three images at once: at this size conv1's output takes 0.8 GB.
+LARGEST_SIDE = 2048
+# ImageNet has 21,841; beyond this the classifier alone is larger than most machines' memory.
+MOST_CLASSES = 100_000
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export left behind.
+
+    Attributes:
+        saved_model: The SavedModel's folder.
+        picture: The diagram, a PNG.
+        card: The card, a JSON file.
+    """
+
+    saved_model: Path
+    picture: Path
+    card: Path
+
+    @property
+    def paths(self) -> tuple[Path, Path, Path]:
+        """All three."""
+        return self.saved_model, self.picture, self.card
+
+
+def export_model(
+    name: str = "googlenet",
+    *,
+    folder: str | Path = "saved_models",
+    weights: str | Path | None = None,
+    classes: int | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    labels: str | Path | None = None,
+    strategy: str = "auto",
+    dtype: str | None = None,
+    aux_heads: bool = False,
+    force: bool = False,
+    report: Callable[[str], None] = lambda step: None,
+) -> Export:
+    """Builds a model and writes its SavedModel, its picture and its card, once they are known to be right.
+
+    Args:
+        name: One of `list_models`.
+        folder: Where ``NAME/``, ``NAME.png`` and ``NAME.json`` go; it is made if need be.
+        weights: A weight file (see `load_weights`); None leaves the network as it is initialized, untrained.
+        classes: Number of classes; None is as many as there are labels, or the model's own.
+        input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the model's own.
+        labels: A text file of one class name per line; None is the model's own names where their number fits, and
+            numbers otherwise.
+        strategy: See `create_strategy`.
+        dtype: Keras dtype policy; None is the global one.
+        aux_heads: Whether the auxiliary heads are built, and answered by name.
+        force: Whether an export of the same name is replaced.
+        report: Called with a few words as each step begins.
+
+    Returns:
+        Where everything is.
+
+    Raises:
+        ValueError: If an argument makes no model.
+        FileExistsError: If there is such an export, and not ``force``.
+        OSError: If the folder cannot be written to.
+        RuntimeError: If the SavedModel does not answer as the model does, or the picture cannot be drawn.
+    """
+    folder = Path(folder)
+    record = model_record(name)
+    names = _labels(record, labels, classes)
+    export = Export(folder / name, folder / f"{name}.png", folder / f"{name}.json")
+    if export.saved_model.exists() and not force:
+        raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        Publication(folder, name) as publication,
+        verification.FreshProcess() as fresh_process,
+        ThreadPoolExecutor(1) as drawing,
+    ):
+        report("building the model")
+        placement, took = create_strategy(strategy)
+        report(f"building the model on {took}")
+        arguments = {"input_shape": input_shape, "weights": weights, "dtype": dtype, "classes": names and len(names)}
+        with placement.scope():
+            model = _build(record, {key: value for key, value in arguments.items() if value is not None}, aux_heads)
+            served = serving_model(model)
+        names = names or _own_labels(record, model.get_layer("predictions").units)
+
+        report("drawing the picture")
+        aside = Export(*(publication.aside / path.name for path in export.paths))
+        picture = drawing.submit(describe.plot_model, model, aside.picture)
+
+        report("writing the SavedModel")
+        labels_file = publication.aside / LABELS_FILE
+        labels_file.write_text("\n".join(names) + "\n")
+        write_saved_model(served, aside.saved_model, preprocessing=record.preprocessing, labels_file=labels_file)
+        labels_file.unlink()
+
+        report("verifying it in a fresh process")
+        questions, expected = verification.questions_and_answers(served, record.preprocessing)
+        differences = verification.differences(expected, fresh_process.ask(aside.saved_model, questions))
+
+        report("finishing the picture and the card")
+        picture.result()
+        card = {
+            **_card(record, model, served, names, weights),
+            "strategy": took,
+            "verification": {
+                "photograph": verification.PHOTOGRAPH,
+                "tolerance": verification.TOLERANCE,
+                "largest_difference": differences,
+                "best_guess": names[int(np.argmax(expected["serve_bytes/1/probabilities"]))],
+            },
+        }
+        aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        publication.publish()
+    return export
+
+
+def _build(record: ModelRecord, arguments: dict[str, Any], aux_heads: bool) -> keras.Model:
+    height, width, channels = arguments.get("input_shape") or record.arguments.get("input_shape", (224, 224, 3))
+    if channels not in (1, 3):
+        raise ValueError(f"An image to be served has 1 or 3 channels. Received: {channels}")
+    if max(height, width) > LARGEST_SIDE:
+        raise ValueError(f"An image to be served is at most {LARGEST_SIDE} pixels a side. Received: {height}x{width}")
+    return record.factory(**{**record.arguments, **arguments, "aux_heads": aux_heads})
+
+
+def _labels(record: ModelRecord, file: str | Path | None, classes: int | None) -> list[str] | None:
+    """The class names, or None if it is for the model to say how many there are."""
+    if classes is not None and not 1 <= classes <= MOST_CLASSES:
+        raise ValueError(f"The number of classes must be from 1 to {MOST_CLASSES}. Received: {classes}")
+    if file is None:
+        return None if classes is None else _own_labels(record, classes)
+    names = Path(file).read_text(encoding="utf-8").splitlines()
+    if not names or not all(name.strip() for name in names):
+        raise ValueError(f"Labels are one class name per line, without empty lines. Received: {str(file)!r}")
+    if classes is not None and len(names) != classes:
+        raise ValueError(
+            f"There must be a label for each of {classes} classes. Received: {len(names)} in {str(file)!r}"
+        )
+    return names
+
+
+def _own_labels(record: ModelRecord, classes: int) -> list[str]:
+    asset = resources.files("googlenet_keras").joinpath("assets", f"{record.labels}_labels.txt")
+    names = asset.read_text(encoding="utf-8").splitlines()
+    return names if len(names) == classes else [str(index) for index in range(classes)]
+
+
+def _card(
+    record: ModelRecord, model: keras.Model, served: keras.Model, names: list[str], weights: str | Path | None
+) -> dict[str, Any]:
+    extremes = np.multiply.outer([0, 255], np.ones(model.input.shape[-1], "uint8")).astype("uint8")
+    return {
+        "name": record.name,
+        "description": record.description,
+        "weights": {"file": Path(weights).name, "sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
+        if weights
+        else "untrained: as initialized",
+        "parameters": model.count_params(),
+        "multiply_adds": describe.count_multiply_adds(model),
+        "dtype": model.get_layer("conv1_7x7").dtype_policy.name,
+        "input": {
+            "shape": model.input.shape[1:],
+            "lowest": record.preprocessing(extremes[0]).tolist(),
+            "highest": record.preprocessing(extremes[1]).tolist(),
+            "preprocessing": record.preprocessing.as_dict(),
+        },
+        "signatures": {
+            name: {"shape": signature.input.shape.as_list(), "dtype": signature.input.dtype.name}
+            for name, signature in signatures(served, record.preprocessing).items()
+        },
+        "labels": names,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in ("keras", "tensorflow", "numpy")},
+            "googlenet_keras": _own_version(),
+        },
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _own_version() -> str:
+    import googlenet_keras
+
+    return googlenet_keras.__version__

@@ -1,0 +1,28 @@
+"""Answers questions to a SavedModel as a process that has TensorFlow and no Keras; run as a script.
+
+Standard input holds three lines: the SavedModel's folder, the file of questions and the file to put answers into, both
+``.npz``. A question ``SIGNATURE/BATCH`` is the signature's input; its answers are ``SIGNATURE/BATCH/OUTPUT``.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What is served elsewhere has no Keras: an import of it fails here.
+sys.modules["keras"] = None
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+tf.get_logger().setLevel("ERROR")
+
+folder, questions_file, answers_file = (line.rstrip("\n") for line in sys.stdin)
+loaded = tf.saved_model.load(folder)
+answers = {}
+with np.load(questions_file) as questions:
+    for key in questions.files:
+        signature = loaded.signatures[key.split("/")[0]]
+        (name,) = signature.structured_input_signature[1]
+        for output, answer in signature(**{name: tf.constant(questions[key])}).items():
+            answers[f"{key}/{output}"] = answer.numpy()
+np.savez(answers_file, **answers)

@@ -1,0 +1,135 @@
+"""Whether a SavedModel answers as its model does: asked in a fresh process, about a photograph."""
+
+import subprocess
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from googlenet_keras.models import Preprocessing
+from googlenet_keras.saved_model.signatures import decode_image, fit_image
+
+# Rear Admiral Grace Hopper, by James S. Davis, United States Navy, 1984: in the public domain as a work of the U.S.
+# federal government (Wikimedia Commons, File:Grace_Hopper.jpg).
+PHOTOGRAPH = "grace_hopper.jpg"
+BATCH_SIZES = (1, 3)
+# Of the largest output. float32 carries 7 digits, and the order of additions takes the last one.
+TOLERANCE = 1e-5
+
+
+class FreshProcess:
+    """A process without Keras that loads a SavedModel; it starts TensorFlow at once and waits for its questions.
+
+    Use it as a context: the process ends with the block.
+    """
+
+    def __enter__(self) -> "FreshProcess":
+        script = Path(__file__).with_name("fresh_process.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, folder: Path, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Puts questions to a SavedModel, once.
+
+        Args:
+            folder: The SavedModel.
+            questions: ``{"signature/batch": input}``; strings as a bytes array.
+
+        Returns:
+            ``{"signature/batch/output": array}``.
+
+        Raises:
+            RuntimeError: If the process fails; the message is the last that it said.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            asked, answered = Path(scratch, "questions.npz"), Path(scratch, "answers.npz")
+            np.savez(asked, **questions)
+            _, said = self._process.communicate(f"{folder.absolute()}\n{asked}\n{answered}\n")
+            if self._process.returncode:
+                last = (said.strip().splitlines() or [f"exit status {self._process.returncode}"])[-1]
+                raise RuntimeError(f"The SavedModel does not load in a fresh process: {last}")
+            with np.load(answered) as answers:
+                return {key: answers[key] for key in answers.files}
+
+
+def questions_and_answers(
+    served: keras.Model, preprocessing: Preprocessing
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What to ask every signature about the photograph, and what the model itself says to it.
+
+    Args:
+        served: What `serving_model` returns.
+        preprocessing: What the network expects of an image.
+
+    Returns:
+        Questions ``{"signature/batch": input}`` and answers ``{"signature/batch/output": array}``.
+    """
+    height, width, channels = served.input.shape[1:]
+    encoded = resources.files("googlenet_keras").joinpath("assets", PHOTOGRAPH).read_bytes()
+    photograph = decode_image(encoded, channels).numpy()
+    questions, answers = {}, {}
+
+    def preprocessed(images: np.ndarray) -> np.ndarray:
+        return preprocessing(fit_image(images, (height, width), preprocessing.crop_fraction).numpy())
+
+    def ask(signature: str, question: np.ndarray, images: np.ndarray, *, features: bool = False) -> None:
+        key = f"{signature}/{len(question)}"
+        questions[key] = question
+        for output, answer in served(images, training=False).items():
+            if (output == "features") == features:
+                answers[f"{key}/{output}"] = np.asarray(answer)
+
+    for batch_size in BATCH_SIZES:
+        # Other pixels and another size for the larger batch: the photograph, mirrored, darkened.
+        first = photograph if batch_size == 1 else photograph[60:510, 90:410]
+        images = np.stack([first, first[:, ::-1], first // 2][:batch_size])
+        pictures = [encoded if batch_size == 1 else tf.io.encode_jpeg(first, quality=95).numpy()]
+        pictures += [tf.io.encode_png(image).numpy() for image in images[1:]]
+        decoded = np.concatenate([preprocessed(decode_image(one, channels).numpy()[None]) for one in pictures])
+        ask("serving_default", preprocessed(images), preprocessed(images))
+        ask("features", preprocessed(images), preprocessed(images), features=True)
+        ask("serve_images", images, preprocessed(images))
+        ask("serve_bytes", np.array(pictures), decoded)
+    return questions, answers
+
+
+def differences(expected: dict[str, np.ndarray], received: dict[str, np.ndarray]) -> dict[str, float]:
+    """The largest difference of each answer, as a part of the largest expected output.
+
+    Args:
+        expected: ``{"signature/batch/output": array}``.
+        received: The same, from the SavedModel.
+
+    Returns:
+        ``{"signature/batch/output": difference}``.
+
+    Raises:
+        RuntimeError: If an answer is missing, of another shape, or further off than `TOLERANCE`.
+    """
+    result = {}
+    for key, answer in expected.items():
+        if key not in received or received[key].shape != answer.shape:
+            shape = received[key].shape if key in received else "nothing"
+            raise RuntimeError(f"The SavedModel answers {key} with {shape} where the model has {answer.shape}")
+        result[key] = float(np.abs(received[key] - answer).max() / np.abs(answer).max())
+    worst = max(result, key=lambda key: result[key] if np.isfinite(result[key]) else np.inf)
+    if not result[worst] <= TOLERANCE:
+        raise RuntimeError(
+            f"The SavedModel answers {worst} otherwise than the model: {result[worst]:.1e} of the largest output, "
+            f"where {TOLERANCE:.0e} is allowed"
+        )
+    return result
