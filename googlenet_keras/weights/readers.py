@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import ml_dtypes
 import numpy as np
 
 from googlenet_keras.weights.mapping import load_state
@@ -57,7 +58,10 @@ def _read_hdf5(file: object) -> dict[str, np.ndarray]:
             if isinstance(item, h5py.Group):
                 visit(item, layer)
             elif layer is not None:
-                state[f"{layer}/{key}"] = np.asarray(item)
+                array = np.asarray(item)
+                # HDF5 has no bfloat16: Keras writes its two bytes as they are.
+                bfloat16 = item.attrs.get("dtype") == "bfloat16"
+                state[f"{layer}/{key}"] = array.view(ml_dtypes.bfloat16).astype("float32") if bfloat16 else array
 
     with h5py.File(file, "r") as root:
         if "layers" in root:

@@ -1,0 +1,251 @@
+"""GoogLeNet as the paper prints it, and as its variants differ."""
+
+import keras
+import numpy as np
+import pytest
+
+from googlenet_keras import (
+    GoogLeNet,
+    auxiliary_head,
+    conv_block,
+    create_model,
+    feature_extractor,
+    inception_module,
+    inference_model,
+    model_record,
+)
+from googlenet_keras.describe import count_multiply_adds
+
+# Parameters for 1000 classes: the network, aux1, aux2. Of batch normalization Keras counts the moving moments too.
+# Sources: light_inception_v1.onnx (6,998,552), torchvision's GoogLeNet_Weights num_params (6,624,904 without the 14,560
+# moments), TF-slim's inception_v1_test.py (5,607,184 without the classifier), and counting by hand.
+AUX = (3_188_840, 3_190_888)
+AUX_BATCH_NORMALIZATION = (AUX[0] - 128 + 4 * 128, AUX[1] - 128 + 4 * 128)
+AUX_WITHOUT_SCALE = (AUX[0] - 128 + 3 * 128, AUX[1] - 128 + 3 * 128)
+PARAMETERS = {
+    "googlenet": (6_998_552, *AUX),
+    "googlenet_bvlc": (6_998_552, *AUX),
+    "googlenet_bn": (7_020_392, *AUX_BATCH_NORMALIZATION),
+    "googlenet_torchvision": (6_639_464, *AUX_BATCH_NORMALIZATION),
+    "googlenet_slim": (6_632_184, *AUX_WITHOUT_SCALE),
+    "googlenet_d2l": (6_998_552, *AUX),
+}
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+@pytest.mark.parametrize("aux_heads", [False, True])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_counts(name, aux_heads, classes):
+    network, *heads = PARAMETERS[name]
+    expected = network + aux_heads * sum(heads)
+    expected -= (1 + 2 * aux_heads) * (1000 - classes) * 1025  # each classifier sees 1024 features and has a bias
+    model = create_model(name, input_shape=(224, 224, 3), classes=classes, aux_heads=aux_heads)
+    assert model.count_params() == expected
+
+
+def test_d2l_is_the_courses():
+    model = create_model("googlenet_d2l")
+    assert model.input.shape == (None, 96, 96, 1)
+    assert model.count_params() == 5_977_530
+    assert count_multiply_adds(model) == 276_066_304
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+    assert model.get_layer("predictions").activation is keras.activations.linear
+
+
+@pytest.mark.parametrize(
+    ("name", "multiply_adds"), [("googlenet", 1_582_671_872), ("googlenet_torchvision", 1_498_376_192)]
+)
+def test_multiply_adds(name, multiply_adds):
+    assert count_multiply_adds(create_model(name)) == multiply_adds
+
+
+# Height and width of the maps after conv1, pool1, pool2, pool3 and pool4.
+MAPS = {
+    ("same", 224): (112, 56, 28, 14, 7),
+    ("same", 96): (48, 24, 12, 6, 3),
+    ("same", 111): (56, 28, 14, 7, 4),
+    ("explicit", 224): (112, 56, 28, 14, 7),
+    ("explicit", 96): (48, 24, 12, 6, 3),
+    ("explicit", 111): (56, 28, 14, 7, 3),  # Caffe leaves the odd row out
+    ("torchvision", 224): (112, 56, 28, 14, 7),
+    ("torchvision", 96): (48, 24, 12, 6, 3),
+    ("torchvision", 111): (56, 28, 14, 7, 4),  # but not under a 2x2 window
+}
+DEPTHS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
+
+
+@pytest.mark.parametrize("size", [224, 96, 111])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_endpoints_name_and_shape(name, size):
+    padding = {"googlenet_bvlc": "explicit", "googlenet_torchvision": "torchvision"}.get(name, "same")
+    conv1, pool1, pool2, pool3, pool4 = MAPS[padding, size]
+    end = "_relu" if name in ("googlenet_bn", "googlenet_torchvision", "googlenet_slim") else ""
+    expected = {
+        f"conv1_7x7{end}": (conv1, 64),
+        "pool1": (pool1, 64),
+        f"conv2_3x3{end}": (pool1, 192),
+        "pool2": (pool2, 192),
+    }
+    expected |= {f"inception_{module}": (pool2, DEPTHS[module]) for module in ("3a", "3b")}
+    expected |= {"pool3": (pool3, 480)}
+    expected |= {f"inception_{module}": (pool3, DEPTHS[module]) for module in ("4a", "4b", "4c", "4d", "4e")}
+    expected |= {"pool4": (pool4, 832)}
+    expected |= {f"inception_{module}": (pool4, DEPTHS[module]) for module in ("5a", "5b")}
+    model = create_model(name, input_shape=(size, size, 3))
+    assert model_record(name).endpoints == tuple(expected)
+    outputs = feature_extractor(model, list(expected)).output
+    assert {key: tensor.shape for key, tensor in outputs.items()} == {
+        key: (None, extent, extent, depth) for key, (extent, depth) in expected.items()
+    }
+
+
+def test_layer_names_are_the_literatures():
+    names = {layer.name for layer in GoogLeNet(aux_heads=True).layers}
+    branches = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool", "pool_proj")
+    assert names == {
+        *("input", "conv1_7x7", "pool1", "pool1_norm1", "conv2_3x3_reduce", "conv2_3x3", "conv2_norm2", "pool2"),
+        *("pool3", "pool4", "pool5", "dropout", "predictions"),
+        *(f"inception_{module}" for module in DEPTHS),
+        *(f"inception_{module}_{branch}" for module in DEPTHS for branch in branches),
+        *(
+            f"{head}{layer}"
+            for head in ("aux1", "aux2")
+            for layer in ("_pool", "_conv", "_flatten", "_fc", "_dropout", "")
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_smallest_input(name):
+    """It is what the registry says: that size answers, one pixel less is refused in words."""
+    smallest = model_record(name).minimum_size
+    model = create_model(name, input_shape=(smallest, smallest, 3), classes=3)
+    assert np.isfinite(model(np.ones((1, smallest, smallest, 3)))).all()
+    if smallest > 1:
+        with pytest.raises(ValueError, match=f"at least {smallest}x{smallest} pixels"):
+            create_model(name, input_shape=(smallest, smallest - 1, 3))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_aux_heads_need_65_pixels(name):
+    with pytest.raises(ValueError, match=r"at least 65x65 pixels.*Received: \(65, 64\)"):
+        create_model(name, input_shape=(65, 64, 3), aux_heads=True)
+    model = create_model(name, input_shape=(65, 65, 3), classes=3, aux_heads=True)
+    assert {key: array.shape for key, array in model(np.ones((2, 65, 65, 3))).items()} == {
+        "predictions": (2, 3),
+        "aux1": (2, 3),
+        "aux2": (2, 3),
+    }
+
+
+def test_aux_heads_of_unknown_size_are_refused():
+    with pytest.raises(ValueError, match="fixed size"):
+        GoogLeNet(input_shape=(None, None, 3), aux_heads=True)
+
+
+@pytest.mark.parametrize(("size", "extent"), [(65, 1), (112, 1), (128, 2), (192, 3), (209, 4), (256, 4), (257, 5)])
+def test_map_under_the_heads(size, extent):
+    model = GoogLeNet(input_shape=(size, size, 3), aux_heads=True)
+    assert model.get_layer("aux1_pool").output.shape == (None, extent, extent, 512)
+
+
+def test_fit_trains_every_head_by_name():
+    model = GoogLeNet(input_shape=(65, 65, 3), classes=4, aux_heads=True)
+    model.compile(
+        optimizer=keras.optimizers.SGD(1e-3),
+        loss=dict.fromkeys(("predictions", "aux1", "aux2"), "sparse_categorical_crossentropy"),
+        loss_weights={"predictions": 1, "aux1": 0.3, "aux2": 0.3},
+        metrics={head: ["accuracy"] for head in ("predictions", "aux1", "aux2")},
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 65, 65, 3))
+    labels = np.arange(4)
+    history = model.fit(images, dict.fromkeys(("predictions", "aux1", "aux2"), labels), verbose=0).history
+    logged = {key: value[0] for key, value in history.items()}
+    assert {"predictions_loss", "aux1_loss", "aux2_loss", "aux1_accuracy", "predictions_accuracy"} <= set(logged)
+    weighed = logged["predictions_loss"] + 0.3 * logged["aux1_loss"] + 0.3 * logged["aux2_loss"]
+    assert logged["loss"] == pytest.approx(weighed, rel=1e-5)
+
+
+def test_inference_model_shares_the_weights():
+    model = GoogLeNet(input_shape=(65, 65, 3), classes=4, aux_heads=True)
+    inference = inference_model(model)
+    assert inference.count_params() == GoogLeNet(input_shape=(65, 65, 3), classes=4).count_params()
+    model.get_layer("conv1_7x7").kernel.assign(np.zeros((7, 7, 3, 64)))
+    images = np.ones((1, 65, 65, 3))
+    np.testing.assert_array_equal(inference(images), model(images)["predictions"])
+    with pytest.raises(ValueError, match="include_top=True"):
+        inference_model(GoogLeNet(include_top=False))
+
+
+def test_feature_extractor_names_what_is_near():
+    model = GoogLeNet(include_top=False)
+    with pytest.raises(ValueError, match=r"did you mean inception_3a"):
+        feature_extractor(model, ["inception3a"])
+    with pytest.raises(ValueError, match="list of one or more"):
+        feature_extractor(model, "inception_3a")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"variant": "caffe"}, "`variant` must be one of paper, bvlc"),
+        ({"normalization": "batchnorm"}, '`normalization` must be "lrn"'),
+        ({"pooling": "mean"}, "`pooling` must be None"),
+        ({"classes": 0}, "`classes` must be a positive integer"),
+        ({"classes": 2.5}, "`classes` must be a positive integer"),
+        ({"dropout": 1.0}, "`dropout` must be at least 0"),
+        ({"include_top": False, "aux_heads": True}, "include_top=True"),
+        ({"input_shape": (224, 224)}, r"\(height, width, channels\). Received: \(224, 224\)"),
+        ({"input_shape": (224, 224, None)}, r"\(height, width, channels\)"),
+        ({"input_shape": (0, 224, 3)}, r"\(height, width, channels\)"),
+        ({"weights": "imagenet"}, "weights.h5"),
+        ({"classifier_activation": "softmacks"}, "softmacks"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        GoogLeNet(**arguments)
+
+
+@pytest.mark.parametrize("normalization", ["lrn", "batch", "none"])
+def test_normalization_is_the_callers_choice(normalization):
+    kinds = {type(layer).__name__ for layer in GoogLeNet(normalization=normalization).layers}
+    assert ("LocalResponseNormalization" in kinds) == (normalization == "lrn")
+    assert ("BatchNormalization" in kinds) == (normalization == "batch")
+
+
+def test_dropout_and_regularizer():
+    model = GoogLeNet(dropout=0.25, kernel_regularizer=keras.regularizers.L2(1e-4), aux_heads=True)
+    assert model.get_layer("dropout").rate == 0.25
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    assert len(kernels) == 58 + 6
+    assert len(model.losses) == len(kernels)
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in GoogLeNet(dropout=0).layers)
+
+
+def test_bvlc_starts_as_caffe_fills():
+    model = create_model("googlenet_bvlc")
+    layer = model.get_layer("inception_4c_3x3")
+    assert np.allclose(layer.bias, 0.2)
+    assert not np.any(model.get_layer("predictions").bias)
+    limit = np.sqrt(3 / (3 * 3 * 128))  # Caffe's xavier: uniform, by the fan-in alone
+    kernel = np.asarray(layer.kernel)
+    assert np.abs(kernel).max() <= limit
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
+    assert not np.array_equal(
+        kernel[0, 0, :64, :64], np.asarray(model.get_layer("inception_4d_3x3").kernel)[0, 0, :64, :64]
+    )
+
+
+def test_blocks_make_other_networks():
+    """They are public: a user's own network of modules, with a head of its own."""
+    inputs = keras.Input((32, 32, 3))
+    x = conv_block(inputs, 16, 3, strides=2, name="stem")
+    x = inception_module(x, (8, 8, 16, 4, 8, 8), name="mixed")
+    head = auxiliary_head(x, 5, name="helper")
+    model = keras.Model(inputs, {"map": x, "helper": head})
+    answers = model(np.zeros((2, 32, 32, 3)))
+    assert answers["map"].shape == (2, 16, 16, 40)
+    assert answers["helper"].shape == (2, 5)
+    with pytest.raises(ValueError, match="5x5 or larger"):
+        auxiliary_head(inception_module(keras.Input((4, 4, 8)), (8, 8, 16, 4, 8, 8), name="small"), 5, name="helper")
