@@ -5,11 +5,13 @@ import contextlib
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 WORK_FAILED = 1
 WRONG_USE = 2
+LONGEST_MESSAGE = 600  # characters
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,6 +35,8 @@ def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None) -
         The exit status: 0, 1 for failed work, 2 for wrong use, 130 if interrupted.
     """
     arguments = parser.parse_args(argv)
+    # SavedModels are TensorFlow's, whatever backend the user trains with.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         with quiet_start():
             import tensorflow as tf
@@ -49,13 +53,19 @@ def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None) -
             raise
         wrong_use = isinstance(error, (ValueError, OSError))
         kind = "" if wrong_use or isinstance(error, RuntimeError) else f"{type(error).__name__}: "
-        print(f"{parser.prog}: error: {kind}{' '.join(_message(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {kind}{_one_line(_message(error))}", file=sys.stderr)
         return WRONG_USE if wrong_use else WORK_FAILED
+
+
+def _one_line(message: str) -> str:
+    """A message that a terminal can show: a ValueError of `load_state` may list hundreds of tensors."""
+    return textwrap.shorten(message, LONGEST_MESSAGE, placeholder=" ...")
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
+        where = f": {str(error.filename)!r}" if error.filename else ""
+        return f"{error.strerror}{where}; check the path, its permissions and the space on the disk"
     return str(error)
 
 

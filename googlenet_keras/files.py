@@ -129,9 +129,7 @@ def _lock(path: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BlockingIOError(
-                    errno.EWOULDBLOCK, "Another process is writing here; wait for it to end", str(path)
-                ) from None
+                raise BlockingIOError(f"Another process is writing there; wait for it to end: {str(path)!r}") from None
             # Its last holder may have taken away the file that we have just locked.
             if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 continue

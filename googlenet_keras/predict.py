@@ -11,7 +11,7 @@ from pathlib import Path
 
 from googlenet_keras import commands
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 def parser() -> commands.Parser:
@@ -42,7 +42,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from googlenet_keras.saved_model.classifier import Classifier
 
@@ -64,8 +64,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         found = [{"image": str(file), "predictions": [asdict(one) for one in best]} for file, best in answers.items()]
         print(json.dumps(found, indent=2, ensure_ascii=False))
     elif answers:
-        table = Table("image", "probability", "class")
-        table.columns[1].justify = "right"
+        table = Table(Column("image", overflow="fold"), Column("probability", justify="right"), "class")
         for file, best in answers.items():
             for place, one in enumerate(best):
                 table.add_row("" if place else str(file), f"{one.probability:.2%}", one.label)

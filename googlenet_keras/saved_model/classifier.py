@@ -55,7 +55,7 @@ class Classifier:
         """Names the likeliest classes of an image, best first.
 
         Args:
-            encoded: The bytes of a JPEG, PNG, BMP or GIF file.
+            encoded: The bytes of a JPEG or PNG file.
             top: How many classes to name.
 
         Raises:
@@ -64,7 +64,7 @@ class Classifier:
         try:
             answer = self._serve_bytes(encoded=tf.constant([encoded]))
         except tf.errors.InvalidArgumentError:
-            raise ValueError("not a JPEG, PNG, BMP or GIF image, or a damaged one") from None
+            raise ValueError("not a JPEG or PNG image, or a damaged one") from None
         probabilities = answer["probabilities"].numpy()[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [Prediction(self.labels[i], int(i), float(probabilities[i])) for i in best]

@@ -1,5 +1,6 @@
 """What a SavedModel of a classifier answers, signature by signature."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,10 @@ def fit_image(images: tf.Tensor, size: tuple[int, int], crop_fraction: float) ->
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes one JPEG, PNG, BMP or GIF (its first frame): a scalar string to uint8 (height, width, channels)."""
-    return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+    """Decodes one JPEG or PNG file: a scalar string to uint8 (height, width, channels)."""
+    # Always by way of RGB: the decoders cannot turn every kind of file (CMYK, palettes) into grey.
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.image.rgb_to_grayscale(image) if channels == 1 else image
 
 
 def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, Signature]:
@@ -135,7 +138,7 @@ def write_saved_model(
         labels_file: A text file of one class name per line; it travels along as ``assets/NAME``.
 
     Raises:
-        OSError or tf.errors.OpError: If it cannot be written.
+        OSError: If it cannot be written.
     """
     module = tf.Module()
     # What tf.Module finds, it saves: the weights under names that outlive Keras, and the file.
@@ -145,4 +148,9 @@ def write_saved_model(
         name: tf.function(signature.function, input_signature=[signature.input], autograph=False)
         for name, signature in signatures(served, preprocessing).items()
     }
-    tf.saved_model.save(module, str(folder), signatures=concrete)
+    try:
+        tf.saved_model.save(module, str(folder), signatures=concrete)
+    except tf.errors.OpError as error:
+        # "{{node}} /a/path; No space left on device [Op:SaveV2]"
+        reason = error.message.rpartition("; ")[2].partition(" [Op")[0]
+        raise OSError(errno.EIO, reason, str(folder)) from None

@@ -1,0 +1,55 @@
+"""Fair comparisons on a machine that is not quiet: all candidates in one process, taking turns."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one candidate took.
+
+    Attributes:
+        name: Of the candidate.
+        seconds: Median of a call.
+        ratio: Median, over the rounds, of its time to the baseline's in the same round.
+        lower: First quartile of that ratio.
+        upper: Third quartile of that ratio.
+    """
+
+    name: str
+    seconds: float
+    ratio: float
+    lower: float
+    upper: float
+
+
+def compare(candidates: Mapping[str, Callable[[], object]], *, rounds: int, seed: int = 0) -> list[Timing]:
+    """Times candidates against the first of them, which call each other's neighbours in every order.
+
+    Args:
+        candidates: What to call, by name, the baseline first; a call must return only once its work is done.
+        rounds: How often each is timed, after one call that is not; at least 2.
+        seed: Of the order within a round.
+
+    Returns:
+        A timing for each candidate, in their order.
+    """
+    for call in candidates.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    order = random.Random(seed)
+    for _ in range(rounds):
+        for name in order.sample(list(candidates), len(candidates)):
+            start = time.perf_counter()
+            candidates[name]()
+            seconds[name].append(time.perf_counter() - start)
+    baseline = next(iter(seconds.values()))
+    timings = []
+    for name, own in seconds.items():
+        ratios = [mine / theirs for mine, theirs in zip(own, baseline, strict=True)]
+        lower, middle, upper = statistics.quantiles(ratios, n=4, method="inclusive")
+        timings.append(Timing(name, statistics.median(own), middle, lower, upper))
+    return timings

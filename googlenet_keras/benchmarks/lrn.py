@@ -1,0 +1,89 @@
+"""What local response normalization adds to a training step of GoogLeNet, by how it is computed."""
+
+from collections.abc import Callable
+from functools import partial
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from googlenet_keras.benchmarks.interleaved import Timing, compare
+from googlenet_keras.layers import LocalResponseNormalization
+from googlenet_keras.models import GoogLeNet
+
+INPUT_SHAPE = (96, 96, 1)
+CLASSES = 10
+
+
+class TensorFlowOp(LocalResponseNormalization):
+    """`tf.nn.local_response_normalization`, whose kernel for CPUs is a loop."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalizes (batch, height, width, channels)."""
+        x = tf.cast(inputs, "float32")
+        x = tf.nn.local_response_normalization(x, self.size // 2, self.k, self.alpha / self.size, self.beta)
+        return tf.cast(x, self.compute_dtype)
+
+
+class BandedConvolution(LocalResponseNormalization):
+    """The window as a 1x1 convolution with a band matrix, differentiated by TensorFlow."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalizes (batch, height, width, channels)."""
+        x = ops.cast(inputs, "float32")
+        channels = np.arange(x.shape[-1])
+        band = np.abs(channels[:, None] - channels) <= self.size // 2
+        energy = self.k + ops.conv(ops.square(x), (self.alpha / self.size * band)[None, None].astype("float32"))
+        return ops.cast(x * ops.rsqrt(energy) * ops.sqrt(ops.rsqrt(energy)), self.compute_dtype)
+
+
+class ShiftedSlices(LocalResponseNormalization):
+    """The window as a sum of shifted tensors, differentiated by TensorFlow."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalizes (batch, height, width, channels)."""
+        x = ops.cast(inputs, "float32")
+        radius, channels = self.size // 2, x.shape[-1]
+        squares = ops.pad(ops.square(x), [(0, 0), (0, 0), (0, 0), (radius, radius)])
+        window = sum(squares[..., shift : shift + channels] for shift in range(self.size))
+        energy = self.k + self.alpha / self.size * window
+        return ops.cast(x * ops.rsqrt(energy) * ops.sqrt(ops.rsqrt(energy)), self.compute_dtype)
+
+
+def training_step(model: keras.Model, batch_size: int) -> Callable[[], object]:
+    """One step of plain SGD on one batch of noise; the call returns when the loss is known."""
+    generator = np.random.default_rng(0)
+    images = tf.constant(generator.uniform(-1, 1, (batch_size, *model.input.shape[1:])), "float32")
+    labels = tf.constant(generator.integers(0, CLASSES, batch_size))
+    model.compile(keras.optimizers.SGD(1e-3), "sparse_categorical_crossentropy", jit_compile=False)
+    return partial(model.train_on_batch, images, labels)
+
+
+def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[Timing]:
+    """Times a training step of GoogLeNet at 96x96x1 without normalization and with each form of it.
+
+    Args:
+        batch_size: Images in a step.
+        rounds: Steps timed of each.
+        dtype: Keras dtype policy.
+
+    Returns:
+        Timings; the first is without normalization, and the second the same again, which shows the noise.
+    """
+    arguments = {"input_shape": INPUT_SHAPE, "classes": CLASSES, "dtype": dtype}
+    models = {
+        "without": GoogLeNet(**arguments, normalization="none"),
+        "without, again": GoogLeNet(**arguments, normalization="none"),
+        "LocalResponseNormalization": GoogLeNet(**arguments),
+    }
+    for kind in (TensorFlowOp, BandedConvolution, ShiftedSlices):
+
+        def other_kind(layer: keras.layers.Layer, kind: type = kind) -> keras.layers.Layer:
+            ours = isinstance(layer, LocalResponseNormalization)
+            return (kind if ours else type(layer)).from_config(layer.get_config())
+
+        models[kind.__name__] = keras.models.clone_model(
+            models["LocalResponseNormalization"], clone_function=other_kind
+        )
+    return compare({name: training_step(model, batch_size) for name, model in models.items()}, rounds=rounds)
