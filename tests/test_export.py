@@ -158,8 +158,8 @@ def test_existing_export_is_kept_without_force(exported, capsys):
 def test_failed_verification_keeps_the_old_export(exported, capsys, monkeypatch):
     """A difference over 1e-5 of the largest output is failed work, and nothing of it stays."""
 
-    def wrong(process, folder, questions):
-        answers = right(process, folder, questions)
+    def wrong(process, questions):
+        answers = right(process, questions)
         answers["features/3/features"] = answers["features/3/features"] * np.float32(1 + 3e-5)
         return answers
 

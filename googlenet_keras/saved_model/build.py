@@ -119,8 +119,9 @@ def export_model(
         labels_file.unlink()
 
         report("verifying it in a fresh process")
+        fresh_process.load(aside.saved_model)
         questions, expected = verification.questions_and_answers(served, record.preprocessing)
-        differences = verification.differences(expected, fresh_process.ask(aside.saved_model, questions))
+        differences = verification.differences(expected, fresh_process.ask(questions))
 
         report("finishing the picture and the card")
         picture.result()

@@ -1,7 +1,8 @@
 """Answers questions to a SavedModel as a process that has TensorFlow and no Keras; run as a script.
 
-Standard input holds three lines: the SavedModel's folder, the file of questions and the file to put answers into, both
-``.npz``. A question ``SIGNATURE/BATCH`` is the signature's input; its answers are ``SIGNATURE/BATCH/OUTPUT``.
+Standard input holds three lines, each read once it is needed: the SavedModel's folder, the file of questions and the
+file to put answers into, both ``.npz``. A question ``SIGNATURE/BATCH`` is the signature's input; its answers are
+``SIGNATURE/BATCH/OUTPUT``.
 """
 
 import os
@@ -16,8 +17,8 @@ import tensorflow as tf  # noqa: E402
 
 tf.get_logger().setLevel("ERROR")
 
-folder, questions_file, answers_file = (line.rstrip("\n") for line in sys.stdin)
-loaded = tf.saved_model.load(folder)
+loaded = tf.saved_model.load(input())
+questions_file, answers_file = input(), input()
 answers = {}
 with np.load(questions_file) as questions:
     for key in questions.files:
@@ -26,3 +27,4 @@ with np.load(questions_file) as questions:
         for output, answer in signature(**{name: tf.constant(questions[key])}).items():
             answers[f"{key}/{output}"] = answer.numpy()
 np.savez(answers_file, **answers)
+os._exit(0)  # TensorFlow takes its time to say goodbye

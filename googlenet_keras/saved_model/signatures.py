@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -91,7 +92,10 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
         (encoded JPEG or PNG) and ``features`` (preprocessed float32 images), by name.
     """
     height, width, channels = served.input.shape[1:]
+    preprocessed = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
 
+    # A graph of its own, which all signatures call: the network is traced and saved once.
+    @partial(tf.function, input_signature=[preprocessed], autograph=False)
     def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(served(images, training=False))
 
@@ -117,7 +121,6 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
         )
         return serving_default(preprocessing(pixels))
 
-    preprocessed = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
     return {
         "serving_default": Signature(serving_default, preprocessed),
         "serve_images": Signature(serve_images, tf.TensorSpec((None, None, None, channels), tf.uint8, "images")),

@@ -1,5 +1,6 @@
 """Whether a SavedModel answers as its model does: asked in a fresh process, about a photograph."""
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -42,11 +43,20 @@ class FreshProcess:
         self._process.kill()
         self._process.communicate()
 
-    def ask(self, folder: Path, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Puts questions to a SavedModel, once.
+    def load(self, folder: Path) -> None:
+        """Begins to load a SavedModel, without waiting for it.
 
         Args:
             folder: The SavedModel.
+        """
+        # A process that has died says why when it is asked.
+        with contextlib.suppress(BrokenPipeError):
+            print(folder.absolute(), file=self._process.stdin, flush=True)
+
+    def ask(self, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Puts questions to the SavedModel, once.
+
+        Args:
             questions: ``{"signature/batch": input}``; strings as a bytes array.
 
         Returns:
@@ -58,7 +68,7 @@ class FreshProcess:
         with tempfile.TemporaryDirectory() as scratch:
             asked, answered = Path(scratch, "questions.npz"), Path(scratch, "answers.npz")
             np.savez(asked, **questions)
-            _, said = self._process.communicate(f"{folder.absolute()}\n{asked}\n{answered}\n")
+            _, said = self._process.communicate(f"{asked}\n{answered}\n")
             if self._process.returncode:
                 last = (said.strip().splitlines() or [f"exit status {self._process.returncode}"])[-1]
                 raise RuntimeError(f"The SavedModel does not load in a fresh process: {last}")
@@ -83,27 +93,28 @@ def questions_and_answers(
     photograph = decode_image(encoded, channels).numpy()
     questions, answers = {}, {}
 
-    def preprocessed(images: np.ndarray) -> np.ndarray:
-        return preprocessing(fit_image(images, (height, width), preprocessing.crop_fraction).numpy())
+    def model_says(pixels: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """The model's own answer to images of any size, without the SavedModel's graph."""
+        fitted = [fit_image(image[np.newaxis], (height, width), preprocessing.crop_fraction) for image in pixels]
+        images = preprocessing(np.concatenate(fitted))
+        return {"images": images, **{name: np.asarray(said) for name, said in served(images, training=False).items()}}
 
-    def ask(signature: str, question: np.ndarray, images: np.ndarray, *, features: bool = False) -> None:
+    def ask(signature: str, question: np.ndarray, said: dict[str, np.ndarray]) -> None:
         key = f"{signature}/{len(question)}"
         questions[key] = question
-        for output, answer in served(images, training=False).items():
-            if (output == "features") == features:
-                answers[f"{key}/{output}"] = np.asarray(answer)
+        outputs = {"features"} if signature == "features" else set(said) - {"features", "images"}
+        answers.update({f"{key}/{output}": said[output] for output in outputs})
 
     for batch_size in BATCH_SIZES:
         # Other pixels and another size for the larger batch: the photograph, mirrored, darkened.
         first = photograph if batch_size == 1 else photograph[60:510, 90:410]
-        images = np.stack([first, first[:, ::-1], first // 2][:batch_size])
-        pictures = [encoded if batch_size == 1 else tf.io.encode_jpeg(first, quality=95).numpy()]
-        pictures += [tf.io.encode_png(image).numpy() for image in images[1:]]
-        decoded = np.concatenate([preprocessed(decode_image(one, channels).numpy()[None]) for one in pictures])
-        ask("serving_default", preprocessed(images), preprocessed(images))
-        ask("features", preprocessed(images), preprocessed(images), features=True)
-        ask("serve_images", images, preprocessed(images))
-        ask("serve_bytes", np.array(pictures), decoded)
+        images = [first, first[:, ::-1], first // 2][:batch_size]
+        said = model_says(images)
+        ask("serving_default", said["images"], said)
+        ask("features", said["images"], said)
+        ask("serve_images", np.stack(images), said)
+        files = [encoded, *(tf.io.encode_png(image).numpy() for image in images[1:])]
+        ask("serve_bytes", np.array(files), model_says([photograph, *images[1:]]) if batch_size > 1 else said)
     return questions, answers
 
 
