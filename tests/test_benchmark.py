@@ -39,6 +39,7 @@ def test_peers_compute_the_same(kind):
     np.testing.assert_allclose(kind.from_config(ours.get_config())(x), ours(x), rtol=3e-6)
 
 
+@pytest.mark.slow
 def test_command(capsys):
     assert benchmark.main(["lrn", "--batch-size", "1", "--rounds", "2", "--json"]) == 0
     timings = json.loads(capsys.readouterr().out)
@@ -47,5 +48,8 @@ def test_command(capsys):
         *("TensorFlowOp", "BandedConvolution", "ShiftedSlices"),
     ]
     assert timings[0]["ratio"] == 1
+
+
+def test_wrong_use(capsys):
     assert benchmark.main(["lrn", "--rounds", "1"]) == 2
     assert "2 rounds or more" in capsys.readouterr().err

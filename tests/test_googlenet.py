@@ -33,14 +33,18 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("classes", [10, 1000])
-@pytest.mark.parametrize("aux_heads", [False, True])
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameter_counts(name, aux_heads, classes):
-    network, *heads = PARAMETERS[name]
-    expected = network + aux_heads * sum(heads)
-    expected -= (1 + 2 * aux_heads) * (1000 - classes) * 1025  # each classifier sees 1024 features and has a bias
-    model = create_model(name, input_shape=(224, 224, 3), classes=classes, aux_heads=aux_heads)
-    assert model.count_params() == expected
+def test_parameter_counts(name, classes):
+    # Each classifier sees 1024 features and has a bias.
+    network, *heads = (parameters - (1000 - classes) * 1025 for parameters in PARAMETERS[name])
+    model = create_model(name, input_shape=(224, 224, 3), classes=classes, aux_heads=True)
+    assert model.count_params() == network + sum(heads)
+    assert inference_model(model).count_params() == network
+    assert {head: count_of(model, head) for head in ("aux1", "aux2")} == dict(zip(("aux1", "aux2"), heads, strict=True))
+
+
+def count_of(model, part):
+    return sum(layer.count_params() for layer in model.layers if layer.name.startswith(part))
 
 
 def test_d2l_is_the_courses():
@@ -249,3 +253,17 @@ def test_blocks_make_other_networks():
     assert answers["helper"].shape == (2, 5)
     with pytest.raises(ValueError, match="5x5 or larger"):
         auxiliary_head(inception_module(keras.Input((4, 4, 8)), (8, 8, 16, 4, 8, 8), name="small"), 5, name="helper")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])
+def test_other_policies(policy):
+    """The heads answer in float32 where the body computes in half precision, and in the body's precision above."""
+    model = GoogLeNet(input_shape=(65, 65, 3), classes=3, aux_heads=True, dtype=policy)
+    compute = keras.dtype_policies.get(policy).compute_dtype
+    assert model.get_layer("inception_3a").output.dtype == compute
+    for head, answer in model(np.ones((1, 65, 65, 3), "float32")).items():
+        assert answer.dtype == ("float64" if policy == "float64" else "float32"), head
+
+
+def test_without_top_takes_any_size():
+    assert GoogLeNet(include_top=False).input.shape == (None, None, None, 3)

@@ -51,9 +51,10 @@ def run(command, checkout):
     return process.stdout
 
 
-def test_commands(checkout):
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["quick", "slow"])
+def test_commands(checkout, slow):
     for line in COMMANDS:
-        if line not in INSTALLS:
+        if line not in INSTALLS and ("benchmark" in line) == slow:
             assert run(["sh", "-c", line], checkout), line
 
 
