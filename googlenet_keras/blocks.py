@@ -24,11 +24,13 @@ class BatchNormalizationStyle:
         momentum: Weight of the past in the moving moments (PyTorch's ``momentum`` is one minus this).
         epsilon: Added to the variance.
         scale: Whether there is a learned factor (gamma); TF-slim's networks have none.
+        bias: Whether the convolution before it keeps a bias, as torchvision's VGG does.
     """
 
     momentum: float = 0.99
     epsilon: float = 1e-3
     scale: bool = True
+    bias: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,17 @@ DEFAULT_STYLE = Style()
 
 
 def conv_block(
-    x: Tensor, filters: int, kernel_size: int, *, strides: int = 1, name: str, style: Style = DEFAULT_STYLE
+    x: Tensor,
+    filters: int,
+    kernel_size: int | tuple[int, int],
+    *,
+    strides: int = 1,
+    padding: Literal["same", "valid"] | int | None = None,
+    groups: int = 1,
+    activation: Literal["relu"] | None = "relu",
+    normalize: bool = True,
+    name: str,
+    style: Style = DEFAULT_STYLE,
 ) -> Tensor:
     """Convolution and ReLU, with batch normalization between them where the style has it.
 
@@ -78,27 +90,34 @@ def conv_block(
         filters: Number of output channels.
         kernel_size: Height and width of the kernel, in pixels.
         strides: Step of the kernel, in pixels.
+        padding: ``"same"``, ``"valid"``, or so many zeros on every side; None is the style's.
+        groups: Into how many groups the channels are split, each convolved on its own.
+        activation: ``"relu"``, or None for none.
+        normalize: Whether the style's batch normalization follows; without it the convolution has a bias.
         name: Name of the convolution; ``NAME_bn`` and ``NAME_relu`` are the layers after it.
         style: What the network's blocks have in common.
 
     Returns:
         Float tensor (batch, height', width', filters).
     """
-    # At stride 1 an odd kernel is padded alike on both sides by everyone.
-    explicit = style.padding == "explicit" and strides > 1 and kernel_size > 1
-    if explicit:
-        x = layers.ZeroPadding2D(
-            kernel_size // 2, data_format="channels_last", dtype=style.dtype, name=f"{name}_padding"
-        )(x)
-    normalization = style.batch_normalization
+    if padding is None:
+        # At stride 1 an odd kernel is padded alike on both sides by everyone.
+        explicit = style.padding == "explicit" and strides > 1 and kernel_size > 1
+        padding = kernel_size // 2 if explicit else "same"
+    if isinstance(padding, int):
+        if padding:
+            x = layers.ZeroPadding2D(padding, data_format="channels_last", dtype=style.dtype, name=f"{name}_padding")(x)
+        padding = "valid"
+    normalization = style.batch_normalization if normalize else None
     x = layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
-        padding="valid" if explicit else "same",
+        padding=padding,
+        groups=groups,
         data_format="channels_last",
-        activation=None if normalization else "relu",
-        use_bias=not normalization,
+        activation=None if normalization else activation,
+        use_bias=not normalization or normalization.bias,
         kernel_initializer=style.kernel_initializer,
         bias_initializer=style.bias_initializer,
         kernel_regularizer=style.kernel_regularizer,
@@ -114,7 +133,8 @@ def conv_block(
             dtype=style.dtype,
             name=f"{name}_bn",
         )(x)
-        x = layers.ReLU(dtype=style.dtype, name=f"{name}_relu")(x)
+        if activation:
+            x = layers.ReLU(dtype=style.dtype, name=f"{name}_relu")(x)
     return x
 
 

@@ -62,7 +62,7 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     made = ", ".join(f"{path} ({decimal(tree_size(path))})" for path in export.paths)
     untrained = "" if arguments.weights else "; untrained: give it --weights to answer something true"
-    print(f"{made} in {time.perf_counter() - start:.1f} s{untrained}")
+    print(f"{made} in {time.perf_counter() - start:.1f} s on {export.strategy}{untrained}")
     return 0
 
 

@@ -56,6 +56,7 @@ def test_command_as_the_readme_prints_it(command):
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     (line,) = process.stdout.splitlines()
+    assert " s on one CPU; untrained" in line
     for path in ("saved_models/googlenet", "saved_models/googlenet.png", "saved_models/googlenet.json"):
         assert f"{path} (" in line
         assert (folder / path).exists()

@@ -5,7 +5,7 @@ import json
 import platform
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -36,15 +36,17 @@ class Export:
         saved_model: The SavedModel's folder.
         picture: The diagram, a PNG.
         card: The card, a JSON file.
+        strategy: In words, the devices that the model was built on.
     """
 
     saved_model: Path
     picture: Path
     card: Path
+    strategy: str = ""
 
     @property
     def paths(self) -> tuple[Path, Path, Path]:
-        """All three."""
+        """All three places."""
         return self.saved_model, self.picture, self.card
 
 
@@ -79,14 +81,20 @@ def export_model(
         report: Called with a few words as each step begins.
 
     Returns:
-        Where everything is.
+        Where everything is, and on what it was built.
 
     Raises:
         ValueError: If an argument makes no model.
         FileExistsError: If there is such an export, and not ``force``.
         OSError: If the folder cannot be written to.
-        RuntimeError: If the SavedModel does not answer as the model does, or the picture cannot be drawn.
+        RuntimeError: If the SavedModel does not answer as the model does, the picture cannot be drawn, or Keras runs
+            on another backend than TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "A SavedModel is TensorFlow's: start Python with KERAS_BACKEND=tensorflow. "
+            f"Received: {keras.backend.backend()!r}"
+        )
     folder = Path(folder)
     record = model_record(name)
     names = _labels(record, labels, classes)
@@ -137,7 +145,7 @@ def export_model(
         }
         aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         publication.publish()
-    return export
+    return replace(export, strategy=took)
 
 
 def _build(record: ModelRecord, arguments: dict[str, Any], aux_heads: bool) -> keras.Model:
