@@ -22,6 +22,11 @@ _HOMES = {
     "googlenet_keras.layers": ("CeilAveragePooling2D", "LocalResponseNormalization"),
     "googlenet_keras.models": (
         "GoogLeNet",
+        "InceptionResNetV1",
+        "InceptionResNetV2",
+        "InceptionV2",
+        "InceptionV3",
+        "InceptionV4",
         "ModelRecord",
         "Preprocessing",
         "create_model",

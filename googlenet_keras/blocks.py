@@ -4,6 +4,7 @@ Every layer's name follows from the ``name`` given to its block, never from what
 NHWC whatever `keras.config.image_data_format` says.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -184,6 +185,7 @@ def inception_module(
     *,
     name: str,
     branch5x5_kernel_size: int = 5,
+    residual: bool = False,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
     """The Inception module with dimension reductions: four branches side by side, joined along the channels.
@@ -195,6 +197,9 @@ def inception_module(
             ``NAME_5x5_reduce``, ``NAME_5x5``, ``NAME_pool`` and ``NAME_pool_proj``.
         branch5x5_kernel_size: 5 in the paper; 3 in TF-slim and torchvision (pytorch/vision#906), whose layer keeps
             the paper's name here.
+        residual: Whether the input is added to the joined branches, by way of a linear 1x1 convolution
+            ``NAME_shortcut`` where it has another depth, and rectified; the concatenation is then ``NAME_mixed``, the
+            sum ``NAME_add`` and the ReLU NAME (after arXiv 1602.07261, figure 10).
         style: What the network's blocks have in common.
 
     Returns:
@@ -210,7 +215,14 @@ def inception_module(
     branch5x5 = conv_block(branch5x5, filters.conv5x5, branch5x5_kernel_size, name=f"{name}_5x5", style=style)
     branch_pool = max_pool(x, 3, strides=1, name=f"{name}_pool", style=style)
     branch_pool = conv_block(branch_pool, filters.pool_proj, 1, name=f"{name}_pool_proj", style=style)
-    return layers.Concatenate(axis=-1, dtype=style.dtype, name=name)([branch1x1, branch3x3, branch5x5, branch_pool])
+    branches = [branch1x1, branch3x3, branch5x5, branch_pool]
+    if not residual:
+        return layers.Concatenate(axis=-1, dtype=style.dtype, name=name)(branches)
+    mixed = layers.Concatenate(axis=-1, dtype=style.dtype, name=f"{name}_mixed")(branches)
+    if x.shape[-1] != mixed.shape[-1]:
+        x = conv_block(x, mixed.shape[-1], 1, activation=None, name=f"{name}_shortcut", style=style)
+    x = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, mixed])
+    return layers.ReLU(dtype=style.dtype, name=name)(x)
 
 
 def classifier(
@@ -304,3 +316,151 @@ def auxiliary_head(
     if dropout:
         x = layers.Dropout(dropout, dtype=style.dtype, name=f"{name}_dropout")(x)
     return classifier(x, classes, activation=activation, name=name, style=style)
+
+
+class Conv(NamedTuple):
+    """A convolution in a table of branches."""
+
+    filters: int
+    kernel_size: int | tuple[int, int] = 1
+    strides: int = 1
+    padding: Literal["same", "valid"] = "same"
+
+
+class Pool(NamedTuple):
+    """A 3x3 pooling in a table of branches; an average leaves out what lies beyond the border, as TensorFlow's does."""
+
+    kind: Literal["max", "avg"]
+    strides: int = 1
+    padding: Literal["same", "valid"] = "same"
+
+
+class Fork(NamedTuple):
+    """Convolutions side by side at the end of a branch, joined with the branches."""
+
+    arms: tuple[Conv, ...]
+
+
+Branch = tuple[Conv | Pool | Fork, ...]
+
+
+def chain(x: Tensor, steps: Mapping[str, Conv | Pool], *, style: Style = DEFAULT_STYLE) -> Tensor:
+    """Convolutions and poolings one after the other, such as a stem.
+
+    Args:
+        x: Float tensor (batch, height, width, channels).
+        steps: What to do, by the name of the layer.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, height', width', channels').
+    """
+    for name, step in steps.items():
+        x = (_convolve if isinstance(step, Conv) else _pool)(x, step, name=name, style=style)
+    return x
+
+
+def mixed_block(x: Tensor, branches: tuple[Branch, ...], *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
+    """Branches side by side, joined along the channels: what the later Inception networks are made of.
+
+    Args:
+        x: Float tensor (batch, height, width, channels).
+        branches: What each branch does, step by step.
+        name: Name of the concatenation. Step I of branch B is ``NAME_branchB_I`` (``NAME_branchB`` if it is the only
+            one), the arms of a fork are ``NAME_branchB_Ia``, ``NAME_branchB_Ib``.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, height', width', the branches' channels in their order).
+    """
+    outputs = []
+    for number, branch in enumerate(branches):
+        y = x
+        for index, step in enumerate(branch):
+            step_name = f"{name}_branch{number}" + (f"_{index}" if len(branch) > 1 else "")
+            match step:
+                case Conv():
+                    y = _convolve(y, step, name=step_name, style=style)
+                case Pool():
+                    y = _pool(y, step, name=step_name, style=style)
+                case Fork():
+                    arms = [
+                        _convolve(y, arm, name=f"{step_name}{letter}", style=style)
+                        for arm, letter in zip(step.arms, "ab", strict=True)
+                    ]
+        outputs += arms if isinstance(branch[-1], Fork) else [y]
+    return layers.Concatenate(axis=-1, dtype=style.dtype, name=name)(outputs)
+
+
+def residual_block(
+    x: Tensor,
+    branches: tuple[Branch, ...],
+    *,
+    scale: float,
+    activation: Literal["relu"] | None = "relu",
+    name: str,
+    style: Style = DEFAULT_STYLE,
+) -> Tensor:
+    """Inception-ResNet's block: branches, a 1x1 convolution back to the input's depth, scaled and added to the input.
+
+    Args:
+        x: Float tensor (batch, height, width, channels).
+        branches: See `mixed_block`.
+        scale: Of what is added to the input.
+        activation: After the addition.
+        name: Name of the block's last layer; before it are ``NAME_mixed``, ``NAME_conv``, ``NAME_scale`` and, where a
+            ReLU follows, ``NAME_add``.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor of the input's shape.
+
+    Source: arXiv 1602.07261, section 3.3 (scaling of residuals).
+    """
+    y = mixed_block(x, branches, name=f"{name}_mixed", style=style)
+    y = conv_block(y, x.shape[-1], 1, activation=None, normalize=False, name=f"{name}_conv", style=style)
+    y = layers.Rescaling(scale, dtype=style.dtype, name=f"{name}_scale")(y)
+    if activation is None:
+        return layers.Add(dtype=style.dtype, name=name)([x, y])
+    y = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, y])
+    return layers.ReLU(dtype=style.dtype, name=name)(y)
+
+
+def convolutional_auxiliary_head(
+    x: Tensor, classes: int, *, activation: Any = "softmax", name: str, style: Style = DEFAULT_STYLE
+) -> Tensor:
+    """The auxiliary classifier of Inception v3, v4 and Inception-ResNet v2.
+
+    Average pooling 5x5 at stride 3, 1x1 convolution to 128, a convolution over the whole map to 768, dense.
+
+    Args:
+        x: Float tensor (batch, height, width, channels), height and width known and at least 5.
+        classes: Number of classes.
+        activation: Of the answer, as `keras.activations.get` takes it; None leaves the logits.
+        name: Name of the answering layer; the others are ``NAME_pool``, ``NAME_conv1``, ``NAME_conv2`` and
+            ``NAME_flatten``.
+        style: What the network's blocks have in common.
+
+    Returns:
+        Float tensor (batch, classes).
+
+    Source: tensorflow/models research/slim/nets/inception_v3.py (AuxLogits), inception_v4.py, inception_resnet_v2.py.
+    """
+    x = layers.AveragePooling2D(5, strides=3, data_format="channels_last", dtype=style.dtype, name=f"{name}_pool")(x)
+    x = conv_block(x, 128, 1, name=f"{name}_conv1", style=style)
+    x = conv_block(x, 768, tuple(x.shape[1:3]), padding="valid", name=f"{name}_conv2", style=style)
+    x = layers.Flatten(data_format="channels_last", dtype=style.dtype, name=f"{name}_flatten")(x)
+    return classifier(x, classes, activation=activation, name=name, style=style)
+
+
+def _convolve(x: Tensor, step: Conv, *, name: str, style: Style) -> Tensor:
+    return conv_block(
+        x, step.filters, step.kernel_size, strides=step.strides, padding=step.padding, name=name, style=style
+    )
+
+
+def _pool(x: Tensor, step: Pool, *, name: str, style: Style) -> Tensor:
+    pool = layers.MaxPooling2D if step.kind == "max" else layers.AveragePooling2D
+    return pool(
+        3, strides=step.strides, padding=step.padding, data_format="channels_last", dtype=style.dtype, name=name
+    )(x)

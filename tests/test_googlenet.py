@@ -26,6 +26,8 @@ PARAMETERS = {
     "googlenet": (6_998_552, *AUX),
     "googlenet_bvlc": (6_998_552, *AUX),
     "googlenet_bn": (7_020_392, *AUX_BATCH_NORMALIZATION),
+    # shortcuts of 3a, 3b, 4a, 4d, 4e and 5b: 1,979,392 weights and four numbers of normalization for 3,632 channels
+    "googlenet_residual": (7_020_392 + 1_979_392 + 4 * 3_632, *AUX_BATCH_NORMALIZATION),
     "googlenet_torchvision": (6_639_464, *AUX_BATCH_NORMALIZATION),
     "googlenet_slim": (6_632_184, *AUX_WITHOUT_SCALE),
     "googlenet_d2l": (6_998_552, *AUX),
@@ -83,7 +85,7 @@ DEPTHS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e"
 def test_every_endpoints_name_and_shape(name, size):
     padding = {"googlenet_bvlc": "explicit", "googlenet_torchvision": "torchvision"}.get(name, "same")
     conv1, pool1, pool2, pool3, pool4 = MAPS[padding, size]
-    end = "_relu" if name in ("googlenet_bn", "googlenet_torchvision", "googlenet_slim") else ""
+    end = "" if name in ("googlenet", "googlenet_bvlc", "googlenet_d2l") else "_relu"
     expected = {
         f"conv1_7x7{end}": (conv1, 64),
         "pool1": (pool1, 64),
@@ -101,6 +103,17 @@ def test_every_endpoints_name_and_shape(name, size):
     assert {key: tensor.shape for key, tensor in outputs.items()} == {
         key: (None, extent, extent, depth) for key, (extent, depth) in expected.items()
     }
+
+
+def test_shortcuts_of_the_residual_network():
+    """An identity where a module keeps the depth, a linear 1x1 convolution elsewhere, added before the ReLU."""
+    model = create_model("googlenet_residual", input_shape=(65, 65, 3))
+    projected = {layer.name for layer in model.layers if layer.name.endswith("_shortcut")}
+    assert projected == {f"inception_{module}_shortcut" for module in ("3a", "3b", "4a", "4d", "4e", "5b")}
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3))
+    maps = feature_extractor(model, ["inception_4a", "inception_4b_mixed", "inception_4b"])(images)
+    expected = np.maximum(np.asarray(maps["inception_4a"]) + np.asarray(maps["inception_4b_mixed"]), 0)
+    np.testing.assert_allclose(maps["inception_4b"], expected, rtol=1e-6)
 
 
 def test_layer_names_are_the_literatures():

@@ -8,32 +8,64 @@ import tensorflow as tf
 from googlenet_keras import create_model, list_models, model_record, preprocess_input
 from googlenet_keras.saved_model.signatures import serving_model, write_saved_model
 
-SHAPE = (96, 96, 3)
 CLASSES = 7
+# They take a quarter of a minute each, or more.
+LARGE = ("alexnet", "bn_inception", "inception_resnet", "inception_v3", "inception_v4", "nin", "vgg")
 
 
-@pytest.fixture(scope="module", params=list_models())
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name.startswith(LARGE) else []) for name in list_models()],
+)
 def name(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def model(name):
+def shape(name):
+    """Of an input that is large enough for the network and its heads."""
+    record = model_record(name)
+    if record.name.startswith("mnist"):
+        return (28, 28, 1)
+    size = max(96, record.minimum_size, record.minimum_size_of_aux_heads or 0)
+    return (size, size, 3)
+
+
+@pytest.fixture(scope="module")
+def build(name, shape):
+    """The factory, with what these tests have in common; all that a model can have is built with ``heads``."""
+
+    def create(heads=False, **arguments):
+        aux = {"aux_heads": True} if heads and model_record(name).aux_heads else {}
+        defaults = {"input_shape": shape, "classes": CLASSES, "classifier_activation": "softmax"}
+        return create_model(name, **{**defaults, **aux, **arguments})
+
+    return create
+
+
+@pytest.fixture(scope="module")
+def model(build):
     keras.utils.set_random_seed(1)
-    result = create_model(name, input_shape=SHAPE, classes=CLASSES, classifier_activation="softmax")
+    result = build()
     randomize_moments(result)
     return result
 
 
 @pytest.fixture(scope="module")
-def with_heads(name):
+def with_heads(build):
     keras.utils.set_random_seed(1)
-    return create_model(name, input_shape=SHAPE, classes=CLASSES, aux_heads=True)
+    return build(heads=True)
 
 
 @pytest.fixture
-def images():
-    return np.random.default_rng(2).uniform(-1, 1, (2, *SHAPE)).astype("float32")
+def images(shape):
+    return np.random.default_rng(2).uniform(-1, 1, (2, *shape)).astype("float32")
+
+
+def answers(model, images, **options):
+    """Its answers by name, whether it has heads or not."""
+    result = model(images, **options)
+    return result if isinstance(result, dict) else {"predictions": result}
 
 
 def randomize_moments(model):
@@ -59,21 +91,14 @@ def test_config_round_trip(model, images):
 def test_keras_file_round_trip(with_heads, images, tmp_path):
     with_heads.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    expected = with_heads(images)
-    for head, answer in again(images).items():
+    expected = answers(with_heads, images)
+    for head, answer in answers(again, images).items():
         np.testing.assert_array_equal(answer, expected[head])
 
 
-def test_weight_file_round_trip(name, model, images, tmp_path):
+def test_weight_file_round_trip(build, model, images, tmp_path):
     model.save_weights(tmp_path / "model.weights.h5")
-    again = create_model(
-        name,
-        input_shape=SHAPE,
-        classes=CLASSES,
-        classifier_activation="softmax",
-        weights=tmp_path / "model.weights.h5",
-    )
-    np.testing.assert_array_equal(again(images), model(images))
+    np.testing.assert_array_equal(build(weights=tmp_path / "model.weights.h5")(images), model(images))
 
 
 def test_clone(model, images):
@@ -84,8 +109,7 @@ def test_clone(model, images):
 
 def test_gradients_reach_every_weight(with_heads, images):
     with tf.GradientTape() as tape:
-        answers = with_heads(images, training=True)
-        loss = sum(tf.reduce_sum(answer**2) for answer in answers.values())
+        loss = sum(tf.reduce_sum(answer**2) for answer in answers(with_heads, images, training=True).values())
     for variable, gradient in zip(
         with_heads.trainable_variables, tape.gradient(loss, with_heads.trainable_variables), strict=True
     ):
@@ -93,64 +117,63 @@ def test_gradients_reach_every_weight(with_heads, images):
         assert np.any(gradient), variable.path
 
 
-def test_mixed_precision(name, model, images):
-    mixed = create_model(
-        name,
-        input_shape=SHAPE,
-        classes=CLASSES,
-        aux_heads=True,
-        dtype="mixed_bfloat16",
-        classifier_activation="softmax",
-    )
-    assert mixed.get_layer("inception_3a").output.dtype == "bfloat16"
-    for head, answer in mixed(images).items():
+def test_mixed_precision(name, build, model, images):
+    mixed = build(heads=True, dtype="mixed_bfloat16")
+    assert mixed.get_layer(model_record(name).endpoints[-1]).output.dtype == "bfloat16"
+    for head, answer in answers(mixed, images).items():
         assert answer.dtype == "float32", head
         np.testing.assert_allclose(np.sum(answer, axis=-1), 1, rtol=1e-5)  # a softmax in bfloat16 misses by 1e-2
     for layer in model.layers:
         mixed.get_layer(layer.name).set_weights(layer.get_weights())
     # bfloat16 carries 8 bits, and the errors of some twenty layers add up.
-    np.testing.assert_allclose(mixed(images)["predictions"], model(images), atol=0.05)
+    np.testing.assert_allclose(answers(mixed, images)["predictions"], model(images), atol=0.05)
 
 
-def test_input_tensor(name, model, images):
-    raw = keras.Input(SHAPE, name="raw")
-    built = create_model(
-        name, input_tensor=keras.layers.Rescaling(2.0)(raw), classes=CLASSES, classifier_activation="softmax"
-    )
+def test_input_tensor(build, shape, model, images):
+    raw = keras.Input(shape, name="raw")
+    built = build(input_tensor=keras.layers.Rescaling(2.0)(raw), input_shape=None)
     assert built.input is raw
     built.set_weights(model.get_weights())
     np.testing.assert_allclose(built(images / 2), model(images), rtol=1e-5)
 
 
-def test_without_top(name, model, images):
+def test_without_top(name, build, shape, model, images):
     expected = keras.Model(model.input, model.get_layer(model_record(name).endpoints[-1]).output)(images)
-    for pooling, reduce, shape in [
-        (None, lambda x, axis: x, (None, None, SHAPE[-1])),
-        ("avg", np.mean, SHAPE),
-        ("max", np.max, SHAPE),
+    for pooling, reduce, body_shape in [
+        (None, lambda x, axis: x, (None, None, shape[-1])),
+        ("avg", np.mean, shape),
+        ("max", np.max, shape),
     ]:
-        body = create_model(name, include_top=False, input_shape=shape, pooling=pooling)
+        body = build(include_top=False, input_shape=body_shape, pooling=pooling)
         assert "predictions" not in {layer.name for layer in body.layers}
-        assert body.input.shape == (None, *shape)
-        body.set_weights(model.get_weights()[:-2])
+        assert body.input.shape == (None, *body_shape)
+        for layer in body.layers:
+            layer.set_weights(model.get_layer(layer.name).get_weights() if layer.weights else [])
         np.testing.assert_allclose(body(images), reduce(expected, axis=(1, 2)), rtol=1e-4, atol=1e-6)
 
 
-def test_names_do_not_depend_on_the_session(name):
-    first, second = (create_model(name, aux_heads=True, input_shape=SHAPE) for _ in range(2))
+def test_names_do_not_depend_on_the_session(build):
+    first, second = build(heads=True), build(heads=True)
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
     assert [weight.path for weight in first.weights] == [weight.path for weight in second.weights]
 
 
-def test_layout_is_not_the_sessions(name):
+def test_layout_is_not_the_sessions(build, model):
     keras.config.set_image_data_format("channels_first")
     try:
-        assert create_model(name, input_shape=SHAPE).get_layer("inception_3a").output.shape == (None, 12, 12, 256)
+        other = build()
     finally:
         keras.config.set_image_data_format("channels_last")
+    assert [layer.output.shape for layer in other.layers] == [layer.output.shape for layer in model.layers]
 
 
-def test_export_and_reload(name, model, tmp_path):
+def test_endpoints_are_layers(name, model):
+    endpoints = model_record(name).endpoints
+    places = [[layer.name for layer in model.layers].index(endpoint) for endpoint in endpoints]
+    assert places == sorted(places)
+
+
+def test_export_and_reload(name, shape, model, tmp_path):
     (tmp_path / "labels.txt").write_text("\n".join(map(str, range(CLASSES))))
     preprocessing = model_record(name).preprocessing
     folder = tmp_path / "saved"
@@ -159,7 +182,7 @@ def test_export_and_reload(name, model, tmp_path):
     assert set(loaded.signatures) == {"serving_default", "serve_images", "serve_bytes", "features"}
     assert (folder / "assets" / "labels.txt").read_text() == (tmp_path / "labels.txt").read_text()
     for batch_size in (1, 5):
-        pixels = np.random.default_rng(4).integers(0, 256, (batch_size, *SHAPE), dtype="uint8")
+        pixels = np.random.default_rng(4).integers(0, 256, (batch_size, *shape), dtype="uint8")
         images = preprocess_input(pixels, name)
         received = loaded.signatures["serving_default"](images=tf.constant(images))
         assert set(received) == {"probabilities"}

@@ -21,18 +21,33 @@ def count_multiply_adds(model: keras.Model) -> int:
     Raises:
         ValueError: If the size of a map is not known.
     """
-    return sum(_layer_multiply_adds(layer) for layer in model.layers)
+    return sum(layer_multiply_adds(layer) for layer in model.layers)
 
 
-def _layer_multiply_adds(layer: layers.Layer) -> int:
-    if isinstance(layer, layers.Dense):
-        return math.prod(layer.kernel.shape)
-    if not isinstance(layer, layers.Conv2D):
-        return 0
+def count_kernel_weights(model: keras.Model) -> int:
+    """Counts the weights in the kernels of convolutions and dense layers: no biases, no normalization."""
+    return sum(kernel_weights(layer) for layer in model.layers)
+
+
+def layer_multiply_adds(layer: layers.Layer) -> int:
+    """The multiply-adds of one layer for one example; see `count_multiply_adds`."""
+    weights = kernel_weights(layer)
+    if not weights or isinstance(layer, layers.Dense):
+        return weights
     height, width = layer.output.shape[1:3]
     if height is None or width is None:
         raise ValueError(
             f"Multiply-adds depend on the input's size: build the model with a fixed input_shape. "
             f"Received: layer {layer.name!r} of shape {layer.output.shape}"
         )
-    return height * width * math.prod(layer.kernel.shape)
+    return height * width * weights
+
+
+def kernel_weights(layer: layers.Layer) -> int:
+    """The number of weights in a layer's kernels; 0 for what is neither a convolution nor dense."""
+    match layer:
+        case layers.SeparableConv2D():
+            return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+        case layers.Conv2D() | layers.Dense():
+            return math.prod(layer.kernel.shape)
+    return 0

@@ -1,12 +1,21 @@
 """The networks: a file for each family, and the registry of them all."""
 
 from googlenet_keras.models.googlenet import GoogLeNet
+from googlenet_keras.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
+from googlenet_keras.models.inception_v2 import InceptionV2
+from googlenet_keras.models.inception_v3 import InceptionV3
+from googlenet_keras.models.inception_v4 import InceptionV4
 from googlenet_keras.models.preprocessing import Preprocessing
 from googlenet_keras.models.registry import ModelRecord, create_model, list_models, model_record, preprocess_input
 from googlenet_keras.models.views import feature_extractor, inference_model
 
 __all__ = [
     "GoogLeNet",
+    "InceptionResNetV1",
+    "InceptionResNetV2",
+    "InceptionV2",
+    "InceptionV3",
+    "InceptionV4",
     "ModelRecord",
     "Preprocessing",
     "create_model",

@@ -1,12 +1,17 @@
 """What all factories share: the arguments of keras.applications and what they mean."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
 
-from googlenet_keras.blocks import Style, Tensor, classifier
+from googlenet_keras.blocks import Style, Tensor, classifier, convolutional_auxiliary_head
 from googlenet_keras.weights import load_weights
+
+# The first input to leave the head's pooling a map of 5x5, where Inception v3, v4 and Inception-ResNet v2 have 17x17
+# from 299 pixels.
+MINIMUM_SIZE_OF_CONVOLUTIONAL_HEAD = 107
 
 
 def check_arguments(
@@ -109,3 +114,86 @@ def finished_model(
     if weights is not None:
         load_weights(model, weights)
     return model
+
+
+def image_network(
+    walk: Callable[[Tensor, Style], Tensor],
+    *,
+    include_top: bool,
+    weights: Any,
+    input_tensor: Any,
+    input_shape: tuple[int | None, ...] | None,
+    pooling: str | None,
+    classes: int,
+    classifier_activation: Any,
+    name: str,
+    dropout: float,
+    style: Style,
+    default_shape: tuple[int, int, int],
+    minimum_size: int,
+    aux_head_on: str | None = None,
+    aux_heads: bool = False,
+) -> keras.Model:
+    """Builds a network that ends in global average pooling and a classifier, and may have one auxiliary head.
+
+    Args:
+        walk: From the input tensor and the style to the last map.
+        include_top: See `googlenet_keras.GoogLeNet`, as for all arguments down to ``name``.
+        weights: See there.
+        input_tensor: See there.
+        input_shape: See there.
+        pooling: See there.
+        classes: See there.
+        classifier_activation: See there.
+        name: See there.
+        dropout: Fraction dropped before ``predictions`` while training; 0 leaves the layer out.
+        style: What the network's blocks have in common.
+        default_shape: The network's own (height, width, channels).
+        minimum_size: Smallest height and width, in pixels.
+        aux_head_on: Name of the layer that the head ``aux`` hangs off.
+        aux_heads: Whether it is built; the model then answers ``{"predictions", "aux"}``.
+
+    Returns:
+        The Keras model.
+
+    Raises:
+        ValueError: If an argument is not what a factory takes.
+    """
+    check_arguments(
+        include_top=include_top,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        dropout=dropout,
+        aux_heads=aux_heads,
+    )
+    inputs = image_input(
+        input_tensor, input_shape, default_shape=default_shape, minimum_size=minimum_size, include_top=include_top
+    )
+    if aux_heads:
+        check_size_for_aux_heads(inputs.shape[1:3], MINIMUM_SIZE_OF_CONVOLUTIONAL_HEAD)
+    x = walk(inputs, style)
+    if not include_top:
+        outputs = global_pool(x, pooling, name="global_pool", style=style)
+    else:
+        outputs = top(
+            x, classes, activation=classifier_activation, dropout=dropout, pool_name="global_pool", style=style
+        )
+    if aux_heads:
+        middle = keras.Model(inputs, x).get_layer(aux_head_on).output
+        aux = convolutional_auxiliary_head(middle, classes, activation=classifier_activation, name="aux", style=style)
+        outputs = {"predictions": outputs, "aux": aux}
+    return finished_model(inputs, outputs, name=name, weights=weights, input_tensor=input_tensor)
+
+
+def check_size_for_aux_heads(size: tuple[int | None, int | None], minimum_size: int) -> None:
+    """Refuses an input whose maps are too small for the pooling of auxiliary heads, or of unknown size.
+
+    Raises:
+        ValueError: If ``size``, height and width in pixels, is below ``minimum_size`` or not known.
+    """
+    if any(extent is None or extent < minimum_size for extent in size):
+        raise ValueError(
+            f"The auxiliary heads need an input of fixed size, at least {minimum_size}x{minimum_size} pixels: enlarge "
+            f"the images or build with aux_heads=False. Received: {size}"
+        )

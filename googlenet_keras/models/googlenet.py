@@ -55,6 +55,7 @@ class Variant:
         branch5x5_kernel_size: Kernel of the layers ``inception_*_5x5``.
         pool4_size: Window of the last max pooling, in pixels.
         adaptive_aux_pool: See `blocks.auxiliary_head`.
+        residual: See `blocks.inception_module`.
         dropout: Fraction of the 1024 features dropped before the classifier while training.
         kernel_initializer: See `blocks.Style`.
         bias_initializer: See `blocks.Style`.
@@ -71,6 +72,7 @@ class Variant:
     branch5x5_kernel_size: int = 5
     pool4_size: int = 3
     adaptive_aux_pool: bool = False
+    residual: bool = False
     dropout: float = 0.4
     kernel_initializer: Initializer = "glorot_uniform"
     bias_initializer: Initializer = "zeros"
@@ -103,6 +105,16 @@ VARIANTS = {
         description="batch normalization after every convolution, no LRN, true 5x5: the one to train",
         normalization="batch",
         batch_normalization=BatchNormalizationStyle(momentum=0.9),
+        dropout=0.2,
+        kernel_initializer="he_normal",
+        preprocessing=MINUS_ONE_TO_ONE,
+    ),
+    # The exercise of "Dive into Deep Learning": the network above with a shortcut around every module.
+    "residual": Variant(
+        description="`googlenet_bn` with an identity or 1x1 shortcut around every module",
+        normalization="batch",
+        batch_normalization=BatchNormalizationStyle(momentum=0.9),
+        residual=True,
         dropout=0.2,
         kernel_initializer="he_normal",
         preprocessing=MINUS_ONE_TO_ONE,
@@ -174,7 +186,8 @@ def GoogLeNet(
         classes: Number of classes.
         classifier_activation: Activation of ``predictions`` and the heads; None leaves the logits.
         name: The model's name; None is ``googlenet``, or ``googlenet_VARIANT``.
-        variant: One of `VARIANTS`: ``"paper"``, ``"bvlc"``, ``"bn"``, ``"torchvision"``, ``"slim"``, ``"d2l"``.
+        variant: One of `VARIANTS`: ``"paper"``, ``"bvlc"``, ``"bn"``, ``"residual"``, ``"torchvision"``, ``"slim"``,
+            ``"d2l"``.
         normalization: ``"lrn"`` around conv2, ``"batch"`` after every convolution, ``"none"``; None is the variant's.
         aux_heads: Whether the classifiers ``aux1`` (on inception_4a) and ``aux2`` (on inception_4d) are built. The
             model then answers ``{"predictions", "aux1", "aux2"}``, by name; the paper weighs their losses 1, 0.3, 0.3.
@@ -213,12 +226,8 @@ def GoogLeNet(
         minimum_size=settings.minimum_size,
         include_top=include_top,
     )
-    size = inputs.shape[1:3]
-    if aux_heads and any(extent is None or extent < MINIMUM_SIZE_OF_AUX_HEADS for extent in size):
-        raise ValueError(
-            f"The auxiliary heads need an input of fixed size, at least {MINIMUM_SIZE_OF_AUX_HEADS}x"
-            f"{MINIMUM_SIZE_OF_AUX_HEADS} pixels: enlarge the images or build with aux_heads=False. Received: {size}"
-        )
+    if aux_heads:
+        conventions.check_size_for_aux_heads(inputs.shape[1:3], MINIMUM_SIZE_OF_AUX_HEADS)
     style = Style(
         batch_normalization=settings.batch_normalization if normalization == "batch" else None,
         padding=settings.padding,
@@ -241,7 +250,12 @@ def GoogLeNet(
     outputs = {}
     for module, filters in MODULES.items():
         x = blocks.inception_module(
-            x, filters, name=module, branch5x5_kernel_size=settings.branch5x5_kernel_size, style=style
+            x,
+            filters,
+            name=module,
+            branch5x5_kernel_size=settings.branch5x5_kernel_size,
+            residual=settings.residual,
+            style=style,
         )
         if aux_heads and module in HEAD_ON:
             outputs[HEAD_ON[module]] = blocks.auxiliary_head(
@@ -294,5 +308,7 @@ for _variant, _settings in VARIANTS.items():
             labels=_settings.labels,
             minimum_size=_settings.minimum_size,
             endpoints=_endpoints(_settings),
+            aux_heads=tuple(HEAD_ON.values()),
+            minimum_size_of_aux_heads=MINIMUM_SIZE_OF_AUX_HEADS,
         )
     )

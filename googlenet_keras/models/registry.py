@@ -23,6 +23,8 @@ class ModelRecord:
         labels: Whose class names are meant: the stem of a ``*_labels.txt`` among the package's assets.
         minimum_size: Smallest height and width of an input, in pixels, without auxiliary heads.
         endpoints: Names of the layers after which the network's stages end, from input to output.
+        aux_heads: Names of the auxiliary heads that ``aux_heads=True`` builds.
+        minimum_size_of_aux_heads: Smallest height and width for them, in pixels.
     """
 
     name: str
@@ -33,6 +35,8 @@ class ModelRecord:
     labels: str = "imagenet"
     minimum_size: int
     endpoints: tuple[str, ...]
+    aux_heads: tuple[str, ...] = ()
+    minimum_size_of_aux_heads: int | None = None
 
 
 _RECORDS: dict[str, ModelRecord] = {}

@@ -9,40 +9,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from googlenet_keras.weights import layouts, names
+from googlenet_keras.weights.layouts import Tensor
+from googlenet_keras.weights.names import Naming
+
 logger = logging.getLogger(__name__)
 
-Array = np.ndarray
-Transform = Callable[[Array], Array]
-
 # Layers of the parts that a model may leave out, while a file has their weights.
-OPTIONAL_LAYERS = ("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2", "predictions")
-
-
-def _as_is(array: Array) -> Array:
-    return array
-
-
-def _oihw_to_hwio(kernel: Array) -> Array:
-    return kernel.transpose(2, 3, 1, 0)
-
-
-def _transpose(kernel: Array) -> Array:
-    return kernel.T
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of a state, and what to do with it.
-
-    Attributes:
-        name: Its name in the state.
-        transform: From the state's layout to Keras's.
-        default: What it is if the state does not have it; None if it must.
-    """
-
-    name: str
-    transform: Transform = _as_is
-    default: float | None = None
+OPTIONAL_LAYERS = (
+    *("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2"),
+    *("aux_conv1", "aux_conv2", "aux", "predictions"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,167 +27,39 @@ class Source:
     """How one framework names and lays out the tensors of a network.
 
     Attributes:
-        layer_name: From the name of a layer here to its name there; None if it has no counterpart.
+        naming: From a layer here to its name there, for each family of networks that it has; None if the layer has no
+            counterpart.
         tensors: From a layer here and its name there to the tensors of the layer's weights, in Keras's order.
-        bookkeeping: What matches is no weight and is passed over in silence.
+        bookkeeping: A pattern; a tensor whose whole name matches is no weight and is passed over in silence.
+        prepare: From the model and the state to a state whose names do not depend on a session.
     """
 
-    layer_name: Callable[[str], str | None]
+    naming: tuple[Naming, ...]
     tensors: Callable[[keras.Model, keras.layers.Layer, str], list[Tensor]]
-    bookkeeping: re.Pattern[str] = re.compile(r"(?!)")
+    bookkeeping: str = r"(?!)"
+    prepare: Callable[[keras.Model, Mapping[str, Any]], Mapping[str, Any]] = lambda model, state: state
 
 
-def _by_table(modules: str, branches: Mapping[str, str], others: Mapping[str, str]) -> Callable[[str], str | None]:
-    """Names by rule for the layers of Inception modules ("3a" for {module}) and by table for the others."""
-
-    def layer_name(name: str) -> str | None:
-        match = re.fullmatch(r"inception_(\d[a-z])_(\w+)", name)
-        if match and match[2] in branches:
-            return modules.format(module=match[1]) + branches[match[2]]
-        return others.get(name)
-
-    return layer_name
-
-
-def _flattened_dense(model: keras.Model, layer: keras.layers.Layer) -> Transform:
-    """Transposes a dense kernel; one that follows a flattened map turns from channels-first to channels-last."""
-    flatten = f"{layer.name.removesuffix('_fc')}_flatten"
-    if flatten not in {other.name for other in model.layers}:
-        return _transpose
-    height, width, channels = model.get_layer(flatten).input.shape[1:]
-
-    def transform(kernel: Array) -> Array:
-        if kernel.ndim != 2 or kernel.shape[1] != height * width * channels:
-            return kernel.T  # reported as misshapen
-        return kernel.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, kernel.shape[0])
-
-    return transform
-
-
-# torchvision/models/googlenet.py: BasicConv2d holds `conv` and `bn`.
-_torchvision_layer = _by_table(
-    "inception{module}.",
-    {
-        "1x1": "branch1",
-        "3x3_reduce": "branch2.0",
-        "3x3": "branch2.1",
-        "5x5_reduce": "branch3.0",
-        "5x5": "branch3.1",
-        "pool_proj": "branch4.1",
-    },
-    {
-        "conv1_7x7": "conv1",
-        "conv2_3x3_reduce": "conv2",
-        "conv2_3x3": "conv3",
-        "aux1_conv": "aux1.conv",
-        "aux1_fc": "aux1.fc1",
-        "aux1": "aux1.fc2",
-        "aux2_conv": "aux2.conv",
-        "aux2_fc": "aux2.fc1",
-        "aux2": "aux2.fc2",
-        "predictions": "fc",
-    },
-)
-
-
-def _torchvision_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    if isinstance(layer, keras.layers.BatchNormalization):
-        gamma = [Tensor(f"{name}.bn.weight")] if layer.scale else []
-        return [*gamma, *(Tensor(f"{name}.bn.{leaf}") for leaf in ("bias", "running_mean", "running_var"))]
-    if isinstance(layer, keras.layers.Conv2D):
-        bias = [Tensor(f"{name}.conv.bias")] if layer.use_bias else []
-        return [Tensor(f"{name}.conv.weight", _oihw_to_hwio), *bias]
-    return [Tensor(f"{name}.weight", _flattened_dense(model, layer)), Tensor(f"{name}.bias")]
-
-
-# BVLC caffe models/bvlc_googlenet/train_val.prototxt; a layer's two blobs are called .weight and .bias.
-_caffe_layer = _by_table(
-    "inception_{module}/",
-    {branch: branch for branch in ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")},
-    {
-        "conv1_7x7": "conv1/7x7_s2",
-        "conv2_3x3_reduce": "conv2/3x3_reduce",
-        "conv2_3x3": "conv2/3x3",
-        "aux1_conv": "loss1/conv",
-        "aux1_fc": "loss1/fc",
-        "aux1": "loss1/classifier",
-        "aux2_conv": "loss2/conv",
-        "aux2_fc": "loss2/fc",
-        "aux2": "loss2/classifier",
-        "predictions": "loss3/classifier",
-    },
-)
-
-
-def _caffe_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    if isinstance(layer, keras.layers.Conv2D):
-        return [Tensor(f"{name}.weight", _oihw_to_hwio), Tensor(f"{name}.bias")][: 1 + layer.use_bias]
-    if isinstance(layer, keras.layers.Dense):
-        return [Tensor(f"{name}.weight", _flattened_dense(model, layer)), Tensor(f"{name}.bias")]
-    raise ValueError(f"Caffe's GoogLeNet has no batch normalization. Received: layer {layer.name!r}")
-
-
-# tensorflow/models research/slim/nets/inception_v1.py. Its modules start at Mixed_3b where the paper's start at 3a.
-_slim_branches = {
-    "1x1": "Branch_0/Conv2d_0a_1x1",
-    "3x3_reduce": "Branch_1/Conv2d_0a_1x1",
-    "3x3": "Branch_1/Conv2d_0b_3x3",
-    "5x5_reduce": "Branch_2/Conv2d_0a_1x1",
-    "5x5": "Branch_2/Conv2d_0b_3x3",
-    "pool_proj": "Branch_3/Conv2d_0b_1x1",
-}
-_slim_others = {
-    "conv1_7x7": "Conv2d_1a_7x7",
-    "conv2_3x3_reduce": "Conv2d_2b_1x1",
-    "conv2_3x3": "Conv2d_2c_3x3",
-    # the one name that breaks the rule
-    "inception_5a_5x5": "Mixed_5b/Branch_2/Conv2d_0a_3x3",
-    "predictions": "Logits/Conv2d_0c_1x1",
-}
-
-
-def _slim_layer(name: str) -> str | None:
-    match = re.fullmatch(r"inception_(\d)([a-e])_(\w+)", name)
-    if name in _slim_others:
-        there = _slim_others[name]
-    elif match and match[3] in _slim_branches:
-        there = f"Mixed_{match[1]}{chr(ord(match[2]) + 1)}/{_slim_branches[match[3]]}"
-    else:
-        return None
-    return f"InceptionV1/{there}"
-
-
-def _slim_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    del model
-    if isinstance(layer, keras.layers.BatchNormalization):
-        gamma = [Tensor(f"{name}/BatchNorm/gamma", default=1.0)] if layer.scale else []
-        return [
-            *gamma,
-            *(Tensor(f"{name}/BatchNorm/{leaf}") for leaf in ("beta", "moving_mean", "moving_variance")),
-        ]
-    if isinstance(layer, keras.layers.Conv2D):
-        return [Tensor(f"{name}/weights"), Tensor(f"{name}/biases")][: 1 + layer.use_bias]
-
-    def without_background(array: Array) -> Array:
-        # Slim counts a background class first: 1001 for ImageNet's 1000.
-        return array[..., 1:] if array.shape[-1] == layer.units + 1 else array
-
-    def kernel(array: Array) -> Array:
-        return without_background(array.reshape(array.shape[-2:]))
-
-    return [Tensor(f"{name}/weights", kernel), Tensor(f"{name}/biases", without_background)]
-
-
-def _keras_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    del model
-    return [Tensor(f"{name}/{index}") for index in range(len(layer.weights))]
-
-
+TORCH_BOOKKEEPING = r".*\.num_batches_tracked"
 SOURCES = {
-    "caffe": Source(_caffe_layer, _caffe_tensors),
-    "keras": Source(lambda name: name, _keras_tensors),
-    "slim": Source(_slim_layer, _slim_tensors, re.compile(r"global_step")),
-    "torchvision": Source(_torchvision_layer, _torchvision_tensors, re.compile(r".*\.num_batches_tracked")),
+    "caffe": Source((names.caffe_googlenet,), layouts.caffe_tensors),
+    # The head of a face network normalizes an embedding, and has no counterpart here.
+    "facenet": Source(
+        (names.facenet_inception_resnet_v1,),
+        layouts.torch_tensors,
+        bookkeeping=rf"{TORCH_BOOKKEEPING}|last_(linear|bn)\..*",
+    ),
+    "keras": Source((names.own_name,), layouts.keras_tensors),
+    "keras_applications": Source(
+        (names.own_name,), layouts.keras_applications_tensors, prepare=layouts.by_building_order
+    ),
+    "slim": Source((names.slim_inception_v1, names.slim_inception_v2), layouts.slim_tensors, bookkeeping="global_step"),
+    "timm": Source(
+        (names.timm_inception_v4, names.timm_inception_resnet_v2),
+        layouts.torch_tensors,
+        bookkeeping=TORCH_BOOKKEEPING,
+    ),
+    "torchvision": Source((names.torchvision_googlenet,), layouts.torch_tensors, bookkeeping=TORCH_BOOKKEEPING),
 }
 
 
@@ -224,7 +73,8 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
         state: ``{name: array}`` with the other framework's names and layouts.
         source: Whose names they are: ``"torchvision"`` (a state dict), ``"caffe"`` (``LAYER.weight`` and
             ``LAYER.bias`` for BVLC's blobs), ``"slim"`` (checkpoint variables; a head of one class more than the model
-            loses the background class) or ``"keras"`` (see `read_weights`).
+            loses the background class), ``"timm"``, ``"facenet"`` (facenet-pytorch; for models without the top),
+            ``"keras_applications"`` (``{weight.path: array}``) or ``"keras"`` (see `read_weights`).
 
     Raises:
         ValueError: If the source is unknown, or tensors are missing, left over or of another shape than the model's:
@@ -233,24 +83,32 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
     if source not in SOURCES:
         raise ValueError(f"`source` must be one of {', '.join(SOURCES)}. Received: {source!r}")
     framework = SOURCES[source]
+    layer_name = _naming(model, framework)
+    state = framework.prepare(model, state)
     assignments, missing, misshapen, used = [], [], [], set()
-    for variable, tensor in _pairs(model, framework):
-        used.add(tensor.name)
-        if tensor.name in state:
+    for variable, tensor in _pairs(model, framework, layer_name):
+        needed = [tensor.name, *([tensor.factor] if tensor.factor else [])]
+        used.update(needed)
+        if all(name in state for name in needed):
             array = tensor.transform(np.asarray(state[tensor.name]))
+            factor = np.asarray(state[tensor.factor]) if tensor.factor else np.float32(1)
+            if factor.ndim and factor.shape != array.shape[-1:]:
+                misshapen.append(f"{tensor.factor} {factor.shape} for {variable.path} {tuple(variable.shape)}")
+                continue
+            array = array * factor
         elif tensor.default is not None:
             array = np.full(variable.shape, tensor.default)
         else:
-            missing.append(tensor.name)
+            missing += [name for name in needed if name not in state and name not in missing]
             continue
         if array.shape != tuple(variable.shape):
             misshapen.append(f"{tensor.name} {array.shape} for {variable.path} {tuple(variable.shape)}")
         assignments.append((variable, array))
 
-    left_out = [name for name in OPTIONAL_LAYERS if name not in {layer.name for layer in model.layers}]
-    prefixes = tuple(there for there in map(framework.layer_name, left_out) if there)
-    extra = [name for name in state if name not in used and not framework.bookkeeping.fullmatch(name)]
-    passed_over = [name for name in extra if any(re.match(rf"{re.escape(there)}(\W|_bn/)", name) for there in prefixes)]
+    here = {layer.name for layer in model.layers}
+    left_out = [there for name in OPTIONAL_LAYERS if name not in here and (there := layer_name(name))]
+    extra = [name for name in state if name not in used and not re.fullmatch(framework.bookkeeping, name)]
+    passed_over = [name for name in extra if any(re.match(rf"{re.escape(there)}(\W|_bn/)", name) for there in left_out)]
     extra = [name for name in extra if name not in passed_over]
 
     problems = [
@@ -264,22 +122,29 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
             f"Received tensors: {'; '.join(problems)}"
         )
     if passed_over:
-        logger.warning(
-            "%s has no %s: passed over %d tensors",
-            model.name,
-            ", ".join(left_out),
-            len(passed_over),
-        )
+        logger.warning("%s leaves out %s: passed over %d tensors", model.name, ", ".join(left_out), len(passed_over))
     for variable, array in assignments:
         variable.assign(array)
 
 
-def _pairs(model: keras.Model, framework: Source) -> Iterator[tuple[keras.Variable, Tensor]]:
+def _naming(model: keras.Model, framework: Source) -> Naming:
+    """The naming of the family that the model belongs to: the one that knows all of its layers."""
+    unknown: list[str] = []
+    for naming in framework.naming:
+        unknown = [layer.name for layer in model.layers if layer.weights and _name_there(naming, layer) is None]
+        if not unknown:
+            return naming
+    raise ValueError(f"The other network has no counterpart of layer {unknown[0]!r}. Received: {model.name!r}")
+
+
+def _name_there(naming: Naming, layer: keras.layers.Layer) -> str | None:
+    """A normalization goes by the name of its convolution."""
+    return naming(layer.name.removesuffix("_bn"))
+
+
+def _pairs(model: keras.Model, framework: Source, naming: Naming) -> Iterator[tuple[keras.Variable, Tensor]]:
     """Every weight of the model with the tensor that belongs into it."""
     for layer in model.layers:
-        if not layer.weights:
-            continue
-        name = framework.layer_name(layer.name) or framework.layer_name(layer.name.removesuffix("_bn"))
-        if name is None:
-            raise ValueError(f"The other network has no counterpart of layer {layer.name!r} of {model.name!r}.")
-        yield from zip(layer.weights, framework.tensors(model, layer, name), strict=True)
+        if layer.weights:
+            tensors = framework.tensors(model, layer, _name_there(naming, layer))
+            yield from zip(layer.weights, tensors, strict=True)

@@ -1,0 +1,152 @@
+"""From a layer here to the tensors that other frameworks keep for it, in their names and their layouts."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+Array = np.ndarray
+Transform = Callable[[Array], Array]
+
+
+def _as_is(array: Array) -> Array:
+    return array
+
+
+def _oihw_to_hwio(kernel: Array) -> Array:
+    return kernel.transpose(2, 3, 1, 0)
+
+
+def _transpose(kernel: Array) -> Array:
+    return kernel.T
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a state, and what to do with it.
+
+    Attributes:
+        name: Its name in the state.
+        transform: From the state's layout to Keras's.
+        default: What it is if the state does not have it; None if it must.
+        factor: Another tensor of the state that it is multiplied by, along the last axis: the scale of a batch
+            normalization that has none here goes into the kernel and the moving mean.
+    """
+
+    name: str
+    transform: Transform = _as_is
+    default: float | None = None
+    factor: str | None = None
+
+
+def _flattened_dense(model: keras.Model, layer: keras.layers.Layer) -> Transform:
+    """Transposes a dense kernel; one that follows a flattened map turns from channels-first to channels-last."""
+    flatten = f"{layer.name.removesuffix('_fc')}_flatten"
+    if flatten not in {other.name for other in model.layers}:
+        return _transpose
+    height, width, channels = model.get_layer(flatten).input.shape[1:]
+
+    def transform(kernel: Array) -> Array:
+        if kernel.ndim != 2 or kernel.shape[1] != height * width * channels:
+            return kernel.T  # reported as misshapen
+        return kernel.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, kernel.shape[0])
+
+    return transform
+
+
+def torch_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
+    """A convolution `conv` and its normalization `bn` in a module of that name; other layers are that name."""
+    normalization = _layer(model, f"{layer.name}_bn")
+    if isinstance(layer, keras.layers.BatchNormalization):
+        factor = None if layer.scale else f"{name}.bn.weight"
+        gamma = [Tensor(f"{name}.bn.weight")] if layer.scale else []
+        mean = Tensor(f"{name}.bn.running_mean", factor=factor)
+        return [*gamma, Tensor(f"{name}.bn.bias"), mean, Tensor(f"{name}.bn.running_var")]
+    if not isinstance(layer, keras.layers.Conv2D):
+        return [Tensor(f"{name}.weight", _flattened_dense(model, layer)), Tensor(f"{name}.bias")]
+    if normalization is None:
+        return [Tensor(f"{name}.weight", _oihw_to_hwio), Tensor(f"{name}.bias")]
+    factor = None if normalization.scale else f"{name}.bn.weight"
+    return [Tensor(f"{name}.conv.weight", _oihw_to_hwio, factor=factor)]
+
+
+def _layer(model: keras.Model, name: str) -> keras.layers.Layer | None:
+    return next((layer for layer in model.layers if layer.name == name), None)
+
+
+def caffe_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
+    """A layer's two blobs, called .weight and .bias."""
+    if isinstance(layer, keras.layers.Conv2D):
+        return [Tensor(f"{name}.weight", _oihw_to_hwio), Tensor(f"{name}.bias")][: 1 + layer.use_bias]
+    if isinstance(layer, keras.layers.Dense):
+        return [Tensor(f"{name}.weight", _flattened_dense(model, layer)), Tensor(f"{name}.bias")]
+    raise ValueError(f"Caffe's GoogLeNet has no batch normalization. Received: layer {layer.name!r}")
+
+
+def slim_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
+    """The variables of a scope; its normalization is the scope BatchNorm in it."""
+    del model
+    if isinstance(layer, keras.layers.BatchNormalization):
+        gamma = [Tensor(f"{name}/BatchNorm/gamma", default=1.0)] if layer.scale else []
+        return [
+            *gamma,
+            *(Tensor(f"{name}/BatchNorm/{leaf}") for leaf in ("beta", "moving_mean", "moving_variance")),
+        ]
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return [Tensor(f"{name}/{leaf}") for leaf in ("depthwise_weights", "pointwise_weights", "biases")]
+    if isinstance(layer, keras.layers.Conv2D):
+        return [Tensor(f"{name}/weights"), Tensor(f"{name}/biases")][: 1 + layer.use_bias]
+
+    def without_background(array: Array) -> Array:
+        # Slim counts a background class first: 1001 for ImageNet's 1000.
+        return array[..., 1:] if array.shape[-1] == layer.units + 1 else array
+
+    def kernel(array: Array) -> Array:
+        return without_background(array.reshape(array.shape[-2:]))
+
+    return [Tensor(f"{name}/weights", kernel), Tensor(f"{name}/biases", without_background)]
+
+
+def keras_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
+    """A layer's weights, counted as `read_weights` counts them."""
+    del model, name
+    return [Tensor(f"{layer.name}/{index}") for index in range(len(layer.weights))]
+
+
+def keras_applications_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
+    """A layer's weights by the last part of their path."""
+    del model, name
+    return [Tensor(f"{layer.name}/{variable.path.rpartition('/')[2]}") for variable in layer.weights]
+
+
+def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Gives the unnamed layers of keras.applications, numbered by the session, the names of those built alike here.
+
+    Their numbers follow the order in which the code builds them, block by block and branch by branch; `model.layers`
+    follows the depth of the graph, which is another order.
+    """
+    places = {}
+    for layer in model.layers:
+        places.setdefault(layer.name.partition("_branch")[0], len(places))
+
+    def building_order(name: str) -> tuple[int, str]:
+        block, _, place = name.removesuffix("_bn").partition("_branch")
+        return places[block], place
+
+    def number(name: str) -> int:
+        return int(name.rpartition("_")[2]) if name[-1].isdigit() and "_" in name else 0
+
+    theirs = {name.rpartition("/")[0] for name in state}
+    names = {}
+    for prefix, kind in (("conv2d", keras.layers.Conv2D), ("batch_normalization", keras.layers.BatchNormalization)):
+        unnamed = sorted((name for name in theirs if re.fullmatch(rf"{prefix}(_\d+)?", name)), key=number)
+        ours = [layer.name for layer in model.layers if isinstance(layer, kind) and layer.name not in theirs]
+        names |= dict(zip(unnamed, sorted(ours, key=building_order), strict=False))
+    renamed = {}
+    for name, array in state.items():
+        layer, _, variable = name.rpartition("/")
+        renamed[f"{names.get(layer, layer)}/{variable}"] = array
+    return renamed

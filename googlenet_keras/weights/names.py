@@ -1,0 +1,195 @@
+"""From the names of layers here to their names in other implementations, a function for each network.
+
+Each takes a layer's name and returns the other's, or None if the network has no such layer. A normalization goes by the
+name of its convolution.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+Naming = Callable[[str], str | None]
+
+
+def own_name(name: str) -> str:
+    """The same, for files of Keras itself."""
+    return name
+
+
+def _by_table(modules: str, branches: Mapping[str, str], others: Mapping[str, str]) -> Naming:
+    """Names by rule for the layers of Inception modules ("3a" for {module}) and by table for the others."""
+
+    def layer_name(name: str) -> str | None:
+        match = re.fullmatch(r"inception_(\d[a-z])_(\w+)", name)
+        if match and match[2] in branches:
+            return modules.format(module=match[1]) + branches[match[2]]
+        return others.get(name)
+
+    return layer_name
+
+
+# torchvision/models/googlenet.py: BasicConv2d holds `conv` and `bn`.
+torchvision_googlenet = _by_table(
+    "inception{module}.",
+    {
+        "1x1": "branch1",
+        "3x3_reduce": "branch2.0",
+        "3x3": "branch2.1",
+        "5x5_reduce": "branch3.0",
+        "5x5": "branch3.1",
+        "pool_proj": "branch4.1",
+    },
+    {
+        "conv1_7x7": "conv1",
+        "conv2_3x3_reduce": "conv2",
+        "conv2_3x3": "conv3",
+        "aux1_conv": "aux1.conv",
+        "aux1_fc": "aux1.fc1",
+        "aux1": "aux1.fc2",
+        "aux2_conv": "aux2.conv",
+        "aux2_fc": "aux2.fc1",
+        "aux2": "aux2.fc2",
+        "predictions": "fc",
+    },
+)
+
+# BVLC caffe models/bvlc_googlenet/train_val.prototxt; a layer's two blobs are called .weight and .bias.
+caffe_googlenet = _by_table(
+    "inception_{module}/",
+    {branch: branch for branch in ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")},
+    {
+        "conv1_7x7": "conv1/7x7_s2",
+        "conv2_3x3_reduce": "conv2/3x3_reduce",
+        "conv2_3x3": "conv2/3x3",
+        "aux1_conv": "loss1/conv",
+        "aux1_fc": "loss1/fc",
+        "aux1": "loss1/classifier",
+        "aux2_conv": "loss2/conv",
+        "aux2_fc": "loss2/fc",
+        "aux2": "loss2/classifier",
+        "predictions": "loss3/classifier",
+    },
+)
+
+# tensorflow/models research/slim/nets/inception_v1.py. Its modules start at Mixed_3b where the paper's start at 3a.
+_slim_branches = {
+    "1x1": "Branch_0/Conv2d_0a_1x1",
+    "3x3_reduce": "Branch_1/Conv2d_0a_1x1",
+    "3x3": "Branch_1/Conv2d_0b_3x3",
+    "5x5_reduce": "Branch_2/Conv2d_0a_1x1",
+    "5x5": "Branch_2/Conv2d_0b_3x3",
+    "pool_proj": "Branch_3/Conv2d_0b_1x1",
+}
+_slim_others = {
+    "conv1_7x7": "Conv2d_1a_7x7",
+    "conv2_3x3_reduce": "Conv2d_2b_1x1",
+    "conv2_3x3": "Conv2d_2c_3x3",
+    # the one name that breaks the rule
+    "inception_5a_5x5": "Mixed_5b/Branch_2/Conv2d_0a_3x3",
+    "predictions": "Logits/Conv2d_0c_1x1",
+}
+
+
+def slim_inception_v1(name: str) -> str | None:
+    """TF-slim's Inception v1."""
+    match = re.fullmatch(r"inception_(\d)([a-e])_(\w+)", name)
+    if name in _slim_others:
+        there = _slim_others[name]
+    elif match and match[3] in _slim_branches:
+        there = f"Mixed_{match[1]}{chr(ord(match[2]) + 1)}/{_slim_branches[match[3]]}"
+    else:
+        return None
+    return f"InceptionV1/{there}"
+
+
+# research/slim/nets/inception_v2.py: its modules start at Mixed_3b as well, and reductions count as modules.
+_slim_v2_modules = dict(
+    zip(
+        ("3a", "3b", "3c", "4a", "4b", "4c", "4d", "4e", "5a", "5b"),
+        ("3b", "3c", "4a", "4b", "4c", "4d", "4e", "5a", "5b", "5c"),
+        strict=True,
+    )
+)
+_slim_v2_others = {
+    "conv1_7x7": "Conv2d_1a_7x7",
+    "conv2_3x3_reduce": "Conv2d_2b_1x1",
+    "conv2_3x3": "Conv2d_2c_3x3",
+    "predictions": "Logits/Conv2d_1c_1x1",
+}
+
+
+def slim_inception_v2(name: str) -> str | None:
+    """TF-slim's Inception v2."""
+    if name in _slim_v2_others:
+        return f"InceptionV2/{_slim_v2_others[name]}"
+    match = re.fullmatch(r"inception_(\d[a-e])_branch(\d)(?:_(\d))?", name)
+    if not match:
+        return None
+    module, branch, step = match[1], match[2], int(match[3] or 0)
+    # A reduction's last steps have stride 2, which the names count; a pooled projection is its branch's second step.
+    shrinks = module in ("3c", "4e") and step == int(branch) + 1
+    place = "1a" if shrinks else f"0{'abc'[step]}"
+    kernel = "1x1" if step == 0 or branch == "3" else "3x3"
+    return f"InceptionV2/Mixed_{_slim_v2_modules[module]}/Branch_{branch}/Conv2d_{place}_{kernel}"
+
+
+# timm/models/inception_v4.py: the blocks by their place in `features`.
+_timm_v4_blocks = {
+    name: f"features.{place}"
+    for place, name in enumerate(
+        (
+            *("conv_1a", "conv_2a", "conv_2b", "mixed_3a", "mixed_4a", "mixed_5a"),
+            *(f"mixed_5{letter}" for letter in "bcde"),
+            *(f"mixed_6{letter}" for letter in "abcdefgh"),
+            *(f"mixed_7{letter}" for letter in "abcd"),
+        )
+    )
+}
+
+
+def timm_inception_v4(name: str) -> str | None:
+    """Timm's Inception v4."""
+    if name == "predictions":
+        return "last_linear"
+    block, _, place = name.partition("_branch")
+    if block not in _timm_v4_blocks:
+        return None
+    if block in ("mixed_3a", "mixed_5a"):  # one convolution beside a pooling
+        place = "conv"
+    elif place:
+        # Branches that fork are no Sequential there: their steps are attributes of the block.
+        forks = block in ("mixed_7b", "mixed_7c", "mixed_7d") and place[0] in "12"
+        place = f"branch{place if forks else place.replace('_', '.')}"
+    return f"{_timm_v4_blocks[block]}.{place}" if place else _timm_v4_blocks[block]
+
+
+def _residual_layer(repeats: Mapping[str, str], last: str, others: Mapping[str, str]) -> Naming:
+    """Names of an Inception-ResNet in PyTorch.
+
+    Args:
+        repeats: From our kind of block to the Sequential that holds it there.
+        last: Our name of the last block, which is `block8` there.
+        others: The classifier, and whatever else breaks the rule.
+    """
+
+    def layer_name(name: str) -> str | None:
+        if name in others:
+            return others[name]
+        if match := re.fullmatch(r"(block\d+)_(\d+)_(?:mixed_(branch\w+)|(conv))", name):
+            block = "block8" if name.startswith(f"{last}_") else f"{repeats[match[1]]}.{int(match[2]) - 1}"
+            return f"{block}.{'conv2d' if match[4] else match[3].replace('_', '.')}"
+        if match := re.fullmatch(r"(mixed_\d[ab])_(branch\w+)", name):
+            return f"{match[1]}.{match[2].replace('_', '.')}"
+        match = re.fullmatch(r"conv_(\d[ab])", name)
+        return f"conv2d_{match[1]}" if match else None
+
+    return layer_name
+
+
+# timm/models/inception_resnet_v2.py
+timm_inception_resnet_v2 = _residual_layer(
+    {"block35": "repeat", "block17": "repeat_1", "block8": "repeat_2"}, "block8_10", {"predictions": "classif"}
+)
+# facenet-pytorch models/inception_resnet_v1.py
+facenet_inception_resnet_v1 = _residual_layer(
+    {"block35": "repeat_1", "block17": "repeat_2", "block8": "repeat_3"}, "block8_6", {"predictions": "logits"}
+)
