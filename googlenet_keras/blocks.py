@@ -240,16 +240,20 @@ def classifier(
     Returns:
         Float tensor (batch, classes).
     """
-    policy = keras.config.dtype_policy() if style.dtype is None else keras.dtype_policies.get(style.dtype)
-    half = policy.compute_dtype in ("bfloat16", "float16")
     return layers.Dense(
         classes,
         activation=activation,
         kernel_initializer=style.kernel_initializer,
         kernel_regularizer=style.kernel_regularizer,
-        dtype="float32" if half else policy,
+        dtype=answer_policy(style),
         name=name,
     )(x)
+
+
+def answer_policy(style: Style) -> Any:
+    """The dtype policy of what answers: float32 where the style computes in half precision, the style's elsewhere."""
+    policy = keras.config.dtype_policy() if style.dtype is None else keras.dtype_policies.get(style.dtype)
+    return "float32" if policy.compute_dtype in ("bfloat16", "float16") else policy
 
 
 def auxiliary_head(

@@ -16,6 +16,8 @@ from googlenet_keras.models.mnist import MNISTInception, MNISTResidual
 from googlenet_keras.models.nin import NiN
 from googlenet_keras.models.vgg import CONV_ARCHS, VGG
 
+pytestmark = pytest.mark.slow
+
 # Parameters for 1000 classes at 224x224x3; of batch normalization Keras counts the moving moments too, 2 a filter.
 # Sources: torchvision's num_params, keras.applications, and counting by hand.
 VGG_PARAMETERS = {

@@ -268,6 +268,13 @@ def test_aux_heads_in_bfloat16_answer_float32(tmp_path):
     assert model_record("googlenet").preprocessing.crop_fraction == 0.875
 
 
+def test_picture_too_tall_for_a_bitmap_is_an_svg(tmp_path, monkeypatch):
+    monkeypatch.setattr("googlenet_keras.describe.pictures.CAIRO_LIMIT", 2000)
+    made = export_model("googlenet_d2l", folder=tmp_path)
+    assert made.picture == tmp_path / "googlenet_d2l.svg"
+    assert {path.name for path in tmp_path.iterdir()} == {"googlenet_d2l", "googlenet_d2l.svg", "googlenet_d2l.json"}
+
+
 def limit_file_size():
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
 

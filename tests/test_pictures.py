@@ -113,6 +113,19 @@ def test_too_tall_is_said_and_nothing_scaled_down():
     assert height > 10_000 > width
 
 
+def test_very_tall_pictures_take_fewer_dots_while_letters_are_legible(tmp_path, monkeypatch):
+    """As on Inception v4 (76 dots per inch) and Inception-ResNet v2 (none: SVG), with a lower ceiling."""
+    model = create_model("googlenet_d2l")
+    monkeypatch.setattr(pictures, "CAIRO_LIMIT", 5000)
+    plot_model(model, tmp_path / "picture.png")
+    assert 4900 < max(png_size((tmp_path / "picture.png").read_bytes())) < 5000
+    with pytest.raises(pictures.PictureTooLargeError, match="fewer dots, or SVG"):
+        plot_model(model, tmp_path / "picture.png", dpi=96)
+    monkeypatch.setattr(pictures, "CAIRO_LIMIT", 2000)
+    with pytest.raises(pictures.PictureTooLargeError, match="fewer dots, or SVG"):
+        plot_model(model, tmp_path / "picture.png")
+
+
 def test_a_picture_is_replaced_only_by_a_picture(tmp_path, monkeypatch):
     target = tmp_path / "picture.png"
     target.write_bytes(b"old")

@@ -8,14 +8,27 @@ from googlenet_keras import list_models, preprocess_input
 
 PIXELS = np.array([[[[0, 127.5, 255], [10, 20, 30]]]], "float32")  # RGB
 
-EXPECTED = {
-    "googlenet": [[0 - 123, 127.5 - 117, 255 - 104], [10 - 123, 20 - 117, 30 - 104]],
-    "googlenet_bvlc": [[255 - 104, 127.5 - 117, 0 - 123], [30 - 104, 20 - 117, 10 - 123]],
-    "googlenet_bn": [[-1, 0, 1], [10 / 127.5 - 1, 20 / 127.5 - 1, 30 / 127.5 - 1]],
-    "googlenet_torchvision": [[-1, 0, 1], [10 / 127.5 - 1, 20 / 127.5 - 1, 30 / 127.5 - 1]],
-    "googlenet_slim": [[-1, 0, 1], [10 / 127.5 - 1, 20 / 127.5 - 1, 30 / 127.5 - 1]],
-    "googlenet_d2l": [[0, 0.5, 1], [10 / 255, 20 / 255, 30 / 255]],
-}
+RGB = PIXELS[0, 0]
+MINUS_ONE_TO_ONE = RGB / 127.5 - 1
+STANDARDIZED = (RGB / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]  # torchvision/transforms/_presets.py
+BVLC = RGB[:, ::-1] - [104, 117, 123]
+KERAS_CAFFE = RGB[:, ::-1] - [103.939, 116.779, 123.68]  # keras/src/applications/imagenet_utils.py, mode "caffe"
+
+
+def expected(name):
+    """What the weights of each network were trained on, in the words of its own code."""
+    match name:
+        case "googlenet":
+            return RGB - [123, 117, 104]
+        case "googlenet_bvlc" | "alexnet_caffe":
+            return BVLC
+        case "vgg16" | "vgg19":
+            return KERAS_CAFFE
+        case "googlenet_d2l" | "nin" | "mnist_inception" | "mnist_residual":
+            return RGB / 255
+        case "alexnet" | "vgg11" | "vgg13" | "vgg11_bn" | "vgg13_bn" | "vgg16_bn" | "vgg19_bn":
+            return STANDARDIZED
+    return MINUS_ONE_TO_ONE
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -27,7 +40,7 @@ def test_declared_ranges(name, kind):
     assert isinstance(result, np.ndarray) == (kind != "tensor")
     assert result.dtype == "float32"
     # uint8 rounds 127.5 down.
-    np.testing.assert_allclose(result, [[EXPECTED[name]]], atol=0.5 if kind == "uint8" else 1e-5)
+    np.testing.assert_allclose(result, [[expected(name)]], atol=0.5 if kind == "uint8" else 1e-5)
     np.testing.assert_array_equal(pixels, before)  # keras.applications writes over it
 
 

@@ -107,7 +107,7 @@ def test_slim_without_gamma_fills_a_scale():
 
 def test_unknown_source_and_foreign_network():
     model = GoogLeNet(**SMALL)
-    with pytest.raises(ValueError, match="`source` must be one of caffe, facenet, keras, keras_applications, slim, timm, torchvision"):
+    with pytest.raises(ValueError, match="`source` must be one of caffe, facenet, keras"):
         load_state(model, {}, "pytorch")
     with pytest.raises(ValueError, match="no counterpart of layer 'dense"):
         load_state(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")]), {}, "caffe")

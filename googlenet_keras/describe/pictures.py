@@ -1,6 +1,7 @@
 """Pictures of models, through Graphviz, on machines with or without it and with or without fonts."""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 import keras
 
 FONT = "DejaVu Sans"
-# At 96 dots per inch the small print of Keras's node labels (14 pt) is 18 pixels high.
+# At 96 dots per inch the small print of Keras's node labels (14 pt) is 18 pixels high, at 47 it is 9.
 DOTS_PER_INCH = 96
+FEWEST_DOTS_PER_INCH = 47
 # Cairo's bitmaps end at this many pixels a side; beyond, Graphviz scales the whole picture down without a word.
 CAIRO_LIMIT = 32_767
 
@@ -34,7 +36,7 @@ _FONTCONFIG = """<?xml version="1.0"?>
 """
 
 
-def plot_model(model: keras.Model, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
+def plot_model(model: keras.Model, path: str | Path, *, dpi: int | None = None) -> None:
     """Draws every layer of a model with its name and shapes, whole and at full size.
 
     It is `keras.utils.plot_model`'s diagram, but needs neither ``dot`` nor a font on the machine, and is never scaled
@@ -44,21 +46,38 @@ def plot_model(model: keras.Model, path: str | Path, *, dpi: int = DOTS_PER_INCH
         model: A built Keras model.
         path: The picture to write; its suffix (``.png``, ``.svg``, ``.pdf``) is the format. It is replaced only by a
             whole picture.
-        dpi: Dots per inch of a bitmap.
+        dpi: Dots per inch of a bitmap; None is 96, or as many as a very tall picture allows.
 
     Raises:
-        ValueError: If the bitmap would exceed what Graphviz can draw at full size (32,767 pixels a side).
+        ValueError: If the bitmap would exceed what Graphviz can draw at full size (32,767 pixels a side), or would need
+            letters of less than 9 pixels to stay below: SVG has no such end.
         RuntimeError: If Graphviz fails; the message is its own.
     """
-    graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True, dpi=dpi)
+    graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True)
     for node in graph.get_nodes():
         node.set("fontname", FONT)
     path = Path(path)
-    picture = render(graph.to_string(), path.suffix.removeprefix(".") or "png", dpi=dpi)
+    source, format = graph.to_string(), path.suffix.removeprefix(".") or "png"
+    try:
+        picture = render(source, format, dpi=dpi or DOTS_PER_INCH)
+    except PictureTooLargeError:
+        if dpi:
+            raise
+        picture = render(source, format, dpi=max(FEWEST_DOTS_PER_INCH, _dots_that_fit(source)))
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
         aside.write(picture)
     Path(aside.name).chmod(0o644)
     Path(aside.name).replace(path)
+
+
+class PictureTooLargeError(ValueError):
+    """A bitmap that Graphviz would have scaled down."""
+
+
+def _dots_that_fit(source: str) -> int:
+    """The most dots per inch at which Cairo draws a graph at full size."""
+    frame = re.search(rb'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', render(source, "svg"))
+    return int((CAIRO_LIMIT - 1) * 72 / max(map(float, frame.groups())))
 
 
 def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> bytes:
@@ -76,7 +95,7 @@ def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> byt
         The picture's bytes.
 
     Raises:
-        ValueError: If a PNG reaches Cairo's limit, where Graphviz would have scaled it down.
+        PictureTooLargeError: If a PNG reaches Cairo's limit, where Graphviz would have scaled it down.
         RuntimeError: If Graphviz fails; the message is its own.
     """
     # With another value Graphviz 2 writes an SVG that is larger than its own frame.
@@ -97,7 +116,7 @@ def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> byt
         reason = message.splitlines()[-1] if message else f"exit status {result.returncode}"
         raise RuntimeError(f"Graphviz could not draw the picture: {reason}")
     if format == "png" and max(png_size(result.stdout)) >= CAIRO_LIMIT:
-        raise ValueError(
+        raise PictureTooLargeError(
             f"At {dpi} dots per inch the picture exceeds {CAIRO_LIMIT} pixels a side, which is as far as Graphviz "
             f"draws without scaling down: choose fewer dots, or SVG. Received: {png_size(result.stdout)} pixels"
         )

@@ -1,22 +1,31 @@
 """The networks: a file for each family, and the registry of them all."""
 
+from googlenet_keras.models.alexnet import AlexNet
 from googlenet_keras.models.googlenet import GoogLeNet
 from googlenet_keras.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
 from googlenet_keras.models.inception_v2 import InceptionV2
 from googlenet_keras.models.inception_v3 import InceptionV3
 from googlenet_keras.models.inception_v4 import InceptionV4
+from googlenet_keras.models.mnist import MNISTInception, MNISTResidual
+from googlenet_keras.models.nin import NiN
 from googlenet_keras.models.preprocessing import Preprocessing
 from googlenet_keras.models.registry import ModelRecord, create_model, list_models, model_record, preprocess_input
+from googlenet_keras.models.vgg import VGG
 from googlenet_keras.models.views import feature_extractor, inference_model
 
 __all__ = [
+    "VGG",
+    "AlexNet",
     "GoogLeNet",
     "InceptionResNetV1",
     "InceptionResNetV2",
     "InceptionV2",
     "InceptionV3",
     "InceptionV4",
+    "MNISTInception",
+    "MNISTResidual",
     "ModelRecord",
+    "NiN",
     "Preprocessing",
     "create_model",
     "feature_extractor",

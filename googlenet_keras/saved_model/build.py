@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from googlenet_keras import describe
+from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.files import Publication
 from googlenet_keras.models import ModelRecord, model_record
 from googlenet_keras.saved_model import verification
@@ -34,7 +35,7 @@ class Export:
 
     Attributes:
         saved_model: The SavedModel's folder.
-        picture: The diagram, a PNG.
+        picture: The diagram, a PNG, or an SVG where the PNG would be too large.
         card: The card, a JSON file.
         strategy: In words, the devices that the model was built on.
     """
@@ -114,11 +115,11 @@ def export_model(
         with placement.scope():
             model = _build(record, {key: value for key, value in arguments.items() if value is not None}, aux_heads)
             served = serving_model(model)
-        names = names or _own_labels(record, model.get_layer("predictions").units)
+        names = names or _own_labels(record, model.get_layer("predictions").output.shape[-1])
 
         report("drawing the picture")
         aside = Export(*(publication.aside / path.name for path in export.paths))
-        picture = drawing.submit(describe.plot_model, model, aside.picture)
+        picture = drawing.submit(_draw, model, aside.picture)
 
         report("writing the SavedModel")
         labels_file = publication.aside / LABELS_FILE
@@ -132,7 +133,7 @@ def export_model(
         differences = verification.differences(expected, fresh_process.ask(questions))
 
         report("finishing the picture and the card")
-        picture.result()
+        export = replace(export, picture=export.picture.with_suffix(picture.result().suffix))
         card = {
             **_card(record, model, served, names, weights),
             "strategy": took,
@@ -146,6 +147,16 @@ def export_model(
         aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         publication.publish()
     return replace(export, strategy=took)
+
+
+def _draw(model: keras.Model, path: Path) -> Path:
+    """Draws the diagram, as SVG where a legible bitmap would be too large, and returns what it wrote."""
+    try:
+        describe.plot_model(model, path)
+    except PictureTooLargeError:
+        path = path.with_suffix(".svg")
+        describe.plot_model(model, path)
+    return path
 
 
 def _build(record: ModelRecord, arguments: dict[str, Any], aux_heads: bool) -> keras.Model:
@@ -191,7 +202,7 @@ def _card(
         else "untrained: as initialized",
         "parameters": model.count_params(),
         "multiply_adds": describe.count_multiply_adds(model),
-        "dtype": model.get_layer("conv1_7x7").dtype_policy.name,
+        "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
         "input": {
             "shape": model.input.shape[1:],
             "lowest": record.preprocessing(extremes[0]).tolist(),

@@ -44,7 +44,7 @@ class Tensor:
 
 def _flattened_dense(model: keras.Model, layer: keras.layers.Layer) -> Transform:
     """Transposes a dense kernel; one that follows a flattened map turns from channels-first to channels-last."""
-    flatten = f"{layer.name.removesuffix('_fc')}_flatten"
+    flatten = "flatten" if layer.name in ("fc1", "fc6") else f"{layer.name.removesuffix('_fc')}_flatten"
     if flatten not in {other.name for other in model.layers}:
         return _transpose
     height, width, channels = model.get_layer(flatten).input.shape[1:]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from googlenet_keras.weights import layouts, names
+from googlenet_keras.weights import classic, layouts, names
 from googlenet_keras.weights.layouts import Tensor
 from googlenet_keras.weights.names import Naming
 
@@ -18,13 +18,14 @@ logger = logging.getLogger(__name__)
 # Layers of the parts that a model may leave out, while a file has their weights.
 OPTIONAL_LAYERS = (
     *("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2"),
-    *("aux_conv1", "aux_conv2", "aux", "predictions"),
+    *("aux_conv1", "aux_conv2", "aux"),
+    *("fc1", "fc2", "fc6", "fc7", "predictions"),
 )
 
 
 @dataclass(frozen=True)
 class Source:
-    """How one framework names and lays out the tensors of a network.
+    """How one framework names and lays out the tensors of networks.
 
     Attributes:
         naming: From a layer here to its name there, for each family of networks that it has; None if the layer has no
@@ -42,24 +43,37 @@ class Source:
 
 TORCH_BOOKKEEPING = r".*\.num_batches_tracked"
 SOURCES = {
-    "caffe": Source((names.caffe_googlenet,), layouts.caffe_tensors),
+    "caffe": (Source((names.caffe_googlenet, classic.caffe_alexnet), layouts.caffe_tensors),),
     # The head of a face network normalizes an embedding, and has no counterpart here.
-    "facenet": Source(
-        (names.facenet_inception_resnet_v1,),
-        layouts.torch_tensors,
-        bookkeeping=rf"{TORCH_BOOKKEEPING}|last_(linear|bn)\..*",
+    "facenet": (
+        Source(
+            (names.facenet_inception_resnet_v1,),
+            layouts.torch_tensors,
+            bookkeeping=rf"{TORCH_BOOKKEEPING}|last_(linear|bn)\..*",
+        ),
     ),
-    "keras": Source((names.own_name,), layouts.keras_tensors),
-    "keras_applications": Source(
-        (names.own_name,), layouts.keras_applications_tensors, prepare=layouts.by_building_order
+    "keras": (Source((names.own_name,), layouts.keras_tensors),),
+    "keras_applications": (
+        Source((names.own_name,), layouts.keras_applications_tensors, prepare=layouts.by_building_order),
     ),
-    "slim": Source((names.slim_inception_v1, names.slim_inception_v2), layouts.slim_tensors, bookkeeping="global_step"),
-    "timm": Source(
-        (names.timm_inception_v4, names.timm_inception_resnet_v2),
-        layouts.torch_tensors,
-        bookkeeping=TORCH_BOOKKEEPING,
+    "slim": (
+        Source((names.slim_inception_v1, names.slim_inception_v2), layouts.slim_tensors, bookkeeping="global_step"),
     ),
-    "torchvision": Source((names.torchvision_googlenet,), layouts.torch_tensors, bookkeeping=TORCH_BOOKKEEPING),
+    "timm": (
+        Source(
+            (names.timm_inception_v4, names.timm_inception_resnet_v2),
+            layouts.torch_tensors,
+            bookkeeping=TORCH_BOOKKEEPING,
+        ),
+    ),
+    "torchvision": (
+        Source(
+            (names.torchvision_googlenet, classic.torchvision_alexnet),
+            layouts.torch_tensors,
+            bookkeeping=TORCH_BOOKKEEPING,
+        ),
+        Source((classic.torchvision_vgg,), classic.torchvision_vgg_tensors, bookkeeping=TORCH_BOOKKEEPING),
+    ),
 }
 
 
@@ -82,8 +96,7 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
     """
     if source not in SOURCES:
         raise ValueError(f"`source` must be one of {', '.join(SOURCES)}. Received: {source!r}")
-    framework = SOURCES[source]
-    layer_name = _naming(model, framework)
+    framework, layer_name = _family(model, SOURCES[source])
     state = framework.prepare(model, state)
     assignments, missing, misshapen, used = [], [], [], set()
     for variable, tensor in _pairs(model, framework, layer_name):
@@ -127,13 +140,14 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
         variable.assign(array)
 
 
-def _naming(model: keras.Model, framework: Source) -> Naming:
-    """The naming of the family that the model belongs to: the one that knows all of its layers."""
+def _family(model: keras.Model, frameworks: tuple[Source, ...]) -> tuple[Source, Naming]:
+    """The source and the naming of the family that the model belongs to: those that know all of its layers."""
     unknown: list[str] = []
-    for naming in framework.naming:
-        unknown = [layer.name for layer in model.layers if layer.weights and _name_there(naming, layer) is None]
-        if not unknown:
-            return naming
+    for framework in frameworks:
+        for naming in framework.naming:
+            unknown = [layer.name for layer in model.layers if layer.weights and _name_there(naming, layer) is None]
+            if not unknown:
+                return framework, naming
     raise ValueError(f"The other network has no counterpart of layer {unknown[0]!r}. Received: {model.name!r}")
 
 
