@@ -23,7 +23,15 @@ _HOMES = {
         "mixed_block",
         "residual_block",
     ),
-    "googlenet_keras.describe": ("count_multiply_adds", "plot_model"),
+    "googlenet_keras.describe": (
+        "bottlenecks",
+        "compare",
+        "count_multiply_adds",
+        "describe_model",
+        "minimum_size",
+        "plot_architecture",
+        "plot_model",
+    ),
     "googlenet_keras.layers": ("CeilAveragePooling2D", "LocalResponseNormalization"),
     "googlenet_keras.models": (
         "AlexNet",

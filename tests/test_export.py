@@ -51,20 +51,19 @@ def command(tmp_path_factory):
     return folder, process
 
 
+def files_of(name, diagram=".png"):
+    return {name, f"{name}{diagram}", f"{name}_architecture.png", f"{name}_architecture.svg", f"{name}.json"}
+
+
 def test_command_as_the_readme_prints_it(command):
     folder, process = command
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     (line,) = process.stdout.splitlines()
     assert " s on one CPU; untrained" in line
-    for path in ("saved_models/googlenet", "saved_models/googlenet.png", "saved_models/googlenet.json"):
-        assert f"{path} (" in line
-        assert (folder / path).exists()
-    assert {path.name for path in (folder / "saved_models").iterdir()} == {
-        "googlenet",
-        "googlenet.png",
-        "googlenet.json",
-    }
+    made = files_of("googlenet")
+    assert all(f"saved_models/{name} (" in line for name in made)
+    assert {path.name for path in (folder / "saved_models").iterdir()} == made
 
 
 def test_card(command):
@@ -272,7 +271,7 @@ def test_picture_too_tall_for_a_bitmap_is_an_svg(tmp_path, monkeypatch):
     monkeypatch.setattr("googlenet_keras.describe.pictures.CAIRO_LIMIT", 2000)
     made = export_model("googlenet_d2l", folder=tmp_path)
     assert made.picture == tmp_path / "googlenet_d2l.svg"
-    assert {path.name for path in tmp_path.iterdir()} == {"googlenet_d2l", "googlenet_d2l.svg", "googlenet_d2l.json"}
+    assert {path.name for path in tmp_path.iterdir()} == files_of("googlenet_d2l", ".svg")
 
 
 def limit_file_size():
@@ -320,7 +319,7 @@ def test_killed_at_any_moment_keeps_the_old_export(exported, tmp_path):
                 str(folder / "googlenet_d2l")
             )
     subprocess.run([*arguments, "--force"], check=True, capture_output=True)
-    assert {path.name for path in folder.iterdir()} == {"googlenet_d2l", "googlenet_d2l.png", "googlenet_d2l.json"}
+    assert {path.name for path in folder.iterdir()} == files_of("googlenet_d2l")
 
 
 def test_help_is_there_at_once(python):

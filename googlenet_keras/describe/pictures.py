@@ -56,14 +56,29 @@ def plot_model(model: keras.Model, path: str | Path, *, dpi: int | None = None) 
     graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True)
     for node in graph.get_nodes():
         node.set("fontname", FONT)
-    path = Path(path)
-    source, format = graph.to_string(), path.suffix.removeprefix(".") or "png"
+    source = graph.to_string()
     try:
-        picture = render(source, format, dpi=dpi or DOTS_PER_INCH)
+        draw(source, path, dpi=dpi or DOTS_PER_INCH)
     except PictureTooLargeError:
         if dpi:
             raise
-        picture = render(source, format, dpi=max(FEWEST_DOTS_PER_INCH, _dots_that_fit(source)))
+        draw(source, path, dpi=max(FEWEST_DOTS_PER_INCH, _dots_that_fit(source)))
+
+
+def draw(source: str, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
+    """Draws a graph into a file, which is replaced only by a whole picture.
+
+    Args:
+        source: The graph in the DOT language.
+        path: The picture to write; its suffix is the format.
+        dpi: Dots per inch of a bitmap.
+
+    Raises:
+        PictureTooLargeError: See `render`.
+        RuntimeError: See `render`.
+    """
+    path = Path(path)
+    picture = render(source, path.suffix.removeprefix(".") or "png", dpi=dpi)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
         aside.write(picture)
     Path(aside.name).chmod(0o644)

@@ -36,19 +36,28 @@ class Export:
     Attributes:
         saved_model: The SavedModel's folder.
         picture: The diagram, a PNG, or an SVG where the PNG would be too large.
+        architecture: The picture of the network's modules, a PNG; beside it is the same as SVG.
         card: The card, a JSON file.
         strategy: In words, the devices that the model was built on.
     """
 
     saved_model: Path
     picture: Path
+    architecture: Path
     card: Path
     strategy: str = ""
 
     @property
-    def paths(self) -> tuple[Path, Path, Path]:
-        """All three places."""
-        return self.saved_model, self.picture, self.card
+    def paths(self) -> tuple[Path, ...]:
+        """All places."""
+        architectures = (self.architecture, self.architecture.with_suffix(".svg"))
+        return self.saved_model, self.picture, *architectures, self.card
+
+    @classmethod
+    def at(cls, folder: Path, name: str) -> "Export":
+        """Where an export of that name is, or is to be, below a folder."""
+        picture, architecture, card = (folder / f"{name}{end}" for end in (".png", "_architecture.png", ".json"))
+        return cls(folder / name, picture, architecture, card)
 
 
 def export_model(
@@ -65,11 +74,12 @@ def export_model(
     force: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Export:
-    """Builds a model and writes its SavedModel, its picture and its card, once they are known to be right.
+    """Builds a model and writes its SavedModel, its pictures and its card, once they are known to be right.
 
     Args:
         name: One of `list_models`.
-        folder: Where ``NAME/``, ``NAME.png`` and ``NAME.json`` go; it is made if need be.
+        folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png`` and ``.svg``, and ``NAME.json`` go; it is
+            made if need be.
         weights: A weight file (see `load_weights`); None leaves the network as it is initialized, untrained.
         classes: Number of classes; None is as many as there are labels, or the model's own.
         input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the model's own.
@@ -99,7 +109,7 @@ def export_model(
     folder = Path(folder)
     record = model_record(name)
     names = _labels(record, labels, classes)
-    export = Export(folder / name, folder / f"{name}.png", folder / f"{name}.json")
+    export = Export.at(folder, name)
     if export.saved_model.exists() and not force:
         raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,9 +127,9 @@ def export_model(
             served = serving_model(model)
         names = names or _own_labels(record, model.get_layer("predictions").output.shape[-1])
 
-        report("drawing the picture")
-        aside = Export(*(publication.aside / path.name for path in export.paths))
-        picture = drawing.submit(_draw, model, aside.picture)
+        report("drawing the pictures")
+        aside = Export.at(publication.aside, name)
+        picture = drawing.submit(_draw, model, aside)
 
         report("writing the SavedModel")
         labels_file = publication.aside / LABELS_FILE
@@ -132,7 +142,7 @@ def export_model(
         questions, expected = verification.questions_and_answers(served, record.preprocessing)
         differences = verification.differences(expected, fresh_process.ask(questions))
 
-        report("finishing the picture and the card")
+        report("finishing the pictures and the card")
         export = replace(export, picture=export.picture.with_suffix(picture.result().suffix))
         card = {
             **_card(record, model, served, names, weights),
@@ -149,14 +159,17 @@ def export_model(
     return replace(export, strategy=took)
 
 
-def _draw(model: keras.Model, path: Path) -> Path:
-    """Draws the diagram, as SVG where a legible bitmap would be too large, and returns what it wrote."""
+def _draw(model: keras.Model, export: Export) -> Path:
+    """Draws the pictures and returns the diagram's path: an SVG where a legible bitmap would be too large."""
+    for path in (export.architecture, export.architecture.with_suffix(".svg")):
+        describe.plot_architecture(model, path)
     try:
-        describe.plot_model(model, path)
+        describe.plot_model(model, export.picture)
     except PictureTooLargeError:
-        path = path.with_suffix(".svg")
-        describe.plot_model(model, path)
-    return path
+        diagram = export.picture.with_suffix(".svg")
+        describe.plot_model(model, diagram)
+        return diagram
+    return export.picture
 
 
 def _build(record: ModelRecord, arguments: dict[str, Any], aux_heads: bool) -> keras.Model:

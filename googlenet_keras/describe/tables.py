@@ -1,0 +1,129 @@
+"""What is known of models as the columns of tables, for the terminal and for Markdown."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from googlenet_keras.describe.comparison import ModelSummary
+from googlenet_keras.describe.reductions import Bottleneck
+from googlenet_keras.describe.stages import TABLE_1_FILTERS, ModelCost
+
+# Characters of a terminal from which there is room for more than the essential columns, and for all.
+MEDIUM, WIDE = 100, 170
+BRANCHES = "branches"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        header: What it is.
+        cells: One for each row.
+        is_text: Whether it is set flush left.
+        from_width: How many characters wide a terminal must be to show it.
+    """
+
+    header: str
+    cells: Sequence[str]
+    is_text: bool = False
+    from_width: int = 0
+
+
+def stage_columns(cost: ModelCost) -> list[Column]:
+    """The stages of a model, with a last row of totals; a GoogLeNet has Table 1's columns of filters too."""
+    stages = cost.stages
+
+    def counts(attribute: str, unit: int = 1, form: str = ",") -> list[str]:
+        values = [getattr(row, attribute) for row in (*stages, cost)]
+        return [format(value / unit if unit > 1 else value, form) if value else "" for value in values]
+
+    columns = [
+        Column("stage", [*(stage.name for stage in stages), "total"], is_text=True),
+        Column("type", [*(stage.type for stage in stages), ""], is_text=True, from_width=WIDE),
+        Column("patch", [*(stage.patch for stage in stages), ""], is_text=True, from_width=WIDE),
+        Column("output", [*("x".join(map(str, stage.output_shape)) for stage in stages), ""]),
+        Column(BRANCHES, [*(stage.branches for stage in stages), ""], is_text=True),
+        Column("depth", counts("depth")),
+    ]
+    if any("1x1" in stage.filters for stage in stages):
+        columns += [
+            Column(
+                f"#{name.replace('_', ' ')}",
+                [*(str(stage.filters.get(name, "")) for stage in stages), ""],
+                from_width=WIDE,
+            )
+            for name in TABLE_1_FILTERS
+        ]
+    return [
+        *columns,
+        Column("weights", counts("weights"), from_width=WIDE),
+        Column("parameters", counts("parameters")),
+        Column("M MACs", counts("multiply_adds", 10**6, ",.2f")),
+        Column("field", [*(str(stage.receptive_field) for stage in stages), ""], from_width=MEDIUM),
+        Column("MB", counts("activation_bytes", 10**6, ",.2f"), from_width=MEDIUM),
+    ]
+
+
+def bottleneck_columns(found: Sequence[Bottleneck]) -> list[Column]:
+    """What each reduction saves."""
+    return [
+        Column("convolution", [one.name for one in found], is_text=True),
+        Column("kernel", ["x".join(map(str, one.kernel_size)) for one in found]),
+        Column("channels", [f"{one.input_channels}-{one.reduced_channels}-{one.filters}" for one in found]),
+        Column("direct", [f"{one.direct_weights:,}" for one in found]),
+        Column("reduced", [f"{one.reduced_weights:,}" for one in found]),
+        Column("saved", [f"{1 - one.reduced_weights / one.direct_weights:.0%}" for one in found]),
+    ]
+
+
+def summary_columns(summaries: Sequence[ModelSummary]) -> list[Column]:
+    """Models side by side."""
+
+    def share(attribute: str) -> list[str]:
+        return [f"{getattr(one, attribute) / one.parameters:.1%}" for one in summaries]
+
+    return [
+        Column("model", [one.name for one in summaries], is_text=True),
+        Column("input", ["x".join(map(str, one.input_shape)) for one in summaries]),
+        Column("parameters", [f"{one.parameters:,}" for one in summaries]),
+        Column("conv", share("convolution_parameters")),
+        Column("dense", share("dense_parameters")),
+        Column("norm", share("normalization_parameters")),
+        Column("M MACs", [f"{one.multiply_adds / 1e6:,.0f}" for one in summaries]),
+        Column("depth", [str(one.depth) for one in summaries]),
+        Column("min", [str(one.minimum_size) for one in summaries]),
+    ]
+
+
+def markdown(columns: Sequence[Column]) -> str:
+    """A table in GitHub's Markdown."""
+
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    rules = [":--" if column.is_text else "--:" for column in columns]
+    rows = zip(*(column.cells for column in columns), strict=True)
+    return "\n".join([line(column.header for column in columns), line(rules), *map(line, rows)])
+
+
+def fitted(columns: Sequence[Column], width: int) -> list[Column]:
+    """The columns that a terminal of so many characters shows, one blank apart, the branches folded into the rest."""
+    shown = [column for column in columns if width >= column.from_width]
+    others = [column for column in shown if column.header != BRANCHES]
+    room = width - len(others) - sum(max(map(len, (column.header, *column.cells))) for column in others)
+    return [
+        replace(column, cells=[_folded(cell, room) for cell in column.cells]) if column.header == BRANCHES else column
+        for column in shown
+    ]
+
+
+def _folded(branches: str, width: int) -> str:
+    """Lines that end at a blank, and between two convolutions only where a branch is longer than a line."""
+    lines = [""]
+    for word in re.split(r"(?<= )", branches):
+        for part in re.split(r"(?<=-)", word) if len(word.rstrip()) > width else [word]:
+            if lines[-1] and len(lines[-1] + part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
