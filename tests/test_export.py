@@ -195,6 +195,7 @@ def one_line(capsys):
         (["--input-shape", "99999", "224", "3"], "at most 2048 pixels"),
         (["--input-shape", "224", "224"], "expected 3 arguments"),
         (["--input-shape", "64", "64", "3", "--aux-heads"], "at least 65x65 pixels"),
+        (["--model", "mnist_residual", "--aux-heads"], "Only networks with auxiliary heads"),
         (["--model", "googlenet_torchvision", "--input-shape", "14", "14", "3"], "at least 15x15 pixels"),
         (["--classes", "0"], "must be from 1 to"),
         (["--classes", "1000000000"], "must be from 1 to"),
@@ -251,6 +252,23 @@ def test_trained_weights_are_served_without_their_heads(tmp_path):
     assert card["weights"]["file"] == "trained.weights.h5"
     assert len(card["weights"]["sha256"]) == 64
     assert card["labels"] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mnist_residual",
+        "mnist_inception",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("alexnet", "alexnet_caffe", "nin", "vgg11", "inception_v2", "inception_v3", "inception_v4")
+        ),
+    ],
+)
+def test_the_rest_of_the_family_is_exported_too(name, tmp_path):
+    made = export_model(name, folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == files_of(name)
+    assert json.loads(made.card.read_text())["name"] == name
 
 
 def test_aux_heads_in_bfloat16_answer_float32(tmp_path):

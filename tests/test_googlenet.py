@@ -80,7 +80,8 @@ MAPS = {
 DEPTHS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
 
 
-@pytest.mark.parametrize("size", [224, 96, 111])
+# Names do not depend on the size; all shapes of all networks are for the long suite.
+@pytest.mark.parametrize("size", [224, pytest.param(96, marks=pytest.mark.slow), 111])
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_endpoints_name_and_shape(name, size):
     padding = {"googlenet_bvlc": "explicit", "googlenet_torchvision": "torchvision"}.get(name, "same")

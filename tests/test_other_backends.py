@@ -4,7 +4,11 @@ import golden
 import numpy as np
 import pytest
 
-from googlenet_keras import LocalResponseNormalization, create_model, list_models
+from googlenet_keras import LocalResponseNormalization, create_model, list_models, model_record
+
+# Every GoogLeNet, and one of each way to build another family.
+NAMES = [name for name in list_models() if name.startswith("googlenet")]
+NAMES += ["alexnet", "alexnet_caffe", "inception_resnet_v1", "inception_v2", "vgg11_bn"]
 
 pytestmark = pytest.mark.slow
 
@@ -14,17 +18,16 @@ import numpy as np
 import keras
 assert keras.backend.backend() == "jax"
 import jax
-from googlenet_keras import LocalResponseNormalization, create_model, list_models
+from googlenet_keras import LocalResponseNormalization, create_model, model_record
 
 folder = sys.argv[1]
 assert "tensorflow" not in sys.modules, "a network needs no TensorFlow"
 images = np.load(f"{folder}/images.npy")
 answers = {}
-for name in list_models():
-    model = create_model(
-        name, input_shape=(96, 96, 3), classes=7, aux_heads=True, weights=f"{folder}/{name}.weights.h5"
-    )
-    for head, answer in model(images).items():
+for name in sys.argv[2:]:
+    heads = {"aux_heads": True} if model_record(name).aux_heads else {}
+    model = create_model(name, input_shape=(96, 96, 3), classes=7, weights=f"{folder}/{name}.weights.h5", **heads)
+    for head, answer in (model(images) if heads else {"predictions": model(images)}).items():
         answers[f"{name}/{head}"] = np.asarray(answer)
 
 # One trains, through our layers' gradients; compiling the others adds minutes and shows no more.
@@ -48,10 +51,12 @@ def test_jax_gives_tensorflows_numbers(tmp_path, python):
     np.save(tmp_path / "images.npy", images)
     np.save(tmp_path / "x.npy", x)
     expected = {}
-    for name in list_models():
-        model = create_model(name, input_shape=(96, 96, 3), classes=7, aux_heads=True)
+    for name in NAMES:
+        heads = {"aux_heads": True} if model_record(name).aux_heads else {}
+        model = create_model(name, input_shape=(96, 96, 3), classes=7, **heads)
         model.save_weights(tmp_path / f"{name}.weights.h5")
-        expected |= {f"{name}/{head}": np.asarray(answer) for head, answer in model(images).items()}
+        answers = model(images) if heads else {"predictions": model(images)}
+        expected |= {f"{name}/{head}": np.asarray(answer) for head, answer in answers.items()}
     layer = LocalResponseNormalization()
     with tf.GradientTape() as tape:
         inputs = tf.constant(x)
@@ -59,7 +64,7 @@ def test_jax_gives_tensorflows_numbers(tmp_path, python):
         loss = tf.reduce_sum(layer(inputs) ** 2)
     expected |= {"lrn": layer(x), "gradient": tape.gradient(loss, inputs)}
 
-    process = python("-c", OTHER, tmp_path, KERAS_BACKEND="jax")
+    process = python("-c", OTHER, tmp_path, *NAMES, KERAS_BACKEND="jax")
     assert process.returncode == 0, f"{process.stderr}\nIs jax here? pip install '.[jax]'"
     with np.load(tmp_path / "answers.npz") as answers:
         assert set(answers.files) == set(expected)

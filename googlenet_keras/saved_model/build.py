@@ -178,7 +178,10 @@ def _build(record: ModelRecord, arguments: dict[str, Any], aux_heads: bool) -> k
         raise ValueError(f"An image to be served has 1 or 3 channels. Received: {channels}")
     if max(height, width) > LARGEST_SIDE:
         raise ValueError(f"An image to be served is at most {LARGEST_SIDE} pixels a side. Received: {height}x{width}")
-    return record.factory(**{**record.arguments, **arguments, "aux_heads": aux_heads})
+    if aux_heads and not record.aux_heads:
+        raise ValueError(f"Only networks with auxiliary heads can be built with them. Received: {record.name!r}")
+    heads = {"aux_heads": True} if aux_heads else {}
+    return record.factory(**{**record.arguments, **arguments, **heads})
 
 
 def _labels(record: ModelRecord, file: str | Path | None, classes: int | None) -> list[str] | None:
