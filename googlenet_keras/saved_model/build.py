@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from googlenet_keras import describe
+from googlenet_keras import __version__, describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.files import Publication
 from googlenet_keras.models import ModelRecord, model_record
@@ -209,7 +209,7 @@ def _own_labels(record: ModelRecord, classes: int) -> list[str]:
 def _card(
     record: ModelRecord, model: keras.Model, served: keras.Model, names: list[str], weights: str | Path | None
 ) -> dict[str, Any]:
-    extremes = np.multiply.outer([0, 255], np.ones(model.input.shape[-1], "uint8")).astype("uint8")
+    channels = model.input.shape[-1]
     return {
         "name": record.name,
         "description": record.description,
@@ -221,8 +221,8 @@ def _card(
         "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
         "input": {
             "shape": model.input.shape[1:],
-            "lowest": record.preprocessing(extremes[0]).tolist(),
-            "highest": record.preprocessing(extremes[1]).tolist(),
+            "lowest": record.preprocessing(np.full(channels, 0, "uint8")).tolist(),
+            "highest": record.preprocessing(np.full(channels, 255, "uint8")).tolist(),
             "preprocessing": record.preprocessing.as_dict(),
         },
         "signatures": {
@@ -233,13 +233,7 @@ def _card(
         "versions": {
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in ("keras", "tensorflow", "numpy")},
-            "googlenet_keras": _own_version(),
+            "googlenet_keras": __version__,
         },
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _own_version() -> str:
-    import googlenet_keras
-
-    return googlenet_keras.__version__

@@ -39,7 +39,7 @@ def serving_model(model: keras.Model) -> keras.Model:
         ValueError: If the model has no layer ``predictions``.
     """
     heads = model.output if isinstance(model.output, dict) else {"predictions": model.output}
-    if "predictions" not in model.output_names and not any(layer.name == "predictions" for layer in model.layers):
+    if "predictions" not in {layer.name for layer in model.layers}:
         raise ValueError(f"Only a model with its top can be served. Received: {model.name!r}")
     outputs = {}
     for name in heads:
