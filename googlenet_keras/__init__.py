@@ -4,8 +4,7 @@ Names are looked up when they are first used, so that ``import googlenet_keras``
 next to nothing.
 """
 
-import importlib
-from typing import Any
+from googlenet_keras import lazy
 
 __version__ = "0.1.0"
 
@@ -23,6 +22,7 @@ _HOMES = {
         "mixed_block",
         "residual_block",
     ),
+    "googlenet_keras.data": ("Augmentation", "Batches", "Dataset", "Split", "open_dataset"),
     "googlenet_keras.describe": (
         "bottlenecks",
         "compare",
@@ -32,7 +32,15 @@ _HOMES = {
         "plot_architecture",
         "plot_model",
     ),
-    "googlenet_keras.layers": ("CeilAveragePooling2D", "LocalResponseNormalization"),
+    "googlenet_keras.evaluation": (
+        "Evaluation",
+        "evaluate_model",
+        "paper_crops",
+        "plot_confusion",
+        "score_models",
+        "ten_crops",
+    ),
+    "googlenet_keras.layers": ("BatchNormalization", "CeilAveragePooling2D", "LocalResponseNormalization"),
     "googlenet_keras.models": (
         "AlexNet",
         "GoogLeNet",
@@ -55,19 +63,8 @@ _HOMES = {
         "preprocess_input",
     ),
     "googlenet_keras.saved_model": ("Classifier", "Export", "Prediction", "export_model"),
-    "googlenet_keras.training": ("create_strategy",),
+    "googlenet_keras.training": ("Recipe", "create_strategy", "load_recipe", "recipe_names"),
     "googlenet_keras.weights": ("load_state", "load_weights", "read_weights"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [*_HOME_OF]  # noqa: PLE0604 (names all the same)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME_OF])
+__getattr__, __dir__, __all__ = lazy.exports(__name__, _HOMES)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 from keras import layers
 
-from googlenet_keras.layers import CeilAveragePooling2D, LocalResponseNormalization
+from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, LocalResponseNormalization
 
 Tensor = keras.KerasTensor
 Initializer = str | dict[str, Any]
@@ -126,7 +126,7 @@ def conv_block(
         name=name,
     )(x)
     if normalization:
-        x = layers.BatchNormalization(
+        x = BatchNormalization(
             axis=-1,
             momentum=normalization.momentum,
             epsilon=normalization.epsilon,

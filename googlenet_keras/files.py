@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 try:
     import fcntl
@@ -81,6 +82,32 @@ class Publication:
     def __exit__(self, *exception: object) -> None:
         shutil.rmtree(self.aside, ignore_errors=True)
         self._lock.close()
+
+
+@contextlib.contextmanager
+def write_aside(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file beside another, and puts it in the other's place once it is wholly on the disk.
+
+    Args:
+        path: What is to be written or replaced; it is untouched if the block fails.
+
+    Yields:
+        The file to write to.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
 
 
 def tree_size(path: Path) -> int:

@@ -2,11 +2,12 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
-from googlenet_keras import GoogLeNet, benchmark
-from googlenet_keras.benchmarks import interleaved, lrn
+from googlenet_keras import GoogLeNet, benchmark, create_model
+from googlenet_keras.benchmarks import interleaved, lrn, training
 
 
 def test_ratio_is_of_the_same_round(monkeypatch):
@@ -50,6 +51,81 @@ def test_command(capsys):
     assert timings[0]["ratio"] == 1
 
 
-def test_wrong_use(capsys):
-    assert benchmark.main(["lrn", "--rounds", "1"]) == 2
-    assert "2 rounds or more" in capsys.readouterr().err
+def test_the_courses_listing_is_our_network(root):
+    """A peer that computed something else would be no peer: with our weights it gives our logits."""
+    ours = create_model("googlenet_d2l")
+    modules = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+    parts = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
+    names = ["conv1_7x7", "conv2_3x3_reduce", "conv2_3x3"]
+    names += [f"inception_{module}_{part}" for module in modules for part in parts] + ["predictions"]
+    images = np.random.default_rng(0).uniform(0, 1, (2, 96, 96, 1)).astype("float32")
+    peer = training.load_peer(root / "tests/benchmarks/d2l_googlenet.py")()
+    peer(images)
+    assert peer.count_params() == 5_977_530
+    peer.set_weights([weight for name in names for weight in ours.get_layer(name).get_weights()])
+    np.testing.assert_allclose(peer(images), ours(images), rtol=0, atol=1e-5 * np.abs(ours(images)).max())
+
+
+def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
+    """Steps of 2 s for the peer and 1 s for all others; the machine multiplies matrices at 2 * 4096 ** 3 in 0.5 s."""
+
+    def compare(candidates, *, rounds):
+        timings = []
+        for name in candidates:
+            seconds = {"peer": 2.0, "matrix product": 0.5}.get(name[0], 1.0)
+            ratio = seconds / 2
+            timings.append(interleaved.Timing(name, seconds, ratio, ratio / 2, ratio * 2))
+        return timings
+
+    monkeypatch.setattr(training, "compare", compare)
+    result = training.compare_training(
+        batch_size=4, rounds=3, input_size=96, peer=lambda: create_model("googlenet_d2l")
+    )
+    assert result.matrix_product == {"float32": 2**38, "bfloat16": 2**38}
+    peer, network, *_ = result.training
+    assert (peer.name, peer.dtype, peer.examples_per_second, peer.ratio, peer.share) == ("peer", "float32", 2, 1, None)
+    assert (network.examples_per_second, network.ratio, network.lower, network.upper) == (4, 2, 1, 4)
+    # 276,066,304 multiply-adds an example (derived by hand from the table), two operations each, three passes.
+    assert network.share == pytest.approx(4 * 6 * 276_066_304 / 2**38)
+    assert [(speed.name, speed.dtype) for speed in result.training[1:]] == [
+        *(("googlenet_d2l", "float32"), ("googlenet_d2l", "bfloat16")),
+        *(("googlenet_bn", "float32"), ("googlenet_bn", "bfloat16")),
+        ("googlenet_bn, Keras's normalization", "bfloat16"),
+    ]
+
+
+def test_keras_normalization_computes_the_same():
+    model = create_model("googlenet_bn", input_shape=(32, 32, 1), classes=10)
+    theirs = training.with_keras_normalization(model)
+    theirs.set_weights(model.get_weights())
+    assert type(theirs.get_layer("conv1_7x7_bn")) is keras.layers.BatchNormalization
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype("float32")
+    np.testing.assert_allclose(theirs(images), model(images), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_training_command(capsys, root):
+    peer = str(root / "tests/benchmarks/d2l_googlenet.py")
+    command = ["train", "--batch-size", "2", "--rounds", "2", "--input-size", "32", "--peer", peer]
+    assert benchmark.main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["training"]) == 6
+    assert result["training"][0]["ratio"] == 1
+    assert all(speed["examples_per_second"] > 0 for speed in result["training"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lrn", "--rounds", "1"], "2 rounds or more"),
+        (["train", "--batch-size", "0"], "an image or more"),
+        (["train", "--input-size", "0"], "a pixel or more"),
+        (["train", "--peer", "nowhere.py"], "no such file"),
+        (["train", "--peer", "README.md"], "NAME.py"),
+        (["train", "--peer", "tests/golden.py"], "function build"),
+    ],
+)
+def test_wrong_use(arguments, message, capsys, monkeypatch, root):
+    monkeypatch.chdir(root)
+    assert benchmark.main(arguments) == 2
+    assert message in capsys.readouterr().err

@@ -247,7 +247,9 @@ def test_trained_weights_are_served_without_their_heads(tmp_path):
     )
     images = np.random.default_rng(0).uniform(-1, 1, (2, 65, 65, 3)).astype("float32")
     answer = tf.saved_model.load(str(made.saved_model)).signatures["serving_default"](images=tf.constant(images))
-    np.testing.assert_allclose(answer["probabilities"], trained(images)["predictions"], rtol=1e-5)
+    expected = trained(images)["predictions"].numpy()
+    # Relative to the largest: a graph and eager execution round the smallest of them differently.
+    np.testing.assert_allclose(answer["probabilities"], expected, rtol=0, atol=1e-5 * expected.max())
     card = json.loads(made.card.read_text())
     assert card["weights"]["file"] == "trained.weights.h5"
     assert len(card["weights"]["sha256"]) == 64

@@ -284,7 +284,7 @@ def _parts(layer: Any) -> list[str]:
     if isinstance(layer, layers.Rescaling):
         return [f"scale {layer.scale:g}"]
     words = {layers.BatchNormalization: "BN", layers.ReLU: "ReLU", layers.Softmax: "softmax"}
-    return [words[type(layer)]] if type(layer) in words else []
+    return [word for kind, word in words.items() if isinstance(layer, kind)]
 
 
 def _grouped(nodes: list[_Node], answers: list[str]) -> list[_Group]:

@@ -1,5 +1,11 @@
-"""Where and how models are trained."""
+"""Recipes, strategies, the loop and its checkpoints: what trains a model, on one device or on many machines."""
 
-from googlenet_keras.training.strategies import STRATEGIES, create_strategy
+from googlenet_keras import lazy
 
-__all__ = ["STRATEGIES", "create_strategy"]
+_HOMES = {
+    "googlenet_keras.training.loop": ("LossNotFiniteError", "TrainingInterruptedError", "train"),
+    "googlenet_keras.training.recipe": ("Recipe", "load_recipe", "recipe_names"),
+    "googlenet_keras.training.strategies": ("STRATEGIES", "create_strategy"),
+}
+
+__getattr__, __dir__, __all__ = lazy.exports(__name__, _HOMES)

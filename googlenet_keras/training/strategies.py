@@ -1,8 +1,10 @@
 """Which devices a model lives on: tf.distribute strategies by name."""
 
+import os
+
 import tensorflow as tf
 
-STRATEGIES = ("auto", "cpu", "gpu", "mirrored")
+STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 
 
 def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
@@ -10,16 +12,24 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
 
     Args:
         name: ``"cpu"`` and ``"gpu"`` are the first device of their kind; ``"mirrored"`` is every GPU, or every
-            logical CPU where there is no GPU; ``"auto"`` is every GPU there is, or else the CPU.
+            logical CPU where there is no GPU; ``"auto"`` is every GPU there is, or else the CPU; ``"none"`` leaves
+            the placing to TensorFlow. ``"multi_worker"`` is one process of several, told of each other by TF_CONFIG
+            or by Slurm; it must come before TensorFlow has done anything. ``"tpu"`` is the TPU that TPU_NAME names.
 
     Returns:
         The strategy, and in words what it took.
 
     Raises:
-        ValueError: If the name is unknown, or a GPU is asked for and there is none.
+        ValueError: If the name is unknown, a GPU is asked for and there is none, or nothing tells of other workers.
     """
     if name not in STRATEGIES:
         raise ValueError(f"The strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}")
+    if name == "none":
+        return tf.distribute.get_strategy(), "TensorFlow's default device"
+    if name == "multi_worker":
+        return _multi_worker()
+    if name == "tpu":
+        return _tpu()
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
     if name == "gpu" and not gpus:
@@ -30,3 +40,47 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
         return tf.distribute.MirroredStrategy(devices), f"mirrored over {len(devices)} {kind}{'s' * (len(devices) > 1)}"
     device = cpus[0] if name == "cpu" or not gpus else gpus[0]
     return tf.distribute.OneDeviceStrategy(device), f"one {'GPU' if device in gpus else 'CPU'}"
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes what all workers share: the chief, or else worker 0."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
+
+
+def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
+    if "TF_CONFIG" in os.environ:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif "SLURM_PROCID" in os.environ:
+        # Counting GPUs, the resolver calls nvidia-smi, which a node without GPUs does not have.
+        without_gpus = not tf.config.list_physical_devices("GPU")
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            **({"gpus_per_node": 0, "auto_set_gpu": False} if without_gpus else {})
+        )
+    else:
+        raise ValueError(
+            "The strategy multi_worker needs TF_CONFIG to name the workers, or Slurm to start them: see SCALING in "
+            "the README. Received: neither"
+        )
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    workers = sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())
+    return strategy, f"{resolver.task_type} {resolver.task_id} of {workers} workers"
+
+
+def _tpu() -> tuple[tf.distribute.Strategy, str]:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            "TensorFlow finds no TPU here: name it in TPU_NAME, and install a TensorFlow built for it. "
+            f"Received: {reason}"
+        ) from None
+    strategy = tf.distribute.TPUStrategy(resolver)
+    return strategy, f"{strategy.num_replicas_in_sync} TPU cores"

@@ -1,0 +1,160 @@
+"""How fast a training step is: ours in float32 and bfloat16, beside another's model and the machine's own rate."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from googlenet_keras.benchmarks.interleaved import compare
+from googlenet_keras.describe import count_multiply_adds
+from googlenet_keras.layers import BatchNormalization
+from googlenet_keras.models import create_model
+
+CHANNELS, CLASSES = 1, 10
+# Large enough for the rate to be the machine's, small enough for a fraction of a second.
+MATRIX_SIZE = 4096
+# A multiply-add is two operations, and a step three passes of as many: the output, its inputs' and its filters'
+# gradients.
+OPERATIONS = 2 * 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one candidate trains.
+
+    Attributes:
+        name: Of the candidate.
+        dtype: Of its arithmetic.
+        examples_per_second: By the median step.
+        ratio: Median, over the rounds, of its throughput to the baseline's in the same round.
+        lower: First quartile of that ratio.
+        upper: Third quartile of that ratio.
+        share: Operations of its convolutions and dense layers in a second, as a fraction of those of a matrix product
+            in the same dtype; None for the peer, whose operations are not counted.
+    """
+
+    name: str
+    dtype: str
+    examples_per_second: float
+    ratio: float
+    lower: float
+    upper: float
+    share: float | None
+
+
+@dataclass(frozen=True)
+class TrainingComparison:
+    """What one run measured.
+
+    Attributes:
+        matrix_product: Operations in a second of a large matrix product, by dtype.
+        training: The candidates' speeds, the baseline first.
+    """
+
+    matrix_product: dict[str, float]
+    training: list[Speed]
+
+
+def load_peer(path: str | Path) -> Callable[[], keras.Model]:
+    """The function ``build`` of a Python file, which is run.
+
+    Args:
+        path: The file. Its ``build()`` returns a model not yet compiled, which takes images (batch, height, width, 1)
+            and answers with 10 logits.
+
+    Raises:
+        ValueError: If there is no such file, or no function of that name in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no such file to take a peer from. Received: {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None:
+        raise ValueError(f"A peer must be a Python file, NAME.py. Received: {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "build", None)):
+        raise ValueError(f"A peer's file must have a function build() that returns a Keras model. Received: {path}")
+    return module.build
+
+
+def training_step(model: keras.Model, *, batch_size: int, input_size: int) -> Callable[[], object]:
+    """One step of plain SGD on one batch of noise; the call returns when the loss is known.
+
+    Args:
+        model: Takes images (batch, input_size, input_size, 1) and answers with 10 logits.
+        batch_size: Images in a step.
+        input_size: Height and width of the images, in pixels.
+    """
+    generator = np.random.default_rng(0)
+    images = tf.constant(generator.uniform(-1, 1, (batch_size, input_size, input_size, CHANNELS)), "float32")
+    labels = tf.constant(generator.integers(0, CLASSES, batch_size))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1e-3), loss, jit_compile=False)
+    return partial(model.train_on_batch, images, labels)
+
+
+def with_keras_normalization(model: keras.Model) -> keras.Model:
+    """The same network with `keras.layers.BatchNormalization` where ours is."""
+
+    def theirs(layer: keras.layers.Layer) -> keras.layers.Layer:
+        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        return kind.from_config(layer.get_config())
+
+    return keras.models.clone_model(model, clone_function=theirs)
+
+
+def compare_training(
+    *, batch_size: int, rounds: int, input_size: int, peer: Callable[[], keras.Model] | None = None
+) -> TrainingComparison:
+    """Times training steps, and large matrix products between them, in turns.
+
+    Args:
+        batch_size: Images in a step.
+        rounds: Steps timed of each; at least 2.
+        input_size: Height and width of the images, in pixels.
+        peer: Builds the model to compare with, in float32, as `load_peer` describes it; without it the baseline is
+            ``googlenet_d2l`` in float32.
+
+    Returns:
+        The rates and the speeds.
+    """
+    build = partial(
+        create_model,
+        input_shape=(input_size, input_size, CHANNELS),
+        classes=CLASSES,
+        classifier_activation=None,
+    )
+    models = {("peer", "float32"): peer()} if peer else {}
+    for name in ("googlenet_d2l", "googlenet_bn"):
+        models |= {(name, dtype): build(name, dtype=dtype) for dtype in ("float32", "mixed_bfloat16")}
+    ours = models["googlenet_bn", "mixed_bfloat16"]
+    models["googlenet_bn, Keras's normalization", "mixed_bfloat16"] = with_keras_normalization(ours)
+    candidates = {
+        key: training_step(model, batch_size=batch_size, input_size=input_size) for key, model in models.items()
+    }
+    for dtype in ("float32", "bfloat16"):
+        matrix = tf.cast(tf.random.stateless_normal((MATRIX_SIZE, MATRIX_SIZE), (0, 0)), dtype)
+        candidates["matrix product", dtype] = partial(tf.matmul, matrix, matrix)
+    timings = {timing.name: timing for timing in compare(candidates, rounds=rounds)}
+
+    matrix_product = {
+        dtype: 2 * MATRIX_SIZE**3 / timings["matrix product", dtype].seconds for dtype in ("float32", "bfloat16")
+    }
+    speeds = []
+    for (name, policy), model in models.items():
+        timing = timings[name, policy]
+        dtype = policy.removeprefix("mixed_")
+        examples_per_second = batch_size / timing.seconds
+        share = None
+        if name != "peer":
+            share = OPERATIONS * count_multiply_adds(model) * examples_per_second / matrix_product[dtype]
+        speeds.append(
+            Speed(name, dtype, examples_per_second, 1 / timing.ratio, 1 / timing.upper, 1 / timing.lower, share)
+        )
+    return TrainingComparison(matrix_product, speeds)

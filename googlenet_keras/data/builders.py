@@ -1,0 +1,197 @@
+"""Datasets of TensorFlow Datasets: as they are prepared on the disk, or fetched."""
+
+import contextlib
+import logging
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from googlenet_keras.data.splits import Dataset, Split, order
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+PROBE_SECONDS = 5.0
+SHUFFLED_TOGETHER = 4096  # records of large images; about half a gigabyte of ImageNet
+
+
+class PreparedDataset(Dataset):
+    """A dataset of TensorFlow Datasets; see `googlenet_keras.data.open_dataset`.
+
+    Args:
+        name: As TensorFlow Datasets names it.
+        data_dir: Where it keeps its data, or None for its default.
+    """
+
+    def __init__(self, name: str, data_dir: str | Path | None) -> None:
+        self.builder = find_builder(name, data_dir)
+        self.image_key, self.label_key = _keys(name, self.builder.info)
+        if not is_prepared(self.builder):
+            _fetch(name, self.builder)
+        image, label = (self.builder.info.features[key] for key in (self.image_key, self.label_key))
+        height, width, channels = image.shape
+        if np.dtype(image.np_dtype) != np.uint8 or channels not in (1, 3, None):
+            raise ValueError(f"Images must be 8 bits deep, grey or RGB. Received: {name!r}, {image!r}")
+        super().__init__(
+            name,
+            label_names=tuple(label.names),
+            split_names=tuple(self.builder.info.splits),
+            channels=channels or 3,
+            image_size=(height, width) if height and width else None,
+        )
+
+    def split(self, name: str) -> "PreparedSplit":
+        """A part of the dataset; see `Dataset.split`."""
+        try:
+            size = self.builder.info.splits[name].num_examples
+        except (KeyError, ValueError) as error:
+            raise self.unknown_split(name, error) from None
+        return PreparedSplit(self, name, size)
+
+
+class PreparedSplit(Split):
+    """A part of a dataset of TensorFlow Datasets."""
+
+    dataset: PreparedDataset
+
+    def encoded(self, positions: np.ndarray, shuffled: tuple[int, int] | None = None) -> tf.data.Dataset:
+        """Examples as they are stored; see `Split.encoded`.
+
+        Records can be read from the first on only: the order is of files, and of records within some thousand of them.
+        """
+        import tensorflow_datasets as tfds
+
+        image, label = self.dataset.image_key, self.dataset.label_key
+        config = tfds.ReadConfig(try_autocache=False)
+        if shuffled is not None:
+            config.experimental_interleave_sort_fn = lambda files: [files[i] for i in order(len(files), shuffled)]
+        stream = self.dataset.builder.as_dataset(
+            split=self.name,
+            read_config=config,
+            decoders={image: tfds.decode.SkipDecoding()},
+        ).map(lambda record: {"image": record[image], "label": tf.cast(record[label], tf.int32)})
+        if shuffled is not None:
+            stream = _shuffled(stream, shuffled)
+        if not len(positions):
+            return stream.take(0)
+        first, end = positions[0], positions[-1] + 1
+        if end > self.size:
+            stream = stream.concatenate(stream.take(1).repeat(end - self.size))
+        wanted = np.zeros(end, bool)
+        wanted[positions] = True
+        numbered = tf.data.Dataset.zip(stream.skip(first), tf.data.Dataset.from_tensor_slices(wanted[first:]))
+        return numbered.filter(lambda _, mine: mine).map(lambda record, _: record)
+
+
+def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBuilder":
+    """What TensorFlow Datasets knows of a dataset, whether or not it is there.
+
+    Raises:
+        ValueError: If it has no dataset of that name.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        with _quiet():
+            return tfds.builder(name, data_dir=None if data_dir is None else Path(data_dir).expanduser())
+    except (ValueError, tfds.core.registered.DatasetNotFoundError):
+        raise ValueError(
+            "TensorFlow Datasets has no such dataset: take a name of its catalog (mnist, fashion_mnist, cifar10, ...) "
+            f"or folder:PATH. Received: {name!r}"
+        ) from None
+
+
+def is_prepared(builder: "tfds.core.DatasetBuilder") -> bool:
+    """Whether the dataset is on the disk, whole."""
+    with _quiet():
+        return builder.is_prepared()
+
+
+def _keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
+    """The names of the image and of its label."""
+    import tensorflow_datasets as tfds
+
+    features = dict(info.features.items()) if isinstance(info.features, tfds.features.FeaturesDict) else {}
+    images = [key for key, feature in features.items() if type(feature) is tfds.features.Image]
+    labels = [key for key, feature in features.items() if type(feature) is tfds.features.ClassLabel]
+    main = info.supervised_keys or ()
+    if len(main) == 2 and main[0] in images and main[1] in labels:
+        return main
+    if len(images) != 1 or len(labels) != 1:
+        raise ValueError(
+            f"A dataset must have one image and one label; {name} has {', '.join(features) or 'neither'}. "
+            f"Received: {name!r}"
+        )
+    return images[0], labels[0]
+
+
+def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
+    """Downloads and prepares a dataset, if its host answers at once.
+
+    Raises:
+        ValueError: If it cannot be had, with what helps.
+    """
+    missing = f"{name} is not in {builder.data_dir_root}"
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
+        raise ValueError(
+            f"{missing}, and cannot be downloaded without an account: {instructions} "
+            f"Then run: tfds build {name} --manual_dir DIR --data_dir {builder.data_dir_root}"
+        )
+    remedy = (
+        f"python -m googlenet_keras.data prepare fashion_mnist --from DIR --data-dir {builder.data_dir_root}"
+        if name == "fashion_mnist"
+        else f"tfds build {name} --data_dir {builder.data_dir_root}, on a machine with a network, and copy the folder"
+    )
+    urls = list(builder.url_infos or ())
+    if not urls or not _answers(urls[0]):
+        raise ValueError(f"{missing}, and its host does not answer. Run: {remedy}")
+    import tensorflow_datasets as tfds
+
+    try:
+        builder.download_and_prepare()
+    except (OSError, tfds.download.DownloadError) as error:
+        raise ValueError(f"{missing}, and the download failed ({error}). Run: {remedy}") from None
+
+
+def _answers(url: str) -> bool:
+    """Whether a URL can be had from here, known within `PROBE_SECONDS`."""
+    answers = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=PROBE_SECONDS):
+            answers.append(True)
+
+    # A thread, for the look-up of the host's name knows no timeout.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return bool(answers)
+
+
+def _shuffled(stream: tf.data.Dataset, key: tuple[int, int]) -> tf.data.Dataset:
+    """Shuffles within blocks: unlike `tf.data.Dataset.shuffle`, whatever the process's global seed."""
+
+    def shuffle(number: tf.Tensor, block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        seed = tf.random.experimental.stateless_fold_in(tf.constant(key, tf.int64), number)
+        places = tf.random.experimental.stateless_shuffle(tf.range(tf.size(block["label"])), seed)
+        return {name: tf.gather(column, places) for name, column in block.items()}
+
+    return stream.batch(SHUFFLED_TOGETHER).enumerate().map(shuffle).prefetch(1).unbatch()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without TensorFlow Datasets' warning that what it looks for is not there yet."""
+    logger: Any = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,226 @@
+"""Batches of preprocessed images, for any step of any epoch and any share of the replicas."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from googlenet_keras.data.augmentation import Augmentation, central_crop, resize
+from googlenet_keras.data.splits import Split, order
+
+
+class Batches:
+    """The steps of an epoch, each a batch split over replicas.
+
+    What a step holds is a function of the seed, the epoch and the step alone: it does not depend on the steps before
+    it, nor on how many processes and replicas share it.
+
+    Args:
+        split: Where the examples come from.
+        batch_size: Examples of a step, over all replicas.
+        input_size: Height and width that the images get, in pixels.
+        preprocessing: From pixels in [0, 255] to what the network takes: its record's `Preprocessing`.
+        training: Whether to shuffle, and to leave out a last batch that is not full (but never the only one).
+            Otherwise the split's order is kept, and all of it.
+        augmentation: Random changes, in training only.
+        channels: 1 or 3, of the network (default: the dataset's).
+        seed: At least 0; of the order and of the augmentation.
+        shards: The replicas that this process feeds, rising.
+        shard_count: Number of replicas of all processes.
+
+    Attributes:
+        steps: Steps of an epoch.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        input_size: int,
+        preprocessing: Callable[[tf.Tensor], tf.Tensor],
+        training: bool,
+        augmentation: Augmentation | None = None,
+        channels: int | None = None,
+        seed: int = 0,
+        shards: Sequence[int] = (0,),
+        shard_count: int = 1,
+    ) -> None:
+        if batch_size < shard_count or input_size < 1 or seed < 0:
+            raise ValueError(
+                f"batch_size must be at least the number of replicas ({shard_count}), input_size at least 1, seed at "
+                f"least 0. Received: {batch_size}, {input_size}, {seed}"
+            )
+        if augmentation is not None and not training:
+            raise ValueError(f"Only training images are changed at random. Received: {augmentation} to evaluate with")
+        if not shards or list(shards) != sorted({*shards} & {*range(shard_count)}):
+            raise ValueError(f"shards must rise and be below shard_count={shard_count}. Received: {shards}")
+        if channels not in (None, 1, 3):
+            raise ValueError(f"channels must be 1 or 3. Received: {channels}")
+        self._split = split
+        self._input_size = input_size
+        self._preprocessing = preprocessing
+        self._training = training
+        self._augmentation = augmentation
+        self._channels = channels or split.dataset.channels
+        self._seed = seed
+        self._shards = tuple(shards)
+        self._shard_count = shard_count
+        self._batch_size = min(batch_size, split.size) if training else batch_size
+        self.steps = split.size // self._batch_size if training else -(-split.size // batch_size)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+        """The steps of an epoch.
+
+        Args:
+            epoch: From 0.
+            first_step: Where to begin.
+
+        Returns:
+            For each step one element for each of ``shards``: ``image`` (part, input_size, input_size, channels),
+            preprocessed; ``label`` int32 (part,); ``weight`` float32 (part,), 1 or, where there are fewer examples
+            than replicas, 0 for padding; and ``count`` float32, the step's examples over all replicas.
+
+        Raises:
+            ValueError: If there is no such step.
+        """
+        if epoch < 0 or not 0 <= first_step <= self.steps:
+            raise ValueError(
+                f"There are {self.steps} steps in an epoch, both counted from 0. "
+                f"Received: step {first_step}, epoch {epoch}"
+            )
+        if first_step == self.steps:
+            return self.epoch(epoch).take(0)
+        plan = self._plan(first_step)
+        shuffled = (self._seed, epoch) if self._training else None
+        slots = tf.data.Dataset.from_tensor_slices({"step": plan.step, "place": plan.place, "weight": plan.weight})
+        if self._split.in_memory:
+            chosen = order(self._split.size, shuffled)[np.minimum(plan.position, self._split.size - 1)]
+            examples = tf.data.Dataset.zip(slots, tf.data.Dataset.from_tensor_slices(chosen))
+            parts = plan.in_parts(examples).map(self._gather)
+        else:
+            examples = tf.data.Dataset.zip(slots, self._split.encoded(plan.position, shuffled))
+            load = functools.partial(self._load, epoch)
+            parts = plan.in_parts(examples.map(load, num_parallel_calls=tf.data.AUTOTUNE))
+        counts = tf.data.Dataset.from_tensor_slices(plan.count)
+        finish = functools.partial(self._finish, epoch)
+        options = tf.data.Options()
+        options.deterministic = True
+        return (
+            tf.data.Dataset.zip(parts, counts)
+            .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+            .prefetch(tf.data.AUTOTUNE)
+            .with_options(options)
+        )
+
+    def _plan(self, first_step: int) -> "_Plan":
+        """Which examples this process takes; see `_Plan`."""
+        steps, places, sizes, counts = [], [], [], []
+        for step in range(first_step, self.steps):
+            count = min(self._batch_size, self._split.size - step * self._batch_size)
+            # Beyond the last example there is padding, for a replica cannot go without.
+            filled = max(count, self._shard_count)
+            for shard in self._shards:
+                place = np.arange(shard * filled // self._shard_count, (shard + 1) * filled // self._shard_count)
+                steps.append(np.full_like(place, step))
+                places.append(place)
+                sizes.append(len(place))
+                counts.append(count)
+        step, place = np.concatenate(steps), np.concatenate(places)
+        position = step * self._batch_size + place
+        weight = (position < self._split.size).astype("float32")
+        return _Plan(step, place, position, weight, np.array(sizes), np.array(counts, "float32"))
+
+    def _gather(self, slots: dict[str, tf.Tensor], chosen: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A part of a batch from memory."""
+        return {**slots, **{name: tf.gather(column, chosen) for name, column in self._split.tensors.items()}}
+
+    def _load(self, epoch: int, slot: dict[str, tf.Tensor], example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One image as it is stored: decoded, and cropped if it is large."""
+        if self._split.dataset.small:
+            return {**slot, **self._split.decode(example)}
+        size, channels = self._input_size, self._split.dataset.channels
+        if self._augmentation is None:
+            image = central_crop(example["image"], size, channels)
+        else:
+            seed = tf.random.experimental.stateless_fold_in(self._seed_of(epoch, slot["step"]), slot["place"])
+            image = self._augmentation.crop(example["image"], size, channels, seed)
+        return {**slot, "image": image, "label": example["label"]}
+
+    def _finish(self, epoch: int, part: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = part["image"]
+        if self._split.dataset.small:
+            if self._augmentation is not None:
+                batch_size = max(self._batch_size, self._shard_count)
+                seed = self._seed_of(epoch, part["step"][0])
+                images = self._augmentation.change_batch(images, part["place"], batch_size, seed)
+            images = resize(images, self._input_size)
+        if images.shape[-1] != self._channels:
+            images = tf.image.grayscale_to_rgb(images) if self._channels == 3 else tf.image.rgb_to_grayscale(images)
+        return {
+            "image": tf.ensure_shape(self._preprocessing(images), images.shape),
+            "label": part["label"],
+            "weight": part["weight"],
+            "count": count,
+        }
+
+    def _seed_of(self, epoch: int, step: tf.Tensor) -> tf.Tensor:
+        return tf.random.experimental.stateless_fold_in(tf.constant((self._seed, epoch), tf.int64), step)
+
+
+class _Plan(NamedTuple):
+    """What a process takes of an epoch, example by example, and how it falls into parts.
+
+    Attributes:
+        step: Of each example.
+        place: Its place in the whole batch.
+        position: Its place in the epoch's order; from the split's size on it is padding.
+        weight: 1, or 0 for padding.
+        sizes: Of each part.
+        count: For each part, the examples of its whole batch.
+    """
+
+    step: np.ndarray
+    place: np.ndarray
+    position: np.ndarray
+    weight: np.ndarray
+    sizes: np.ndarray
+    count: np.ndarray
+
+    def in_parts(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        """Batches examples into the parts."""
+        size = int(self.sizes.max())
+        if size == self.sizes.min():
+            return examples.batch(size, drop_remainder=True)
+        return examples.batch(size).rebatch(self.sizes)
+
+
+class Timed:
+    """An iterator that knows how long it was waited for.
+
+    Args:
+        elements: What to iterate over.
+
+    Attributes:
+        seconds: Spent waiting so far.
+    """
+
+    def __init__(self, elements: Iterable[Any]) -> None:
+        self._elements = iter(elements)
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        start = time.perf_counter()
+        try:
+            return next(self._elements)
+        finally:
+            self.seconds += time.perf_counter() - start

@@ -1,0 +1,126 @@
+"""What a dataset and a part of it are, wherever the images come from."""
+
+import abc
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+# Images of one size up to this are small: whole, flipped and shifted; larger ones are cropped.
+SMALL_SIDE = 128  # pixels
+MOST_IN_MEMORY = 2**30  # bytes of a split's pixels
+
+
+class Dataset(abc.ABC):
+    """Images, each of one class.
+
+    Attributes:
+        name: What `open_dataset` was asked for.
+        label_names: The classes' names, in the order of the labels.
+        split_names: The whole splits.
+        channels: 1 if the images are grey, 3 if they are RGB.
+        image_size: Height and width of the images in pixels, or None if they differ.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        label_names: tuple[str, ...],
+        split_names: tuple[str, ...],
+        channels: int,
+        image_size: tuple[int, int] | None,
+    ) -> None:
+        self.name = name
+        self.label_names = label_names
+        self.split_names = split_names
+        self.channels = channels
+        self.image_size = image_size
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.label_names)
+
+    @property
+    def small(self) -> bool:
+        """Whether all images have one size of at most 128 pixels a side: they are used whole, larger ones cropped."""
+        return self.image_size is not None and max(self.image_size) <= SMALL_SIDE
+
+    @abc.abstractmethod
+    def split(self, name: str) -> "Split":
+        """A part of the dataset.
+
+        Args:
+            name: In the words of TensorFlow Datasets: ``train``, ``train[:90%]``, ``train[1000:]+test``.
+
+        Raises:
+            ValueError: If there is no such part, or nothing in it.
+        """
+
+    def unknown_split(self, name: str, reason: Exception) -> ValueError:
+        """What `split` raises for a name that means nothing here."""
+        return ValueError(
+            f"{self.name} has the splits {', '.join(self.split_names)}, and slices like train[:90%]. "
+            f"Received: {name!r} ({str(reason.args[0]).splitlines()[0]})"
+        )
+
+
+class Split(abc.ABC):
+    """A part of a dataset, in an order of its own that is always the same.
+
+    Attributes:
+        dataset: What it is a part of.
+        name: Which part, in the words of TensorFlow Datasets.
+        size: Number of examples.
+        bad: Image files that cannot be read and are left out.
+    """
+
+    def __init__(self, dataset: Dataset, name: str, size: int, bad: tuple[str, ...] = ()) -> None:
+        if not size:
+            raise ValueError(f"There are no images in that part of {dataset.name}. Received: {name!r}")
+        self.dataset = dataset
+        self.name = name
+        self.size = size
+        self.bad = bad
+
+    @abc.abstractmethod
+    def encoded(self, positions: np.ndarray, shuffled: tuple[int, int] | None = None) -> tf.data.Dataset:
+        """Examples as they are stored.
+
+        Args:
+            positions: Which, rising: places in the order. From `size` on they are padding, any example.
+            shuffled: Seed and epoch of another order than the split's own, of which the order is a function.
+
+        Returns:
+            Elements ``{"image": bytes of a file, "label": int32}``.
+        """
+
+    def images(self) -> tf.data.Dataset:
+        """All examples in order: elements ``{"image": uint8 (height, width, channels), "label": int32}``."""
+        return self.encoded(np.arange(self.size)).map(self.decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def decode(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One of `encoded` as one of `images`."""
+        image = tf.io.decode_image(example["image"], self.dataset.channels, expand_animations=False)
+        image.set_shape((*(self.dataset.image_size or (None, None)), self.dataset.channels))
+        return {**example, "image": image}
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are small and few enough to be kept in memory."""
+        if not self.dataset.small:
+            return False
+        return self.size * int(np.prod(self.dataset.image_size)) * self.dataset.channels <= MOST_IN_MEMORY
+
+    @functools.cached_property
+    def tensors(self) -> dict[str, tf.Tensor]:
+        """All examples of a split `in_memory`: uint8 (size, height, width, channels) and int32 (size,)."""
+        # Read once, even where it is first asked for while a function is traced.
+        with tf.init_scope(), tf.device("CPU"):
+            return self.images().batch(self.size).get_single_element()
+
+
+def order(size: int, shuffled: tuple[int, int] | None) -> np.ndarray:
+    """A permutation of ``range(size)`` that is a function of a seed and an epoch, or none at all."""
+    return np.arange(size) if shuffled is None else np.random.default_rng(shuffled).permutation(size)

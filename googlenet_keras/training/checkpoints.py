@@ -1,0 +1,114 @@
+"""Checkpoints: one file with all that a training needs to go on as if it had never stopped."""
+
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from googlenet_keras.files import write_aside
+
+_NAME = re.compile(r"step-(\d+)\.npz")
+_FACTS = "facts"
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
+
+
+class Checkpoints:
+    """The last few checkpoints of one training, in a folder of their own.
+
+    A checkpoint is a NumPy ``.npz`` of every variable by its name, and of ``facts``, JSON with the rest. The archive's
+    checksums tell a damaged one from a good one.
+
+    Args:
+        folder: Where they are.
+        variables: What is saved and restored, by name.
+        identity: What must be the same for a checkpoint to be continued, such as the recipe; JSON.
+        kept: How many are kept.
+    """
+
+    def __init__(
+        self, folder: Path, variables: Mapping[str, keras.Variable], identity: Mapping[str, Any], kept: int
+    ) -> None:
+        self.folder = folder
+        self._variables = variables
+        self._identity = json.loads(json.dumps(identity))
+        self._kept = kept
+
+    def save(self, step: int, facts: Mapping[str, Any]) -> Path:
+        """Writes a checkpoint, whole or not at all, and takes away those that are too old.
+
+        Args:
+            step: Steps trained since the beginning.
+            facts: What else is to be known when it is restored; JSON.
+
+        Returns:
+            Its file.
+
+        Raises:
+            OSError: If the disk refuses; the older checkpoints are then as they were.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in self._variables.items()}
+        arrays[_FACTS] = np.array(json.dumps({"identity": self._identity, **facts}))
+        path = self.folder / f"step-{step:08d}.npz"
+        with write_aside(path) as file:
+            np.savez(file, **arrays)
+        for old in self.files()[: -self._kept]:
+            old.unlink()
+        return path
+
+    def files(self) -> list[Path]:
+        """The checkpoints there are, the oldest first."""
+        found = [path for path in self.folder.glob("step-*.npz") if _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))
+
+    def restore(self) -> dict[str, Any] | None:
+        """Puts the newest readable checkpoint into the variables.
+
+        A damaged one is said on stderr and passed over for the one before it.
+
+        Returns:
+            Its facts, or None if there is no checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint is another training's, or none of them can be read.
+        """
+        files = self.files()
+        for path in reversed(files):
+            try:
+                with path.open("rb") as file, np.load(file) as archive:
+                    arrays = {name: archive[name] for name in archive.files}
+                facts = json.loads(arrays.pop(_FACTS).item())
+            except UNREADABLE:
+                print(f"The checkpoint {path.name} is damaged; the one before it is tried", file=sys.stderr)
+                continue
+            self._check(path, facts.pop("identity"), arrays)
+            for name, variable in self._variables.items():
+                # NumPy does not know bfloat16: it reads two bytes.
+                array = arrays[name]
+                variable.assign(array.view(variable.dtype) if array.dtype.kind == "V" else array)
+            return facts
+        if files:
+            raise ValueError(f"None of the checkpoints can be read; start anew with --no-resume. Received: {files}")
+        return None
+
+    def _check(self, path: Path, identity: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        differing = [
+            f"{name} {identity.get(name)!r} there and {value!r} here"
+            for name, value in self._identity.items()
+            if identity.get(name) != value
+        ]
+        if not differing and {name: array.shape for name, array in arrays.items()} != {
+            name: tuple(variable.shape) for name, variable in self._variables.items()
+        }:
+            differing = ["other weights"]
+        if differing:
+            raise ValueError(
+                f"The checkpoint is another training's ({'; '.join(differing)}): continue it as it was begun, give "
+                f"another --output, or start anew with --no-resume. Received: {str(path)!r}"
+            )

@@ -1,0 +1,63 @@
+"""SIGTERM and Ctrl-C: the training ends at its next step, and in any case within seconds."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from types import TracebackType
+
+GRACE = 4.0  # seconds to save and leave
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interruption:
+    """While the block runs, SIGTERM and SIGINT only set `requested`; the block is to look at it after every step.
+
+    A step may be long, and the first one spends many seconds in TensorFlow, where Python's handlers do not run. A
+    thread that the signal wakes ends the process if the block has not ended within `GRACE` seconds: what the last
+    checkpoint holds is safe..
+
+    Attributes:
+        requested: The signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.requested: signal.Signals | None = None
+        self._left = threading.Event()
+
+    def __enter__(self) -> "Interruption":
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._old_wakeup = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._old_handlers = {number: signal.signal(number, self._request) for number in SIGNALS}
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._left.set()
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._old_wakeup)
+        self._sender.close()
+
+    def _request(self, number: int, frame: object) -> None:
+        self.requested = signal.Signals(number)
+
+    def _watch(self) -> None:
+        """Runs in a thread: a signal's number arrives as a byte, whatever the main thread is in."""
+        with self._receiver:
+            numbers = {int(number) for number in SIGNALS}
+            number = self._next_byte()
+            while number is not None and number not in numbers:
+                number = self._next_byte()
+            if number is not None and not self._left.wait(GRACE):
+                print("Interrupted within a long step: the next run starts from the last checkpoint", file=sys.stderr)
+                sys.stderr.flush()
+                os._exit(128 + number)
+
+    def _next_byte(self) -> int | None:
+        received = self._receiver.recv(1)
+        return received[0] if received else None

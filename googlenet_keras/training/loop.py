@@ -1,0 +1,459 @@
+"""The training loop: one path for one device and for many, over public API.
+
+Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch that does not divide by the replicas
+(keras-team/keras#20585); here ``strategy.run`` runs a step, and Keras's own callbacks are called where ``fit`` would.
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset
+from googlenet_keras.layers import BatchNormalization
+from googlenet_keras.models import create_model, model_record
+from googlenet_keras.training import records
+from googlenet_keras.training.checkpoints import Checkpoints
+from googlenet_keras.training.interruption import Interruption
+from googlenet_keras.training.objective import by_head, create_optimizer, head_losses, is_decayed
+from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.strategies import is_chief
+
+# The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
+AVERAGE_STEPS = 8
+TOP_K = 5
+
+Row = dict[str, float]
+
+
+class TrainingInterruptedError(Exception):
+    """A signal ended the training; its state is saved. `signal` is the signal's number."""
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
+class LossNotFiniteError(RuntimeError):
+    """The loss became NaN or infinite; the last checkpoint is from before."""
+
+
+@dataclass
+class Progress:
+    """Where a training is; all of it is in every checkpoint.
+
+    Attributes:
+        epoch: Epochs that are whole.
+        step: Steps of the epoch that is not.
+        sums: What `_Replicated.train` answered, summed over those steps.
+        seconds: Spent so far by all the processes that worked on it: wall clock, CPU, and waiting for data.
+        rows: A row of the log for each whole epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: list[float] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=lambda: {"wall": 0.0, "cpu": 0.0, "wait": 0.0})
+    rows: list[Row] = dataclasses.field(default_factory=list)
+
+
+def train(
+    recipe: Recipe,
+    output: Path,
+    *,
+    data_dir: Path | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    resume: bool = True,
+    max_bad: int = 10,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
+    """Trains a recipe's model and leaves its weights, log, picture and results in a folder.
+
+    Args:
+        recipe: What to train, on what and how.
+        output: The folder: ``model.weights.h5``, ``results.json``, ``log.csv``, ``curves.png`` and ``checkpoints/``.
+            Under several workers only the chief writes it; all must be able to read it.
+        data_dir: Where TensorFlow Datasets keeps its data; None is its own default.
+        strategy: Where to train, see `create_strategy`; None is the strategy whose scope this is called in.
+        resume: Whether to go on from the newest checkpoint in the folder, if there is one.
+        max_bad: See `googlenet_keras.data.open_dataset`.
+        callbacks: Keras callbacks, called on every worker where ``fit`` calls them. They may stop the training at the
+            end of an epoch through ``model.stop_training``. Keras cannot guess the ``mode`` of an EarlyStopping here.
+
+    Returns:
+        What is in ``results.json``.
+
+    Raises:
+        ValueError: If the data cannot be had, or the folder holds another training's checkpoint.
+        OSError: If the folder cannot be written.
+        LossNotFiniteError: If the loss becomes NaN or infinite.
+        TrainingInterruptedError: If a SIGTERM or Ctrl-C came; what was done is in a checkpoint.
+    """
+    with Interruption() as interruption:
+        output.mkdir(parents=True, exist_ok=True)
+        strategy = strategy or tf.distribute.get_strategy()
+        training = Training(recipe, output, open_dataset(recipe.dataset, data_dir, max_bad=max_bad), strategy)
+        return training.run(resume=resume, callbacks=callbacks, interruption=interruption)
+
+
+class Training:
+    """A recipe at work: the model, its optimizer, its moving average, the data and the checkpoints.
+
+    Args:
+        recipe: What to train, on what and how.
+        output: See `train`.
+        dataset: What to train on.
+        strategy: Where to train.
+
+    Attributes:
+        model: The model that is trained; it answers logits.
+        average: The model of the moving average, or the same model where there is none: what is measured and kept.
+        progress: Where the training is.
+    """
+
+    def __init__(self, recipe: Recipe, output: Path, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
+        self.recipe = recipe
+        self.output = output
+        self.dataset = dataset
+        self.strategy = strategy
+        self.chief = is_chief(strategy)
+        self.train_split = dataset.split(recipe.train_split)
+        self.validation_split = dataset.split(recipe.validation_split)
+        train_steps = self.batches(training=True).steps
+        self.steps = min(train_steps, recipe.steps_per_epoch or train_steps)
+        keras.utils.set_random_seed(recipe.seed)
+        with strategy.scope():
+            self.model = self._create_model()
+            self.average = self._create_model() if recipe.average_decay else self.model
+            if self.average is not self.model:
+                self.average.set_weights(self.model.get_weights())
+            self.optimizer = create_optimizer(recipe, self.model, self.steps)
+            # For callbacks, which look for the optimizer at the model.
+            self.model.compile(self.optimizer)
+        self.heads = list(by_head(self.model.output))
+        self.progress = Progress()
+        self._replicated = _Replicated(self)
+        self._checkpoints = Checkpoints(
+            output / "checkpoints", self._variables(), _identity(recipe), recipe.kept_checkpoints
+        )
+
+    def _create_model(self) -> keras.Model:
+        recipe = self.recipe
+        arguments: dict[str, Any] = {
+            "classes": self.dataset.classes,
+            "input_shape": (recipe.input_size, recipe.input_size, self.dataset.channels),
+            "classifier_activation": None,
+            "dtype": recipe.dtype,
+        }
+        # Not every factory has these.
+        if recipe.aux_heads:
+            arguments["aux_heads"] = True
+        if recipe.dropout is not None:
+            arguments["dropout"] = recipe.dropout
+        try:
+            model = create_model(recipe.model, **arguments)
+        except TypeError as error:
+            raise ValueError(f"{recipe.model} cannot be built so: {error}") from None
+        for layer in model.layers:
+            if isinstance(layer, BatchNormalization):
+                layer.synchronized = recipe.synchronized
+        return model
+
+    def batches(self, shards: Sequence[int] = (0,), *, training: bool) -> Batches:
+        """The batches of the training or the validation split, for some of the replicas.
+
+        Args:
+            shards: Their numbers among all replicas.
+            training: Which of the splits.
+        """
+        return Batches(
+            self.train_split if training else self.validation_split,
+            training=training,
+            batch_size=self.recipe.batch_size,
+            input_size=self.recipe.input_size,
+            preprocessing=model_record(self.recipe.model).preprocessing,
+            augmentation=_augmentation(self.recipe) if training else None,
+            seed=self.recipe.seed,
+            shards=tuple(shards),
+            shard_count=self.strategy.num_replicas_in_sync,
+        )
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        """Everything that a step changes, by name."""
+        groups = {"model": self.model.variables, "optimizer": self.optimizer.variables}
+        if self.average is not self.model:
+            groups["average"] = self.average.variables
+        return {
+            f"{group}/{index}/{variable.name}": variable
+            for group, variables in groups.items()
+            for index, variable in enumerate(variables)
+        }
+
+    def run(
+        self, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback], interruption: Interruption
+    ) -> dict[str, Any]:
+        """Trains to the recipe's end; see `train`."""
+        if resume:
+            facts = self._checkpoints.restore()
+            if facts:
+                self.progress = Progress(**facts)
+        elif self.chief:
+            for file in self._checkpoints.files():
+                file.unlink()
+        begun_at = self.progress.epoch * self.steps + self.progress.step
+        self._clock = _Clock(self.progress.seconds)
+        self._interruption = interruption
+        hooks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
+        hooks.set_params({"epochs": self.recipe.epochs, "steps": self.steps, "verbose": 0, "begun_at": begun_at})
+        self.model.stop_training = False
+        hooks.on_train_begin()
+        while self.progress.epoch < self.recipe.epochs and not self.model.stop_training:
+            self._epoch(hooks)
+        results = self._results()
+        if self.chief:
+            records.write_results(self.output, self.average, results, self.progress.rows)
+        hooks.on_train_end(self.progress.rows[-1] if self.progress.rows else {})
+        return results
+
+    def _epoch(self, hooks: keras.callbacks.CallbackList) -> None:
+        """One epoch, from the step where it was left, and its measurement."""
+        progress = self.progress
+        hooks.on_epoch_begin(progress.epoch)
+        batches = self._replicated.batches(training=True, epoch=progress.epoch, first_step=progress.step)
+        begun = self._clock.read()
+        steps_here = self.steps - progress.step
+        for _ in range(steps_here):
+            hooks.on_train_batch_begin(progress.step)
+            # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
+            sums = self._replicated.train(next(batches)).numpy()
+            if not np.isfinite(sums[0]):
+                raise LossNotFiniteError(
+                    f"The loss is {sums[0]} in epoch {progress.epoch + 1}, step {progress.step + 1}: lower the "
+                    f"learning rate, lengthen the warm-up or set gradient_clip. The last good checkpoint is kept in "
+                    f"{str(self._checkpoints.folder)!r}"
+                )
+            progress.sums = (np.add(progress.sums, sums) if progress.sums else sums).tolist()
+            progress.step += 1
+            self._move_average()
+            hooks.on_train_batch_end(progress.step - 1, self._means())
+            progress.seconds = self._clock.read(waited=batches.seconds)
+            self._leave_if_asked()
+            if progress.step % self.recipe.checkpoint_steps == 0 and progress.step < self.steps:
+                self._save()
+        trained = self._clock.read(waited=batches.seconds)
+        row = {
+            "epoch": progress.epoch + 1,
+            "step": (progress.epoch + 1) * self.steps,
+            "learning_rate": float(keras.ops.convert_to_numpy(self.optimizer.learning_rate)),
+            **self._means(),
+            **self.evaluate(),
+            "examples_per_second": steps_here * self.recipe.batch_size / max(1e-9, trained["wall"] - begun["wall"]),
+            "wait_per_step": (trained["wait"] - begun["wait"]) / max(1, steps_here),
+        }
+        self._clock.settle(waited=batches.seconds)
+        progress.seconds = self._clock.read()
+        row |= {"seconds": progress.seconds["wall"], "cpu_seconds": progress.seconds["cpu"]}
+        progress.rows.append(row)
+        progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, []
+        self._save()
+        if self.chief:
+            records.write_log(self.output, progress.rows)
+        hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
+
+    def _means(self) -> Row:
+        """Loss and accuracies over the epoch so far."""
+        loss, examples, *correct = self.progress.sums
+        names = ["accuracy" if head == "predictions" else f"{head}_accuracy" for head in self.heads]
+        return {"loss": loss / examples, **{name: value / examples for name, value in zip(names, correct, strict=True)}}
+
+    def evaluate(self) -> Row:
+        """Measures the model that is kept on the validation split.
+
+        Returns:
+            ``val_loss``, the cross-entropy without smoothing and weights in nats, ``val_accuracy`` and
+            ``val_top5_accuracy``.
+        """
+        self._replicated.agree_on_moments()
+        batches = self._replicated.batches(training=False)
+        total = np.zeros(4)
+        for _ in range(self.batches(training=False).steps):
+            total += self._replicated.evaluate(next(batches)).numpy()
+            self._leave_if_asked()
+        loss, examples, top1, top_k = total
+        return {"val_loss": loss / examples, "val_accuracy": top1 / examples, "val_top5_accuracy": top_k / examples}
+
+    def _move_average(self) -> None:
+        done = self.progress.epoch * self.steps + self.progress.step
+        if self.average is not self.model and (done % AVERAGE_STEPS == 0 or self.progress.step == self.steps):
+            # The first steps count for less: their weights are hardly weights yet.
+            decay = min(self.recipe.average_decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
+            self._replicated.move_average(tf.constant(decay, "float32"))
+
+    def _leave_if_asked(self) -> None:
+        signal = self._interruption.requested
+        if signal is None:
+            return
+        self._save()
+        raise TrainingInterruptedError(
+            signal,
+            f"Stopped by {signal.name} after {self.progress.step} steps of epoch {self.progress.epoch + 1}; all is "
+            "saved, and the same command goes on from there",
+        )
+
+    def _save(self) -> None:
+        if self.chief:
+            done = self.progress.epoch * self.steps + self.progress.step
+            self._checkpoints.save(done, dataclasses.asdict(self.progress))
+
+    def _results(self) -> dict[str, Any]:
+        rows = self.progress.rows
+        return {
+            "recipe": dataclasses.asdict(self.recipe),
+            "classes": self.dataset.classes,
+            "labels": list(self.dataset.label_names),
+            "parameters": self.model.count_params(),
+            "replicas": self.strategy.num_replicas_in_sync,
+            "bad_images": list(self.train_split.bad),
+            "best_val_accuracy": max((row["val_accuracy"] for row in rows), default=None),
+            **(rows[-1] if rows else {}),
+            "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
+        }
+
+
+class _Replicated:
+    """The steps of a training as TensorFlow functions that run on all replicas."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._strategy = training.strategy
+        self._losses = head_losses(training.recipe, training.dataset.classes)
+        model, average = training.model, training.average
+        self._moments = [
+            variable
+            for network in {id(network): network for network in (model, average)}.values()
+            for variable in network.non_trainable_weights
+        ]
+        self.train = tf.function(self._train, reduce_retracing=True)
+        self.evaluate = tf.function(self._evaluate, reduce_retracing=True)
+        self.move_average = tf.function(self._move_average)
+        self._mean_moments = tf.function(self._mean_of_moments)
+
+    def batches(self, *, training: bool, epoch: int = 0, first_step: int = 0) -> Timed:
+        """The batches of an epoch, one element for all replicas of this process."""
+
+        def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            here = context.num_replicas_in_sync // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            batches = self._training.batches(range(first, first + here), training=training)
+            return batches.epoch(epoch, first_step)
+
+        return Timed(self._strategy.distribute_datasets_from_function(dataset))
+
+    def _train(self, batch: Any) -> tf.Tensor:
+        sums = self._strategy.run(self._train_replica, args=(batch,))
+        return self._strategy.reduce("SUM", sums, axis=None)
+
+    def _train_replica(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """One step on one replica: the sums of loss, examples and right answers by head, float32."""
+        training, recipe = self._training, self._training.recipe
+        variables = training.model.trainable_variables
+        replicas = self._strategy.num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            logits = by_head(training.model(batch["image"], training=True))
+            losses = self._losses(batch["label"], logits)
+            loss_sum = tf.reduce_sum(batch["weight"] * sum(losses.values()))
+            loss = loss_sum / batch["count"]
+        gradients = tape.gradient(loss, variables)
+        if recipe.optimizer == "sgd" and recipe.weight_decay:
+            share = recipe.weight_decay / replicas
+            gradients = [
+                gradient + share * variable if is_decayed(variable) else gradient
+                for gradient, variable in zip(gradients, variables, strict=True)
+            ]
+        if recipe.gradient_clip:
+            # The length is that of all replicas' gradients together; the optimizer sums them once more.
+            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            gradients, _ = tf.clip_by_global_norm(gradients, recipe.gradient_clip)
+            gradients = [gradient / replicas for gradient in gradients]
+        training.optimizer.apply(gradients, variables)
+        correct = [_correct(batch, answer, 1) for answer in logits.values()]
+        return tf.stack([loss_sum, tf.reduce_sum(batch["weight"]), *correct])
+
+    def _evaluate(self, batch: Any) -> tf.Tensor:
+        sums = self._strategy.run(self._evaluate_replica, args=(batch,))
+        return self._strategy.reduce("SUM", sums, axis=None)
+
+    def _evaluate_replica(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Sums of loss, examples, right answers and right answers among five on one replica, float32."""
+        logits = tf.cast(by_head(self._training.average(batch["image"], training=False))["predictions"], "float32")
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+        weight = batch["weight"]
+        return tf.stack(
+            [
+                tf.reduce_sum(weight * loss),
+                tf.reduce_sum(weight),
+                _correct(batch, logits, 1),
+                _correct(batch, logits, min(TOP_K, logits.shape[-1])),
+            ]
+        )
+
+    def _move_average(self, decay: tf.Tensor) -> None:
+        pairs = zip(self._training.average.weights, self._training.model.weights, strict=True)
+        for average, variable in pairs:
+            average.assign(decay * average + (1 - decay) * variable)
+
+    def agree_on_moments(self) -> None:
+        """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
+        if self._strategy.num_replicas_in_sync > 1 and self._moments:
+            for variable, mean in zip(self._moments, self._mean_moments(), strict=True):
+                variable.assign(mean)
+
+    def _mean_of_moments(self) -> list[tf.Tensor]:
+        def own() -> list[tf.Tensor]:
+            return [tf.identity(variable.value) for variable in self._moments]
+
+        return [self._strategy.reduce("MEAN", moment, axis=None) for moment in self._strategy.run(own)]
+
+
+class _Clock:
+    """Seconds of wall clock, CPU and waiting, added to those of the processes before this one."""
+
+    def __init__(self, before: dict[str, float]) -> None:
+        self._before = dict(before)
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self, waited: float = 0.0) -> dict[str, float]:
+        """The seconds so far; ``waited`` are those of the epoch that is not over."""
+        return {
+            "wall": self._before["wall"] + time.perf_counter() - self._wall,
+            "cpu": self._before["cpu"] + time.process_time() - self._cpu,
+            "wait": self._before["wait"] + waited,
+        }
+
+    def settle(self, waited: float) -> None:
+        """Adds an epoch's waiting for good."""
+        self._before["wait"] += waited
+
+
+def _augmentation(recipe: Recipe) -> Augmentation:
+    return Augmentation(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(Augmentation)})
+
+
+def _correct(batch: dict[str, tf.Tensor], logits: tf.Tensor, k: int) -> tf.Tensor:
+    """How many real examples have their label among the k highest logits, float32."""
+    hits = tf.math.in_top_k(batch["label"], tf.cast(logits, "float32"), k)
+    return tf.reduce_sum(batch["weight"] * tf.cast(hits, "float32"))
+
+
+# Fields that change nothing of what is learned, and may differ from one run of a training to the next.
+_CONVENIENCES = ("checkpoint_steps", "kept_checkpoints")
+
+
+def _identity(recipe: Recipe) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(recipe).items() if name not in _CONVENIENCES}

@@ -1,0 +1,96 @@
+"""What a training minimizes and by what steps: the losses, the schedule and the optimizer of a recipe."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from googlenet_keras.training.recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The recipe's learning rate, as Keras's optimizers take it.
+
+    Args:
+        recipe: The recipe.
+        steps_per_epoch: Steps of an epoch.
+    """
+    if recipe.schedule == "cosine":
+        warmup = round(recipe.warmup_epochs * steps_per_epoch)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else recipe.learning_rate,
+            decay_steps=max(1, recipe.epochs * steps_per_epoch - warmup),
+            warmup_target=recipe.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if recipe.schedule == "staircase":
+        return keras.optimizers.schedules.ExponentialDecay(
+            recipe.learning_rate,
+            decay_steps=round(recipe.decay_epochs * steps_per_epoch),
+            decay_rate=recipe.decay_rate,
+            staircase=True,
+        )
+    return recipe.learning_rate
+
+
+def create_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, built for a model's weights; to be called in the strategy's scope.
+
+    Args:
+        recipe: The recipe.
+        model: What it is to train.
+        steps_per_epoch: Steps of an epoch.
+    """
+    rate = learning_rate(recipe, steps_per_epoch)
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+        optimizer.exclude_from_weight_decay(
+            var_list=[variable for variable in model.trainable_variables if not is_decayed(variable)]
+        )
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def is_decayed(variable: keras.Variable) -> bool:
+    """Whether weight decay is for this variable: a kernel, not a bias nor what belongs to a normalization."""
+    return len(variable.shape) > 1
+
+
+def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
+    """The function from labels and each head's logits to each head's loss of every example.
+
+    Args:
+        recipe: Its label smoothing, class weights and weight of the auxiliary heads' losses.
+        classes: Number of classes.
+
+    Returns:
+        A function of labels, int32 (batch,), and logits by head, float32 (batch, classes), to float32 (batch,) by head.
+
+    Raises:
+        ValueError: If there are not as many class weights as classes.
+    """
+    if recipe.class_weights is not None and len(recipe.class_weights) != classes:
+        raise ValueError(f"class_weights must be {classes} numbers. Received: {len(recipe.class_weights)}")
+    cross_entropy = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=recipe.label_smoothing, reduction="none"
+    )
+
+    def losses(labels: tf.Tensor, logits: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        targets = tf.one_hot(labels, classes)
+        weight = 1.0 if recipe.class_weights is None else tf.gather(tf.constant(recipe.class_weights), labels)
+        return {
+            head: weight
+            * (1.0 if head == "predictions" else recipe.aux_loss_weight)
+            * cross_entropy(targets, tf.cast(answer, "float32"))
+            for head, answer in logits.items()
+        }
+
+    return losses
+
+
+def by_head(outputs: Any) -> dict[str, Any]:
+    """A model's outputs by name, whether it has auxiliary heads or not."""
+    return dict(outputs) if isinstance(outputs, Mapping) else {"predictions": outputs}

@@ -1,0 +1,106 @@
+"""What a training is: a recipe, all of whose fields are also flags of the command."""
+
+import dataclasses
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import Any
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine", "staircase")
+
+
+def _field(default: Any, help: str) -> Any:
+    """A field whose description the flag of its name shows."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a training ends with. The fields' descriptions are in their metadata.
+
+    Raises:
+        ValueError: If a field is out of its range.
+    """
+
+    model: str = _field("googlenet_bn", "network, by its name in list_models()")
+    dataset: str = _field("fashion_mnist", "TensorFlow Datasets name, or folder:PATH")
+    train_split: str = _field("train", "what is trained on, in TensorFlow Datasets' words: train, train[:90%%], ...")
+    validation_split: str = _field("test", "what every epoch is measured on")
+    input_size: int = _field(96, "height and width of the network's input, in pixels")
+    batch_size: int = _field(128, "examples in a step, over all replicas")
+    epochs: int = _field(10, "passes over the training split")
+    steps_per_epoch: int | None = _field(None, "steps of an epoch, if fewer than the split has")
+    seed: int = _field(0, "of initial weights, order, augmentation and dropout")
+    dtype: str = _field("float32", "Keras dtype policy, such as mixed_bfloat16")
+
+    dropout: float | None = _field(None, "fraction dropped before the classifier, in place of the network's own")
+    aux_heads: bool = _field(False, "train with the auxiliary heads")
+    aux_loss_weight: float = _field(0.3, "of each auxiliary head's loss beside the classifier's")
+    synchronized: bool = _field(False, "batch normalization's moments over all replicas, not of each its own")
+
+    optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
+    learning_rate: float = _field(0.1, "the highest that the schedule reaches")
+    momentum: float = _field(0.0, "of SGD")
+    nesterov: bool = _field(False, "Nesterov's momentum")
+    schedule: str = _field("constant", f"of the learning rate: one of {', '.join(SCHEDULES)}")
+    warmup_epochs: float = _field(0.0, "epochs of the rising line before the cosine")
+    decay_rate: float = _field(0.96, "factor of each stair")
+    decay_epochs: float = _field(8.0, "length of each stair")
+    weight_decay: float = _field(
+        0.0, "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it"
+    )
+    label_smoothing: float = _field(0.0, "share of the target spread over all classes")
+    gradient_clip: float | None = _field(None, "longest gradient of all weights together")
+    class_weights: tuple[float, ...] | None = _field(None, "weight of each class's loss, in the labels' order")
+    average_decay: float | None = _field(None, "per step, of the moving average of the weights that is kept")
+
+    flip: float = _field(0.0, "probability of mirroring an image")
+    shift: int = _field(0, "of small images: pixels moved at most, up, down, left and right")
+    erase: float = _field(0.0, "of small images: probability that a rectangle is erased")
+    distort: bool = _field(False, "of large images: photometric distortion")
+    random_interpolation: bool = _field(False, "of large images: resized by one of four methods, drawn for each")
+
+    checkpoint_steps: int = _field(500, "steps between checkpoints; one is written after every epoch as well")
+    kept_checkpoints: int = _field(2, "checkpoints kept")
+
+    def __post_init__(self) -> None:
+        positive = ("input_size", "batch_size", "epochs", "checkpoint_steps", "kept_checkpoints", "learning_rate")
+        for name in (*positive, "steps_per_epoch", "gradient_clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0. Received: {value}")
+        for name in ("dropout", "label_smoothing", "flip", "erase", "average_decay", "momentum"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be in 0 to 1. Received: {value}")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {getattr(self, name)!r}")
+        if "float16" in self.dtype and "bfloat16" not in self.dtype:
+            raise ValueError(f"float16 would need loss scaling; use mixed_bfloat16. Received: {self.dtype!r}")
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
+
+
+def recipe_names() -> list[str]:
+    """The names that `load_recipe` knows."""
+    from googlenet_keras.training import recipes
+
+    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__))
+
+
+def load_recipe(name: str, **changes: Any) -> Recipe:
+    """A published recipe, or one made of it.
+
+    Args:
+        name: One of `recipe_names`.
+        **changes: Fields to set otherwise.
+
+    Raises:
+        ValueError: If there is no such recipe, or a field is out of its range.
+    """
+    if name not in recipe_names():
+        raise ValueError(f"There is no such recipe; there are {', '.join(recipe_names())}. Received: {name!r}")
+    module = importlib.import_module(f"googlenet_keras.training.recipes.{name}")
+    return module.RECIPE(**changes)

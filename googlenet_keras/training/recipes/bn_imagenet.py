@@ -1,0 +1,41 @@
+"""ImageNet by GoogLeNet with batch normalization, in the manner of today.
+
+::
+
+    python -m googlenet_keras.train --recipe bn_imagenet --strategy mirrored --output runs/bn_imagenet
+
+Learning rate 0.1 for each 256 images with five epochs of warm-up (arXiv 1706.02677, sections 2.1 and 2.2), a cosine,
+label smoothing 0.1 (arXiv 1512.00567, section 7), weight decay 5e-5 and no auxiliary heads, which batch normalization
+makes needless (arXiv 1502.03167, section 4.2.1 removes dropout and weakens the decay for the same reason). Not run by
+this package's authors: it needs ImageNet and GPUs.
+"""
+
+from dataclasses import dataclass
+
+from googlenet_keras.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class BNImageNet(Recipe):
+    """For eight GPUs of 32 images each; scale the learning rate with the batch."""
+
+    model: str = "googlenet_bn"
+    dataset: str = "imagenet2012"
+    validation_split: str = "validation"
+    input_size: int = 224
+    batch_size: int = 256
+    epochs: int = 90
+    dtype: str = "mixed_bfloat16"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    schedule: str = "cosine"
+    warmup_epochs: float = 5.0
+    weight_decay: float = 5e-5
+    label_smoothing: float = 0.1
+    average_decay: float | None = 0.9999
+    flip: float = 0.5
+    checkpoint_steps: int = 2000
+
+
+RECIPE = BNImageNet

@@ -1,0 +1,24 @@
+"""The course's training of its GoogLeNet: plain SGD at 0.1, batches of 128, ten epochs, 96x96.
+
+::
+
+    python -m googlenet_keras.train --recipe d2l_fashion_mnist --output runs/d2l_fashion_mnist
+
+Source: d2l-ai/d2l-en chapter_convolutional-modern/googlenet.md, whose TensorFlow version ends at 0.899 test accuracy.
+"""
+
+from dataclasses import dataclass
+
+from googlenet_keras.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class D2LFashionMNIST(Recipe):
+    """The yardstick."""
+
+    model: str = "googlenet_d2l"
+    learning_rate: float = 0.1
+    epochs: int = 10
+
+
+RECIPE = D2LFashionMNIST

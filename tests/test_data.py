@@ -1,0 +1,558 @@
+"""Images arrive whole, in a known order, on every replica the same, and what is missing or broken is said."""
+
+import gzip
+import hashlib
+import shutil
+import socket
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from googlenet_keras.data import Augmentation, Batches, Timed, archives, builders, open_dataset, splits
+from googlenet_keras.data import __main__ as command
+from googlenet_keras.data import augmentation as augmentations
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+ALL = Augmentation(flip=0.5, shift=2, erase=0.5)
+
+
+@pytest.fixture(scope="module")
+def sample(root):
+    """Real Fashion-MNIST, 512 and 128 images of it."""
+    return open_dataset("fashion_mnist", root / "tests" / "data" / "fashion_mnist_sample")
+
+
+@pytest.fixture(scope="module")
+def photograph(root):
+    with Image.open(root / "googlenet_keras" / "assets" / "grace_hopper.jpg") as picture:
+        return picture.convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory, photograph):
+    """A folder of large images of several sizes, each of a brightness of its own: 12 to train, 5 to validate with."""
+    path = tmp_path_factory.mktemp("photographs")
+    for split, count in (("train", 12), ("validation", 5)):
+        for i in range(count):
+            folder = path / split / ("cat", "dog")[i % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            picture = photograph.resize((150 + 7 * i, 180)).point(lambda v, i=i: v * (i + 1) // 16)
+            picture.save(folder / (f"{i}.png" if i == 3 else f"{i}.JPEG"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def large(photographs):
+    return open_dataset(f"folder:{photographs}")
+
+
+def batches(split, **arguments):
+    chosen = {"batch_size": 32, "input_size": 32, "preprocessing": lambda x: x, "training": True, **arguments}
+    return Batches(split, **chosen)
+
+
+def read(elements):
+    return [{name: value.numpy() for name, value in element.items()} for element in elements]
+
+
+def joined(elements, name):
+    return np.concatenate([element[name] for element in elements])
+
+
+def assert_same(ones, others):
+    assert len(ones) == len(others)
+    for one, other in zip(ones, others, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_what_a_builder_knows(sample):
+    assert (sample.name, sample.classes, sample.channels, sample.image_size) == ("fashion_mnist", 10, 1, (28, 28))
+    assert sample.label_names[0] == "T-shirt/top"
+    assert sample.label_names[9] == "Ankle boot"
+    assert sample.split_names == ("train", "test")
+    assert [sample.split(name).size for name in ("train", "test", "train[:90%]", "train[461:]+test")] == [
+        512,
+        128,
+        461,
+        51 + 128,
+    ]
+    assert {*sample.split("train").tensors["label"].numpy()} == {*range(10)}
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "brightness"),
+    [
+        ("train", [53, 56, 50, 52, 53, 51, 55, 49, 50, 43], 29159313),
+        ("test", [12, 13, 17, 11, 12, 12, 10, 15, 16, 10], 7475913),
+    ],
+)
+def test_the_sample_is_real(sample, name, classes, brightness):
+    """Images of each class, and the sum of all pixels, as counted in the first part of Fashion-MNIST's own archives."""
+    tensors = sample.split(name).tensors
+    assert np.bincount(tensors["label"]).tolist() == classes
+    assert tensors["image"].numpy().sum(dtype=int) == brightness
+
+
+def test_validation_is_not_trained_on(sample):
+    def images(name):
+        return {image.tobytes() for image in sample.split(name).tensors["image"].numpy()}
+
+    assert not images("train[:90%]") & images("train[90%:]")
+    assert images("train[:90%]") | images("train[90%:]") == images("train")
+
+
+@pytest.mark.parametrize("name", ["validation", "train[", "train[:0%]", "train[:9999]", ""])
+@pytest.mark.parametrize("kind", ["sample", "large"])
+def test_unknown_split(kind, name, request):
+    with pytest.raises(ValueError, match=r"Received: '") as error:
+        request.getfixturevalue(kind).split("nothing" if (kind, name) == ("large", "validation") else name)
+    assert "\n" not in str(error.value)
+
+
+def test_every_example_once_in_order(sample):
+    split = sample.split("test")
+    images = [example["image"] for example in split.images().as_numpy_iterator()]
+    elements = read(batches(split, training=False, batch_size=50, input_size=28).epoch(0))
+    assert [len(element["label"]) for element in elements] == [50, 50, 28]
+    assert [element["count"] for element in elements] == [50, 50, 28]
+    assert joined(elements, "weight").tolist() == [1] * 128
+    np.testing.assert_array_equal(joined(elements, "image"), images)
+    np.testing.assert_array_equal(joined(elements, "label"), split.tensors["label"])
+
+
+def test_training_order(sample):
+    """Shuffled anew in every epoch, no example twice, the last partial batch left out."""
+    split = sample.split("train")
+    pipeline = batches(split, batch_size=100, input_size=28)
+    assert pipeline.steps == 5
+    epochs = [joined(read(pipeline.epoch(epoch)), "image") for epoch in (0, 1, 0)]
+    assert len(np.unique(epochs[0].reshape(500, -1), axis=0)) == 500
+    assert (epochs[0] != epochs[1]).any()
+    np.testing.assert_array_equal(epochs[0], epochs[2])
+    other_seed = joined(read(batches(split, batch_size=100, input_size=28, seed=1).epoch(0)), "image")
+    assert (epochs[0] != other_seed).any()
+
+
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+def test_any_step_without_its_predecessors(kind, request, monkeypatch):
+    split, pipeline = training_pipeline(kind, request, monkeypatch)
+    whole = read(pipeline.epoch(3))
+    assert len(whole) == pipeline.steps == split.size // pipeline_batch(kind)
+    assert_same(whole[1:], read(pipeline.epoch(3, first_step=1)))
+    assert read(pipeline.epoch(3, first_step=pipeline.steps)) == []
+    with pytest.raises(ValueError, match="steps in an epoch"):
+        pipeline.epoch(3, first_step=pipeline.steps + 1)
+
+
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+def test_replicas_see_what_one_would(kind, request, monkeypatch):
+    """The same images, whoever shares them; batches that do not divide are split evenly."""
+    _, alone = training_pipeline(kind, request, monkeypatch)
+    _, first_two = training_pipeline(kind, request, monkeypatch, shards=(0, 1), shard_count=3)
+    _, last = training_pipeline(kind, request, monkeypatch, shards=(2,), shard_count=3)
+    whole, two, one = (read(pipeline.epoch(1)) for pipeline in (alone, first_two, last))
+    assert len(two) == 2 * len(one) == 2 * len(whole)
+    for step, element in enumerate(whole):
+        parts = [*two[2 * step : 2 * step + 2], one[step]]
+        sizes = [len(part["label"]) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+        for name in ("image", "label", "weight"):
+            np.testing.assert_array_equal(joined(parts, name), element[name])
+        assert {float(part["count"]) for part in parts} == {float(element["count"])}
+
+
+def pipeline_batch(kind):
+    return 5 if kind == "large" else 100
+
+
+def training_pipeline(kind, request, monkeypatch, **arguments):
+    """Batches with every random change, of images in memory, of files, and of small images that memory cannot hold."""
+    if kind == "streamed":
+        monkeypatch.setattr(splits, "MOST_IN_MEMORY", 0)
+        monkeypatch.setattr(builders, "SHUFFLED_TOGETHER", 64)
+    split = request.getfixturevalue("large" if kind == "large" else "sample").split("train")
+    changes = Augmentation(shift=2, erase=0.5, distort=True, random_interpolation=True)
+    pipeline = batches(split, batch_size=pipeline_batch(kind), augmentation=changes, seed=7, **arguments)
+    assert split.in_memory == (kind == "sample")
+    return split, pipeline
+
+
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_evaluation_over_replicas(kind, count, request, monkeypatch):
+    """Every example once, whether or not the last batch has one for each replica; the rest has no weight."""
+    if kind == "streamed":
+        monkeypatch.setattr(splits, "MOST_IN_MEMORY", 0)
+    dataset = request.getfixturevalue("large" if kind == "large" else "sample")
+    split = dataset.split("validation" if kind == "large" else "test[:13]")
+    chosen = {"training": False, "batch_size": 4, "shard_count": count}
+    parts = [read(batches(split, shards=(shard,), **chosen).epoch(0)) for shard in range(count)]
+    steps = [[part[step] for part in parts] for step in range(len(parts[0]))]
+    real = [joined(step, "weight") > 0 for step in steps]
+    labels = np.concatenate([joined(step, "label")[mask] for step, mask in zip(steps, real, strict=True)])
+    np.testing.assert_array_equal(labels, [example["label"] for example in split.images().as_numpy_iterator()])
+    assert all(mask.sum() == step[0]["count"] for step, mask in zip(steps, real, strict=True))
+    assert len(real[-1]) == max(1, count)  # one example is left, and no replica goes without
+    assert (real[-1]).tolist() == [True] + [False] * (count - 1)
+
+
+def test_streamed_images_are_shuffled(sample, monkeypatch):
+    in_memory = sample.split("train").tensors["image"].numpy()
+    monkeypatch.setattr(splits, "MOST_IN_MEMORY", 0)
+    tf.random.set_seed(1)
+    ones = joined(read(batches(sample.split("train"), batch_size=512, input_size=28).epoch(0)), "image")
+    tf.random.set_seed(2)  # of no influence
+    others = joined(read(batches(sample.split("train"), batch_size=512, input_size=28).epoch(0)), "image")
+    np.testing.assert_array_equal(ones, others)
+    assert (ones != in_memory).any()
+    np.testing.assert_array_equal(*(np.sort(x.reshape(512, -1).sum(axis=1)) for x in (ones, 1.0 * in_memory)))
+
+
+def test_a_small_split_is_one_batch(sample):
+    (element,) = read(batches(sample.split("train[:7]"), augmentation=ALL).epoch(0))
+    assert element["image"].shape == (7, 32, 32, 1)
+    assert element["count"] == 7
+
+
+def test_shape_dtype_and_preprocessing(sample, large):
+    for split, channels, count in (
+        (sample.split("train"), 3, 32),
+        (sample.split("train"), None, 32),
+        (large.split("train"), 1, 12),
+    ):
+        pipeline = batches(split, channels=channels, preprocessing=lambda x: x / 255)
+        spec = pipeline.epoch(0).element_spec
+        shape = (count, 32, 32, channels or split.dataset.channels)
+        assert spec["image"] == tf.TensorSpec(shape, tf.float32)
+        assert (spec["label"].dtype, spec["weight"].dtype, spec["count"].dtype) == (tf.int32, tf.float32, tf.float32)
+        image = next(iter(pipeline.epoch(0)))["image"].numpy()
+        assert image.min() >= 0
+        assert 0.5 < image.max() <= 1
+        if split.dataset.channels == 1 and channels == 3:
+            np.testing.assert_array_equal(image[..., 0], image[..., 2])
+
+
+def test_training_and_evaluation_resize_the_same_way(sample):
+    """And as an exported model does, to the rounding of float32."""
+    chosen = {"batch_size": 64, "input_size": 96}
+    split = sample.split("test[:64]")
+    (evaluated,) = read(batches(split, training=False, **chosen).epoch(0))
+    for unchanged in (None, Augmentation(flip=0)):
+        (trained,) = read(batches(split, augmentation=unchanged, **chosen).epoch(0))
+        places = splits.order(64, (0, 0))
+        np.testing.assert_array_equal(trained["image"], evaluated["image"][places])
+    exported = tf.image.resize(split.tensors["image"], (96, 96), antialias=True)
+    np.testing.assert_allclose(evaluated["image"], exported, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"batch_size": 0},
+        {"input_size": 0},
+        {"seed": -1},
+        {"channels": 4},
+        {"shards": (1,)},
+        {"shards": (1, 0), "shard_count": 2},
+        {"shards": ()},
+        {"shard_count": 64},
+        {"training": False, "augmentation": ALL},
+    ],
+)
+def test_wrong_arguments(sample, arguments):
+    with pytest.raises(ValueError, match="Received: "):
+        batches(sample.split("test"), **arguments)
+    for wrong in ({"flip": 2}, {"erase": -0.1}, {"shift": -1}):
+        with pytest.raises(ValueError, match="Received: "):
+            Augmentation(**wrong)
+
+
+def change(augmentation, images, seed=0):
+    places = tf.range(len(images))
+    return augmentation.change_batch(tf.constant(images), places, len(images), tf.constant([0, seed], tf.int64)).numpy()
+
+
+@pytest.fixture
+def noise():
+    """300 images of 12x9 pixels, none of them black."""
+    return np.random.default_rng(0).integers(1, 256, (300, 12, 9, 3)).astype("uint8")
+
+
+def test_flip(noise):
+    np.testing.assert_array_equal(change(Augmentation(flip=1), noise), noise[:, :, ::-1])
+    np.testing.assert_array_equal(change(Augmentation(flip=0), noise), noise)
+    changed = change(Augmentation(flip=0.5), noise)
+    flipped = (changed == noise[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (changed[~flipped] == noise[~flipped]).all()
+    assert 110 < flipped.sum() < 190
+
+
+@pytest.mark.parametrize("flip", [0, 1])
+def test_shift_is_by_whole_pixels_with_black_behind(noise, flip):
+    shifts = {}
+    padded = np.pad(noise[:, :, ::-1] if flip else noise, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    changed = change(Augmentation(flip=flip, shift=2), noise)
+    for i in range(len(noise)):
+        (place,) = [
+            (dy, dx) for dy in range(5) for dx in range(5) if (padded[i, dy : dy + 12, dx : dx + 9] == changed[i]).all()
+        ]
+        shifts[place] = shifts.get(place, 0) + 1
+    assert len(shifts) == 25
+    assert max(shifts.values()) < 30  # 12 expected of each
+
+
+def test_erased_rectangles():
+    black = np.zeros((400, 28, 28, 1), "uint8")
+    changed = change(Augmentation(flip=0, erase=0.5), black)[..., 0] > 0
+    erased = changed.any(axis=(1, 2))
+    assert 160 < erased.sum() < 240
+    areas, aspects = [], []
+    for mask in changed[erased]:
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        areas.append(height * width / 784)
+        aspects.append(height / width)
+        assert mask.sum() > 0.9 * height * width  # noise is black in one pixel of 256
+    # Sides are rounded to whole pixels.
+    assert 0.01 < min(areas) < 0.05
+    assert 0.28 < max(areas) < 0.36
+    assert min(aspects) < 0.6
+    assert 1.8 < max(aspects) < 4.2
+
+
+def test_random_crops(photograph):
+    """Share and shape of the crops, read off an image whose red and green are its coordinates."""
+    height, width = 300, 400
+    y, x = np.mgrid[:height, :width]
+    picture = np.stack([y / height * 255, x / width * 255, 0 * x], axis=-1).round().astype("uint8")
+    encoded = tf.io.encode_png(picture)
+    seen = []
+    for seed in range(60):
+        crop = Augmentation(flip=0).crop(encoded, 64, 3, tf.constant([1, seed], tf.int64)).numpy()
+        tall, wide = (np.ptp(crop[..., i]) / 255 * 64 / 63 * side for i, side in enumerate((height, width)))
+        seen.append((tall * wide / (height * width), wide / tall))
+    areas, aspects = np.array(seen).T
+    assert 0.07 < areas.min() < 0.3
+    assert 0.7 < areas.max() < 1.02
+    assert 0.73 < aspects.min() < 0.85
+    assert 1.15 < aspects.max() < 1.37
+
+
+def test_evaluation_crop_is_the_middle():
+    y, x = np.mgrid[:256, :512]
+    picture = np.stack([y, x // 2, 0 * x], axis=-1).astype("uint8")
+    for encoded in (tf.io.encode_png(picture), tf.io.encode_jpeg(picture, quality=100)):
+        crop = augmentations.central_crop(encoded, 56, 3).numpy()
+        assert crop.shape == (56, 56, 3)
+        np.testing.assert_allclose(crop[[0, -1], 28, 0], [16 + 1.5, 256 - 16 - 2.5], atol=2)
+        np.testing.assert_allclose(crop[28, [0, -1], 1], [(144 + 1.5) / 2, (512 - 144 - 2.5) / 2], atol=2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_large_images_are_changed_in_every_way(photograph, channels):
+    picture = np.array(photograph.resize((120, 150)))
+    encoded = tf.io.encode_png(picture if channels == 3 else picture[..., :1])
+
+    def crop(seed=5, **fields):
+        fields = {"flip": 0, **fields}
+        return Augmentation(**fields).crop(encoded, 64, channels, tf.constant([0, seed], tf.int64)).numpy()
+
+    plain = crop()
+    np.testing.assert_array_equal(crop(flip=1), plain[:, ::-1])
+    distorted = crop(distort=True)
+    assert np.abs(distorted - plain).mean() > 2
+    assert distorted.min() >= 0
+    assert distorted.max() <= 255
+    ways = {(crop(seed, random_interpolation=True) - crop(seed)).tobytes() != bytes(64 * 64 * channels * 4)
+            for seed in range(8)}  # fmt: skip
+    assert ways == {True, False}
+
+
+def test_folder(large, photographs):
+    assert large.label_names == ("cat", "dog")
+    assert (large.channels, large.image_size, large.split_names) == (3, None, ("train", "validation"))
+    train = large.split("train")
+    assert (train.size, train.bad) == (12, ())
+    assert {image["label"] for image in train.images().as_numpy_iterator()} == {0, 1}
+    (_, validation), (_, both) = ((name, large.split(name)) for name in ("validation", "train[:50%]+train[50%:]"))
+    assert (validation.size, both.size) == (5, 12)
+    # Without folders of splits all is for training.
+    one = open_dataset(f"folder:{photographs / 'train'}")
+    assert (one.split_names, one.split("train").size, one.label_names) == (("train",), 12, ("cat", "dog"))
+
+
+def test_folder_of_small_images(tmp_path, sample):
+    """Grey images of one small size are what they would be in a prepared dataset: whole, in memory."""
+    images, labels = (sample.split("test[:20]").tensors[name].numpy() for name in ("image", "label"))
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        folder = tmp_path / str(label)
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(image[..., 0]).save(folder / f"{i}.png")
+    dataset = open_dataset(f"folder:{tmp_path}")
+    assert (dataset.channels, dataset.image_size) == (1, (28, 28))
+    split = dataset.split("train")
+    assert split.in_memory
+    assert {image.tobytes() for image in split.tensors["image"].numpy()} == {image.tobytes() for image in images}
+
+
+def test_broken_images_are_named_and_left_out(photographs, tmp_path, capsys):
+    folder = tmp_path / "folder"
+    shutil.copytree(photographs / "train", folder)
+    whole = (folder / "cat" / "0.JPEG").read_bytes()
+    broken = {folder / "cat" / "half.jpg": whole[: len(whole) // 2], folder / "dog" / "text.png": b"not an image"}
+    for file, content in broken.items():
+        file.write_bytes(content)
+    split = open_dataset(f"folder:{folder}").split("train")
+    assert set(split.bad) == set(map(str, broken))
+    assert split.size == 12
+    assert len(read(batches(split, training=False, batch_size=5).epoch(0))) == 3
+    with pytest.raises(ValueError, match=r"2 images are broken, more than 1: .*half\.jpg, .*text\.png; mend"):
+        open_dataset(f"folder:{folder}", max_bad=1)
+    assert command.main(["show", f"folder:{folder}"]) == 0
+    output = capsys.readouterr().out
+    assert "train: 12 images, 2 broken left out" in output
+    assert "half.jpg" in output
+    assert command.main(["show", f"folder:{folder}", "--max-bad", "1"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        ([], "no folder with a folder of images for each class"),
+        (["cat"], "must hold images"),
+        (["train/cat", "test/cat"], "must hold images"),
+    ],
+)
+def test_empty_folders(tmp_path, folders, message):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(ValueError, match=message):
+        open_dataset(f"folder:{tmp_path}")
+    with pytest.raises(ValueError, match="no folder"):
+        open_dataset(f"folder:{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fashion_mnist", "Run: python -m googlenet_keras.data prepare fashion_mnist --from DIR --data-dir"),
+        ("cifar10", "Run: tfds build cifar10"),
+        ("imagenet2012", "ILSVRC2012_img_train.tar.*Then run: tfds build imagenet2012 --manual_dir DIR"),
+        ("no_such_dataset", "no such dataset"),
+        ("coco", "must have one image and one label"),
+    ],
+)
+def test_without_data_and_network(name, message, tmp_path, monkeypatch):
+    """Asking for what cannot be had takes seconds, not TensorFlow Datasets' 204, even where the network swallows it."""
+    monkeypatch.setattr(builders, "PROBE_SECONDS", 0.5)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(60))
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=message) as error:
+        open_dataset(name, tmp_path)
+    assert time.monotonic() - start < 9.5  # and the probe's full 5 seconds
+    assert "\n" not in str(error.value)
+    assert "Received" in str(error.value) or str(tmp_path) in str(error.value)
+
+
+def idx(array):
+    """As in Fashion-MNIST's archives: a magic number, the extents, the bytes."""
+    return gzip.compress(struct.pack(f">{1 + array.ndim}i", 0x800 + array.ndim, *array.shape) + array.tobytes())
+
+
+@pytest.fixture
+def tiny_archives(tmp_path, monkeypatch):
+    """Archives in Fashion-MNIST's form, of 20 and 10 made-up images."""
+    import tensorflow_datasets.image_classification.mnist as theirs
+
+    random = np.random.default_rng(0)
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    hashes = {}
+    for name in archives.FASHION_MNIST:
+        count = 20 if name.startswith("train") else 10
+        content = random.integers(0, 256, (count, 28, 28)) if "images" in name else np.arange(count) % 10
+        (folder / name).write_bytes(idx(content.astype("uint8")))
+        hashes[name] = ("0" * 64, hashlib.sha256((folder / name).read_bytes()).hexdigest())
+    monkeypatch.setattr(archives, "FASHION_MNIST", hashes)
+    monkeypatch.setattr(theirs, "_TRAIN_EXAMPLES", 20)
+    monkeypatch.setattr(theirs, "_TEST_EXAMPLES", 10)
+    return folder
+
+
+def test_prepare(tiny_archives, tmp_path, capsys):
+    import tensorflow_datasets as tfds
+
+    arguments = ["prepare", "fashion_mnist", "--from", str(tiny_archives), "--data-dir", str(tmp_path / "data")]
+    assert command.main(arguments) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"fashion_mnist is prepared: {tmp_path / 'data' / 'fashion_mnist' / '3.0.1'}"
+    )
+    # With nothing of ours.
+    plain = tfds.load("fashion_mnist", data_dir=tmp_path / "data", download=False, split="train")
+    assert len(plain) == 20
+    dataset = open_dataset("fashion_mnist", tmp_path / "data")
+    assert (dataset.split("train").size, dataset.split("test").size, dataset.classes) == (20, 10, 10)
+    assert sorted(dataset.split("test").tensors["label"].numpy()) == list(range(10))
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["fashion_mnist"]
+    shutil.rmtree(tiny_archives)
+    assert command.main(arguments) == 0
+    assert "was prepared already" in capsys.readouterr().out
+
+
+def test_prepare_names_the_archive_that_is_wrong(tiny_archives, tmp_path, capsys):
+    arguments = ["prepare", "fashion_mnist", "--from", str(tiny_archives), "--data-dir", str(tmp_path / "data")]
+    wrong = tiny_archives / "t10k-labels-idx1-ubyte.gz"
+    wrong.write_bytes(b"damaged")
+    received = hashlib.sha256(b"damaged").hexdigest()
+    for change_file, message in ((lambda: None, f"Received: {received}"), (wrong.unlink, "No such file")):
+        change_file()
+        assert command.main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert str(wrong) in line
+        assert message in line
+        assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["prepare"], ["prepare", "mnist", "--from", "x"], ["show"]])
+def test_wrong_use(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(arguments)
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DEBIAN.exists(), reason="needs Debian's package dataset-fashion-mnist")
+def test_prepare_from_debian(tmp_path):
+    archives.prepare_fashion_mnist(DEBIAN, tmp_path)
+    dataset = open_dataset("fashion_mnist", tmp_path)
+    assert [dataset.split(name).size for name in ("train", "test")] == [60_000, 10_000]
+    assert np.bincount(dataset.split("test").tensors["label"]).tolist() == [1000] * 10
+    pipeline = Batches(
+        dataset.split("train"),
+        batch_size=128,
+        input_size=96,
+        preprocessing=lambda x: x,
+        training=True,
+        augmentation=ALL,
+    )
+    elements = Timed(pipeline.epoch(0))
+    assert sum(len(element["label"]) for element in elements) == 59_904
+    assert 0 < elements.seconds < 60  # 1000 images a second at the very least
+
+
+def test_waiting_is_timed():
+    def slow():
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    timed = Timed(slow())
+    assert list(timed) == [0, 1, 2]
+    assert 0.06 <= timed.seconds < 0.5

@@ -1,0 +1,408 @@
+"""What a training leaves behind, what it says, and what it goes on from."""
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from googlenet_keras import create_model, load_recipe, recipe_names
+from googlenet_keras import train as train_command
+from googlenet_keras.data import open_dataset
+from googlenet_keras.models import model_record
+from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, train
+from googlenet_keras.training.loop import Training
+from googlenet_keras.training.objective import head_losses, is_decayed, learning_rate
+from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.reporting import StallWarning
+
+SAMPLE = "tests/data/fashion_mnist_sample"
+# 512 images of the sample: 16 steps an epoch. Without dropout or normalization, what can be the same is the same.
+SMALL = {
+    "model": "mnist_inception",
+    "input_size": 28,
+    "dtype": "float32",
+    "batch_size": 32,
+    "epochs": 2,
+    "learning_rate": 0.02,
+    "momentum": 0.5,
+}
+
+EVERYTHING = {"average_decay": 0.9, "flip": 0.5, "shift": 2, "erase": 0.5, "schedule": "cosine", "weight_decay": 1e-4}
+
+
+def small(**changes):
+    """A recipe that trains in a second or two."""
+    return load_recipe("d2l_fashion_mnist", **{**SMALL, **changes})
+
+
+def run(folder, *, callbacks=(), resume=True, **changes):
+    """Trains it on the sample."""
+    return train(small(**changes), folder, data_dir=SAMPLE, callbacks=callbacks, resume=resume)
+
+
+def weights(folder):
+    """The weights that a training left."""
+    model = create_model("mnist_inception", weights=folder / "model.weights.h5")
+    return model.get_weights()
+
+
+def log(folder):
+    """The rows of the log that a training left."""
+    return list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
+
+
+def assert_same(folder, other):
+    """Both left the same weights, bit for bit, and the same figures for every epoch but those of time."""
+    for one, another in zip(weights(folder), weights(other), strict=True):
+        np.testing.assert_array_equal(one, another)
+    rows = [log(place) for place in (folder, other)]
+    timeless = [name for name in rows[0][0] if "second" not in name and "wait" not in name]
+    assert [[row[name] for name in timeless] for row in rows[0]] == [
+        [row[name] for name in timeless] for row in rows[1]
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The folder of a training that nothing happened to, and its results."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, run(folder)
+
+
+class Stop(keras.callbacks.Callback):
+    """Sends this process a signal after a step."""
+
+    def __init__(self, epoch, step, number=signal.SIGTERM):
+        super().__init__()
+        self.at = (epoch, step)
+        self.number = number
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            os.kill(os.getpid(), self.number)
+
+
+def test_leaves_weights_log_picture_and_results(undisturbed):
+    """Everything that the README promises is there, and says the same."""
+    folder, results = undisturbed
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoints",
+        "curves.png",
+        "log.csv",
+        "model.weights.h5",
+        "results.json",
+    }
+    assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
+    rows = log(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["val_accuracy"]) == pytest.approx(results["val_accuracy"], rel=1e-5)
+    assert results["recipe"]["model"] == "mnist_inception"
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_weights_are_those_that_were_measured(undisturbed):
+    """A user who loads the weights into a model that answers probabilities measures what the log says."""
+    folder, results = undisturbed
+    model = create_model("mnist_inception", classifier_activation="softmax", weights=folder / "model.weights.h5")
+    test = open_dataset("fashion_mnist", SAMPLE).split("test").tensors
+    images = model_record("mnist_inception").preprocessing(test["image"].numpy())
+    answers = model.predict(images, verbose=0).argmax(axis=1)
+    assert np.mean(answers == test["label"]) == pytest.approx(results["val_accuracy"], abs=1e-6)
+
+
+def test_learns_the_sample(tmp_path):
+    """A training worth the name learns 512 images by heart: the loop's gradients go the right way."""
+    results = run(tmp_path, epochs=12, average_decay=0.9)
+    assert results["accuracy"] > 0.75
+    assert results["val_accuracy"] > 0.6
+
+
+@pytest.mark.parametrize("at", [(0, 5), (1, 0)])
+@pytest.mark.parametrize(
+    "extra", [{}, {"average_decay": 0.9, "flip": 0.5, "shift": 2, "erase": 0.5, "schedule": "cosine"}]
+)
+def test_goes_on_as_if_it_had_never_stopped(tmp_path, undisturbed, at, extra):
+    """Stopped within an epoch and started again, it ends with the same bits as without: average, order and all."""
+    reference = undisturbed[0] if not extra else tmp_path / "undisturbed"
+    if extra:
+        run(reference, **extra)
+    stopped = tmp_path / "stopped"
+    with pytest.raises(TrainingInterruptedError, match="all is saved"):
+        run(stopped, callbacks=[Stop(*at)], **extra)
+    run(stopped, **extra)
+    assert_same(stopped, reference)
+
+
+def test_ctrl_c_is_a_message_and_a_status(tmp_path, capfd):
+    """The command says what to do next, and shells see that it was interrupted."""
+    command = [*["--recipe", "d2l_fashion_mnist", "--model", "mnist_inception", "--input-size", "28", "--epochs", "50"]]
+
+    original = Training._epoch
+
+    def interrupted(self, hooks):
+        os.kill(os.getpid(), signal.SIGINT)
+        original(self, hooks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "_epoch", interrupted)
+        status = train_command.main([*command, "--data-dir", SAMPLE, "--output", str(tmp_path)])
+    assert status == 128 + signal.SIGINT
+    assert "Stopped by SIGINT after 1 steps of epoch 1; all is saved" in capfd.readouterr().err
+
+
+def test_another_recipe_is_not_continued(tmp_path, undisturbed):
+    """A folder of another training is refused with the differing field, and its files stay."""
+    folder, _ = undisturbed
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=r"learning_rate 0.02 there and 0.01 here.*--no-resume"):
+        run(folder, learning_rate=0.01)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_longer_is_the_same_training(tmp_path, undisturbed):
+    """A finished training is not trained again; its results are written anew."""
+    folder, results = undisturbed
+    again = run(folder)
+    assert again["val_accuracy"] == results["val_accuracy"]
+    assert again["step"] == results["step"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "bits"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, undisturbed, capfd, damage):
+    """The one before it is used, and the end is the same."""
+    stopped = tmp_path / "stopped"
+    with pytest.raises(TrainingInterruptedError):
+        run(stopped, callbacks=[Stop(1, 9)], checkpoint_steps=4, kept_checkpoints=3)
+    newest = max((stopped / "checkpoints").iterdir())
+    content = bytearray(newest.read_bytes())
+    if damage == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    run(stopped, checkpoint_steps=4, kept_checkpoints=3)
+    assert f"The checkpoint {newest.name} is damaged" in capfd.readouterr().err
+    assert_same(stopped, undisturbed[0])
+
+
+def test_no_readable_checkpoint_is_an_error(tmp_path):
+    """Nothing is silently begun anew where something was."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000016.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="None of the checkpoints can be read"):
+        run(tmp_path)
+    run(tmp_path, resume=False, epochs=1, steps_per_epoch=2)
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    """The run ends at the step of the NaN, and the checkpoint before it is still whole."""
+    with pytest.raises(TrainingInterruptedError):
+        run(tmp_path, callbacks=[Stop(0, 5)], learning_rate=0.02)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
+
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 8:
+                self.model.weights[-1].assign(np.full(self.model.weights[-1].shape, np.nan))
+
+    with pytest.raises(LossNotFiniteError, match=r"nan in epoch 1, step 9: lower the learning rate"):
+        run(tmp_path, callbacks=[Spoil()], learning_rate=0.02)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
+
+
+def test_a_stall_is_said(tmp_path):
+    """A network that still guesses is told of while it trains."""
+    said = []
+    run(tmp_path, callbacks=[StallWarning(0.3, said.append, patience=4)], learning_rate=1e-9, epochs=1)
+    assert said
+    assert said[0].startswith("Stalled: over 4 steps the loss is 2.3")
+
+
+def test_keras_callbacks_work(tmp_path):
+    """They are called where `fit` calls them, with what it gives them, and may stop the training."""
+    seen = []
+
+    class Recorder(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append("begin")
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, sorted(logs)))
+
+        def on_train_end(self, logs=None):
+            seen.append("end")
+
+    best = tmp_path / "best.weights.h5"
+    callbacks = [
+        Recorder(),
+        keras.callbacks.EarlyStopping("val_accuracy", mode="max", min_delta=1, patience=1),
+        keras.callbacks.ModelCheckpoint(str(best), monitor="val_loss", save_best_only=True, save_weights_only=True),
+        keras.callbacks.CSVLogger(str(tmp_path / "keras.csv")),
+    ]
+    run(tmp_path / "run", callbacks=callbacks, epochs=9)
+    assert seen[0] == "begin"
+    assert seen[-1] == "end"
+    assert [entry[0] for entry in seen[1:-1]] == [0, 1]  # patience 1: no better than the first
+    assert {"accuracy", "loss", "val_accuracy", "val_loss", "learning_rate"} <= set(seen[1][1])
+    assert best.exists()
+    assert len((tmp_path / "keras.csv").read_text().splitlines()) == 3
+
+
+def test_the_models_are_plain_keras(tmp_path):
+    """Users may as well `compile` and `fit` on the package's data."""
+    from googlenet_keras.data import Batches
+
+    split = open_dataset("fashion_mnist", SAMPLE).split("train")
+    preprocessing = model_record("mnist_inception").preprocessing
+    batches = Batches(split, batch_size=32, input_size=28, preprocessing=preprocessing, training=True)
+    data = batches.epoch(0).map(lambda batch: (batch["image"], batch["label"], batch["weight"]))
+    model = create_model("mnist_inception")
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    losses = model.fit(data, epochs=3, shuffle=False, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] < 3
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_builds_its_network(name):
+    """Its model, preprocessing and size fit together, and its docstring has its command."""
+    import importlib
+
+    recipe = load_recipe(name)
+    module = importlib.import_module(f"googlenet_keras.training.recipes.{name}")
+    assert f"python -m googlenet_keras.train --recipe {name}" in module.__doc__
+    record = model_record(recipe.model)
+    assert recipe.input_size >= record.minimum_size
+    assert not recipe.aux_heads or recipe.input_size >= record.minimum_size_of_aux_heads
+
+
+def test_every_field_is_a_flag():
+    """What a recipe may say, the command may say."""
+    command = "--recipe fashion_mnist --output x --class-weights 1 2 3 --no-nesterov --weight-decay 0.1"
+    arguments = train_command.parser().parse_args(command.split())
+    assert (arguments.class_weights, arguments.nesterov, arguments.weight_decay) == ([1, 2, 3], False, 0.1)
+    flags = {option for action in train_command.parser()._actions for option in action.option_strings}
+    assert {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Recipe)} <= flags
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be above 0"),
+        ({"dropout": 1.5}, "dropout must be in 0 to 1"),
+        ({"schedule": "polynomial"}, "schedule must be one of constant, cosine, staircase"),
+        ({"warmup_epochs": 1.0}, "warm-up belongs to the schedule cosine"),
+        ({"dtype": "mixed_float16"}, "use mixed_bfloat16"),
+    ],
+)
+def test_a_wrong_recipe_is_refused(changes, message):
+    """Before anything is loaded or written."""
+    with pytest.raises(ValueError, match=message):
+        small(**changes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "vgg99"], "There is no model of that name"),
+        (["--dropout", "0.5"], "mnist_inception cannot be built so"),
+        (["--strategy", "everything"], "The strategy must be one of"),
+        (["--strategy", "multi_worker"], "needs TF_CONFIG to name the workers"),
+        (["--class-weights", "1", "2"], "class_weights must be 10 numbers"),
+        (["--train-split", "trian"], "trian"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path, capfd, flags, message):
+    """And exit status 2."""
+    command = ["--recipe", "d2l_fashion_mnist", "--model", "mnist_inception", "--input-size", "28"]
+    status = train_command.main([*command, "--data-dir", SAMPLE, "--output", str(tmp_path / "run"), *flags])
+    error = [line for line in capfd.readouterr().err.splitlines() if line.startswith("python -m")]
+    assert status == 2
+    assert len(error) == 1
+    assert message in error[0]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, capfd):
+    """A file in the folder's place: one line, and the file as it was."""
+    (tmp_path / "run").write_text("mine")
+    command = ["--recipe", "d2l_fashion_mnist", "--model", "mnist_inception", "--input-size", "28"]
+    status = train_command.main([*command, "--data-dir", SAMPLE, "--output", str(tmp_path / "run")])
+    assert status == 2
+    assert "File exists" in capfd.readouterr().err
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_schedules():
+    """The learning rates of a warm-up and a cosine, and of stairs, at the steps that show their form."""
+    cosine = learning_rate(small(schedule="cosine", warmup_epochs=1, learning_rate=1.0, epochs=5), steps_per_epoch=100)
+    assert [float(cosine(step)) for step in (0, 50, 100, 300, 500)] == pytest.approx([0, 0.5, 1, 0.5, 0], abs=1e-6)
+    stairs = learning_rate(small(schedule="staircase", learning_rate=1.0, decay_epochs=8), steps_per_epoch=10)
+    assert [float(stairs(step)) for step in (79, 80, 160)] == pytest.approx([1, 0.96, 0.96**2], rel=1e-6)
+
+
+def test_losses_are_weighed_as_the_recipe_says():
+    """Smoothing, class weights and the auxiliary heads' 0.3, against arithmetic by hand."""
+    labels = tf.constant([0, 2])
+    logits = tf.constant([[2.0, 0, 0], [0, 1, 0]])
+    recipe = small(label_smoothing=0.3, class_weights=(1.0, 1.0, 5.0), aux_loss_weight=0.3)
+    losses = head_losses(recipe, 3)(labels, {"predictions": logits, "aux1": logits})
+    logs = np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    expected = -(targets * logs).sum(axis=1) * [1, 5]
+    np.testing.assert_allclose(losses["predictions"], expected, rtol=1e-6)
+    np.testing.assert_allclose(losses["aux1"], 0.3 * expected, rtol=1e-6)
+
+
+def test_weight_decay_is_for_kernels_alone():
+    """Biases and normalization are left alone: they would only be pulled to zero."""
+    model = create_model("googlenet_bn", input_shape=(32, 32, 1), classes=10)
+    decayed = {variable.name for variable in model.trainable_variables if is_decayed(variable)}
+    spared = {variable.name for variable in model.trainable_variables if not is_decayed(variable)}
+    assert decayed == {"kernel"}
+    assert spared == {"bias", "gamma", "beta"}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_decay_and_clipping_are_exact(tmp_path, optimizer):
+    """One step of SGD equals the arithmetic: the gradient's length cut, the penalty's gradient added."""
+    rate, decay, clip = 0.5, 0.01, 1e-3
+    recipe = small(
+        optimizer=optimizer, learning_rate=rate, momentum=0.0, weight_decay=decay, gradient_clip=clip, epochs=1
+    )
+    training = Training(recipe, tmp_path, open_dataset("fashion_mnist", SAMPLE), tf.distribute.get_strategy())
+    before = [variable.numpy() for variable in training.model.trainable_variables]
+    training._replicated.train(next(training._replicated.batches(training=True)))
+    after = [variable.numpy() for variable in training.model.trainable_variables]
+    moved = math.sqrt(sum(float(np.sum((new - old) ** 2)) for new, old in zip(after, before, strict=True)))
+    if optimizer == "sgd":
+        assert moved == pytest.approx(rate * clip, rel=1e-4)  # the penalty's gradient is clipped with the loss's
+    else:
+        assert moved > rate * clip
+
+
+def test_heads_are_trained_and_told_of(tmp_path):
+    """With auxiliary heads the log has each head's accuracy, and the kept weights fit a network without them."""
+    changes = {"model": "googlenet_bn", "input_size": 65, "aux_heads": True, "batch_size": 8, "epochs": 1}
+    results = run(tmp_path, **changes, steps_per_epoch=2, validation_split="test[:8]", synchronized=True)
+    assert {"accuracy", "aux1_accuracy", "aux2_accuracy"} <= results.keys()
+    create_model("googlenet_bn", input_shape=(65, 65, 1), classes=10, weights=tmp_path / "model.weights.h5")
+
+
+def test_help_is_quick(python):
+    """`--help` starts neither TensorFlow nor Keras."""
+    script = (
+        "import sys\nfrom googlenet_keras.train import parser\nparser().format_help()\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules), 'imported'"
+    )
+    process = python("-c", script)
+    assert process.returncode == 0, process.stderr
