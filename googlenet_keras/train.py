@@ -5,6 +5,7 @@ Run it as ``python -m googlenet_keras.train --recipe fashion_mnist --output DIR`
 
 import argparse
 import dataclasses
+import os
 import sys
 import types
 import typing
@@ -103,4 +104,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # TensorFlow takes seconds to take itself apart, which a machine that is about to be shut down may not have.
+    os._exit(status)

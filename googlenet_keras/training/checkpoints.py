@@ -38,6 +38,7 @@ class Checkpoints:
         self._variables = variables
         self._identity = json.loads(json.dumps(identity))
         self._kept = kept
+        self._forgotten: list[Path] = []
 
     def save(self, step: int, facts: Mapping[str, Any]) -> Path:
         """Writes a checkpoint, whole or not at all, and takes away those that are too old.
@@ -58,9 +59,14 @@ class Checkpoints:
         path = self.folder / f"step-{step:08d}.npz"
         with write_aside(path) as file:
             np.savez(file, **arrays)
-        for old in self.files()[: -self._kept]:
-            old.unlink()
+        for old in {*self._forgotten, *self.files()[: -self._kept]} - {path}:
+            old.unlink(missing_ok=True)
+        self._forgotten = []
         return path
+
+    def forget(self) -> None:
+        """Begins anew: the checkpoints that are there are taken away once there is one of this training."""
+        self._forgotten = self.files()
 
     def files(self) -> list[Path]:
         """The checkpoints there are, the oldest first."""

@@ -4,11 +4,13 @@ Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch 
 (keras-team/keras#20585); here ``strategy.run`` runs a step, and Keras's own callbacks are called where ``fit`` would.
 """
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGTERM, Signals
 from typing import Any
 
 import keras
@@ -23,7 +25,7 @@ from googlenet_keras.training.checkpoints import Checkpoints
 from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.objective import by_head, create_optimizer, head_losses, is_decayed
 from googlenet_keras.training.recipe import Recipe
-from googlenet_keras.training.strategies import is_chief
+from googlenet_keras.training.strategies import has_other_workers, is_chief
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
 AVERAGE_STEPS = 8
@@ -42,6 +44,19 @@ class TrainingInterruptedError(Exception):
 
 class LossNotFiniteError(RuntimeError):
     """The loss became NaN or infinite; the last checkpoint is from before."""
+
+
+class WorkerLostError(RuntimeError):
+    """Another worker died or left: nothing can be summed over all of them any more."""
+
+
+# What TensorFlow's sums over workers end with when one is gone: at once if its connections are closed, otherwise when
+# its heartbeat has been missing for 10 seconds.
+_WORKER_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.UnavailableError,
+)
 
 
 @dataclass
@@ -93,13 +108,24 @@ def train(
         ValueError: If the data cannot be had, or the folder holds another training's checkpoint.
         OSError: If the folder cannot be written.
         LossNotFiniteError: If the loss becomes NaN or infinite.
-        TrainingInterruptedError: If a SIGTERM or Ctrl-C came; what was done is in a checkpoint.
+        TrainingInterruptedError: If a SIGTERM or Ctrl-C came, to this or another worker; what was done is in a
+            checkpoint.
+        WorkerLostError: If another worker is gone.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     with Interruption() as interruption:
-        output.mkdir(parents=True, exist_ok=True)
-        strategy = strategy or tf.distribute.get_strategy()
-        training = Training(recipe, output, open_dataset(recipe.dataset, data_dir, max_bad=max_bad), strategy)
-        return training.run(resume=resume, callbacks=callbacks, interruption=interruption)
+        if is_chief(strategy):
+            output.mkdir(parents=True, exist_ok=True)
+        try:
+            training = Training(recipe, output, open_dataset(recipe.dataset, data_dir, max_bad=max_bad), strategy)
+            return training.run(resume=resume, callbacks=callbacks, interruption=interruption)
+        except _WORKER_LOST as error:
+            if not has_other_workers(strategy):
+                raise
+            raise WorkerLostError(
+                "Another worker is gone; its own log says why. Start all of them again: the same command goes on from "
+                "the last checkpoint"
+            ) from error
 
 
 class Training:
@@ -203,12 +229,17 @@ class Training:
             facts = self._checkpoints.restore()
             if facts:
                 self.progress = Progress(**facts)
-        elif self.chief:
-            for file in self._checkpoints.files():
-                file.unlink()
+        else:
+            self._checkpoints.forget()
         begun_at = self.progress.epoch * self.steps + self.progress.step
+        if not self._replicated.all_have(begun_at):
+            raise ValueError(
+                "The workers would begin at different steps: give all of them the same --output, in a folder that "
+                f"all can read. Received: {str(self.output)!r}, where this one finds step {begun_at}"
+            )
         self._clock = _Clock(self.progress.seconds)
         self._interruption = interruption
+        self._signal: Signals | None = None
         hooks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         hooks.set_params({"epochs": self.recipe.epochs, "steps": self.steps, "verbose": 0, "begun_at": begun_at})
         self.model.stop_training = False
@@ -218,6 +249,7 @@ class Training:
         results = self._results()
         if self.chief:
             records.write_results(self.output, self.average, results, self.progress.rows)
+        self._replicated.wait_for_all()
         hooks.on_train_end(self.progress.rows[-1] if self.progress.rows else {})
         return results
 
@@ -231,7 +263,7 @@ class Training:
         for _ in range(steps_here):
             hooks.on_train_batch_begin(progress.step)
             # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
-            sums = self._replicated.train(next(batches)).numpy()
+            sums = self._together(self._replicated.train, next(batches))
             if not np.isfinite(sums[0]):
                 raise LossNotFiniteError(
                     f"The loss is {sums[0]} in epoch {progress.epoch + 1}, step {progress.step + 1}: lower the "
@@ -283,7 +315,7 @@ class Training:
         batches = self._replicated.batches(training=False)
         total = np.zeros(4)
         for _ in range(self.batches(training=False).steps):
-            total += self._replicated.evaluate(next(batches)).numpy()
+            total += self._together(self._replicated.evaluate, next(batches))
             self._leave_if_asked()
         loss, examples, top1, top_k = total
         return {"val_loss": loss / examples, "val_accuracy": top1 / examples, "val_top5_accuracy": top_k / examples}
@@ -295,18 +327,29 @@ class Training:
             decay = min(self.recipe.average_decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
             self._replicated.move_average(tf.constant(decay, "float32"))
 
+    def _together(self, function: Callable[[Any, tf.Tensor], tf.Tensor], batch: Any) -> np.ndarray:
+        """Runs a step on all replicas; answers its sums, and notes the signal that any of the workers got before it."""
+        requested = self._interruption.requested
+        numbers = function(batch, tf.constant(requested or 0, "float32")).numpy()
+        # Only what all know of can end the training, or one would wait for another that has left.
+        agreed = numbers[0] if has_other_workers(self.strategy) else self._interruption.requested
+        self._signal = (requested or SIGTERM) if agreed else None
+        return numbers[1:]
+
     def _leave_if_asked(self) -> None:
-        signal = self._interruption.requested
-        if signal is None:
+        number = self._signal
+        if number is None:
             return
         self._save()
+        self._replicated.wait_for_all()
         raise TrainingInterruptedError(
-            signal,
-            f"Stopped by {signal.name} after {self.progress.step} steps of epoch {self.progress.epoch + 1}; all is "
+            number,
+            f"Stopped by {number.name} after {self.progress.step} steps of epoch {self.progress.epoch + 1}; all is "
             "saved, and the same command goes on from there",
         )
 
     def _save(self) -> None:
+        self._replicated.agree_on_moments()
         if self.chief:
             done = self.progress.epoch * self.steps + self.progress.step
             self._checkpoints.save(done, dataclasses.asdict(self.progress))
@@ -351,16 +394,19 @@ class _Replicated:
             here = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * here
             batches = self._training.batches(range(first, first + here), training=training)
-            return batches.epoch(epoch, first_step)
+            # No more is taken than there is. Of endless data TensorFlow does not ask the other workers, at every step,
+            # whether they still have some.
+            endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+            return batches.epoch(epoch, first_step).apply(endless)
 
         return Timed(self._strategy.distribute_datasets_from_function(dataset))
 
-    def _train(self, batch: Any) -> tf.Tensor:
-        sums = self._strategy.run(self._train_replica, args=(batch,))
+    def _train(self, batch: Any, signal: tf.Tensor) -> tf.Tensor:
+        sums = self._strategy.run(self._train_replica, args=(batch, signal))
         return self._strategy.reduce("SUM", sums, axis=None)
 
-    def _train_replica(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """One step on one replica: the sums of loss, examples and right answers by head, float32."""
+    def _train_replica(self, batch: dict[str, tf.Tensor], signal: tf.Tensor) -> tf.Tensor:
+        """One step on one replica: the signal, and the sums of loss, examples and right answers by head, float32."""
         training, recipe = self._training, self._training.recipe
         variables = training.model.trainable_variables
         replicas = self._strategy.num_replicas_in_sync
@@ -383,19 +429,20 @@ class _Replicated:
             gradients = [gradient / replicas for gradient in gradients]
         training.optimizer.apply(gradients, variables)
         correct = [_correct(batch, answer, 1) for answer in logits.values()]
-        return tf.stack([loss_sum, tf.reduce_sum(batch["weight"]), *correct])
+        return tf.stack([signal, loss_sum, tf.reduce_sum(batch["weight"]), *correct])
 
-    def _evaluate(self, batch: Any) -> tf.Tensor:
-        sums = self._strategy.run(self._evaluate_replica, args=(batch,))
+    def _evaluate(self, batch: Any, signal: tf.Tensor) -> tf.Tensor:
+        sums = self._strategy.run(self._evaluate_replica, args=(batch, signal))
         return self._strategy.reduce("SUM", sums, axis=None)
 
-    def _evaluate_replica(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Sums of loss, examples, right answers and right answers among five on one replica, float32."""
+    def _evaluate_replica(self, batch: dict[str, tf.Tensor], signal: tf.Tensor) -> tf.Tensor:
+        """The signal, and sums of loss, examples, right answers, and those among five, on one replica, float32."""
         logits = tf.cast(by_head(self._training.average(batch["image"], training=False))["predictions"], "float32")
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
         weight = batch["weight"]
         return tf.stack(
             [
+                signal,
                 tf.reduce_sum(weight * loss),
                 tf.reduce_sum(weight),
                 _correct(batch, logits, 1),
@@ -407,6 +454,17 @@ class _Replicated:
         pairs = zip(self._training.average.weights, self._training.model.weights, strict=True)
         for average, variable in pairs:
             average.assign(decay * average + (1 - decay) * variable)
+
+    def all_have(self, number: int) -> bool:
+        """Whether all workers call this with the same number; it returns once all of them do."""
+        numbers = self._strategy.run(lambda: tf.constant(number, "int64"))
+        total = self._strategy.reduce("SUM", numbers, axis=None)
+        return int(total) == number * self._strategy.num_replicas_in_sync
+
+    def wait_for_all(self) -> None:
+        """Returns once all workers are here or gone: the others may still wait for what a worker that leaves sent."""
+        with contextlib.suppress(*_WORKER_LOST):
+            self.all_have(0)
 
     def agree_on_moments(self) -> None:
         """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""

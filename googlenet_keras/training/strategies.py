@@ -52,6 +52,15 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
+def has_other_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process trains together with others."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and _workers(strategy.cluster_resolver) > 1
+
+
+def _workers(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
+    return sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())
+
+
 def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
     if "TF_CONFIG" in os.environ:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
@@ -67,8 +76,7 @@ def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
             "the README. Received: neither"
         )
     strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    workers = sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())
-    return strategy, f"{resolver.task_type} {resolver.task_id} of {workers} workers"
+    return strategy, f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
 
 
 def _tpu() -> tuple[tf.distribute.Strategy, str]:
