@@ -64,7 +64,14 @@ _HOMES = {
     ),
     "googlenet_keras.saved_model": ("Classifier", "Export", "Prediction", "export_model"),
     "googlenet_keras.training": ("Recipe", "create_strategy", "load_recipe", "recipe_names"),
-    "googlenet_keras.weights": ("load_state", "load_weights", "read_weights"),
+    "googlenet_keras.weights": (
+        "PUBLISHED",
+        "PublishedWeights",
+        "load_state",
+        "load_weights",
+        "read_weights",
+        "shrink_weights",
+    ),
 }
 
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _HOMES)

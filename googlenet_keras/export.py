@@ -15,13 +15,23 @@ def parser() -> commands.Parser:
     """The command's arguments."""
     result = commands.Parser(prog="python -m googlenet_keras.export", description=__doc__.splitlines()[0])
     result.add_argument("--model", default="googlenet", metavar="NAME", help="which network (default: googlenet)")
-    result.add_argument("--weights", type=Path, metavar="FILE", help=".weights.h5 or .keras file (default: untrained)")
+    result.add_argument(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file (default: untrained)",
+    )
     result.add_argument(
         "--output", type=Path, default=Path("saved_models"), metavar="DIR", help="default: saved_models"
     )
-    result.add_argument("--classes", type=int, metavar="N", help="number of classes (default: the network's, 1000)")
     result.add_argument(
-        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="pixels (default: the network's, 224 224 3)"
+        "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's, 1000)"
+    )
+    result.add_argument(
+        "--input-shape",
+        type=int,
+        nargs=3,
+        metavar=("H", "W", "C"),
+        help="pixels (default: the weights' or the network's, 224 224 3)",
     )
     result.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
     result.add_argument(

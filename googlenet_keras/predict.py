@@ -1,6 +1,7 @@
-"""What a SavedModel sees on images.
+"""What a trained network sees on images.
 
-Run it as ``python -m googlenet_keras.predict SAVED_MODEL IMAGE...``.
+Run it as ``python -m googlenet_keras.predict SAVED_MODEL IMAGE...``, or as
+``python -m googlenet_keras.predict --model googlenet_bn --weights fashion_mnist IMAGE...``.
 """
 
 import argparse
@@ -8,17 +9,46 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from googlenet_keras import commands
+
+if TYPE_CHECKING:
+    from googlenet_keras.saved_model.classifier import Classifier
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 def parser() -> commands.Parser:
     """The command's arguments."""
-    result = commands.Parser(prog="python -m googlenet_keras.predict", description=__doc__.splitlines()[0])
-    result.add_argument("saved_model", type=Path, metavar="SAVED_MODEL", help="folder that googlenet_keras.export made")
-    result.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image file, or folder of them")
+    prog = "python -m googlenet_keras.predict"
+    result = commands.Parser(
+        prog=prog,
+        usage=f"{prog} [options] SAVED_MODEL IMAGE...\n"
+        f"       {prog} [options] --model NAME --weights NAME_OR_FILE IMAGE...",
+        description=__doc__.splitlines()[0],
+        epilog="The weights fashion_mnist of googlenet_bn know ten kinds of clothing, light on black as in their "
+        "dataset: a dark shirt photographed on white fools them.",
+    )
+    result.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="SAVED_MODEL: folder that googlenet_keras.export made, where there is no --model; IMAGE: image file, or "
+        "folder of them",
+    )
+    result.add_argument("--model", metavar="NAME", help="which network, in place of a SavedModel")
+    result.add_argument(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="its weights: fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file",
+    )
+    result.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
+    result.add_argument(
+        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
+    )
+    result.add_argument("--labels", type=Path, metavar="FILE", help="as for googlenet_keras.export")
     result.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
     result.add_argument("--json", action="store_true", help="JSON instead of a table")
     return result
@@ -44,14 +74,13 @@ def _predict(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from googlenet_keras.saved_model.classifier import Classifier
-
     if arguments.top < 1:
         raise ValueError(f"--top must be at least 1. Received: {arguments.top}")
-    classifier = Classifier(arguments.saved_model)
-    files = list(image_files(arguments.images))
+    classifier, images = _classifier(arguments)
+    files = list(image_files(images))
     if not files:
-        raise ValueError(f"There are no image files there ({', '.join(IMAGE_SUFFIXES)}). Received: {arguments.images}")
+        places = ", ".join(map(str, images))
+        raise ValueError(f"There are no image files there ({', '.join(IMAGE_SUFFIXES)}). Received: {places}")
     answers = {}
     for file in files:
         try:
@@ -71,6 +100,30 @@ def _predict(arguments: argparse.Namespace) -> int:
             table.add_section()
         Console().print(table)
     return 0 if len(answers) == len(files) else commands.WORK_FAILED
+
+
+def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]]:
+    """What answers, and the images that it is asked about."""
+    from googlenet_keras.saved_model.classifier import Classifier
+
+    if arguments.model is None:
+        for flag in ("weights", "classes", "input_shape", "labels"):
+            if getattr(arguments, flag) is not None:
+                raise ValueError(f"--{flag.replace('_', '-')} goes with --model NAME; a SavedModel has its own")
+        folder, *images = arguments.paths
+        if not images:
+            raise ValueError(f"Name a SavedModel and then images, or give --model and --weights. Received: {folder}")
+        return Classifier.load(folder), images
+    if arguments.weights is None:
+        raise ValueError("Untrained, a network only guesses: give it --weights")
+    classifier = Classifier.build(
+        arguments.model,
+        arguments.weights,
+        classes=arguments.classes,
+        input_shape=arguments.input_shape and tuple(arguments.input_shape),
+        labels=arguments.labels,
+    )
+    return classifier, arguments.paths
 
 
 if __name__ == "__main__":

@@ -451,7 +451,12 @@ def test_empty_folders(tmp_path, folders, message):
 def test_without_data_and_network(name, message, tmp_path, monkeypatch):
     """Asking for what cannot be had takes seconds, not TensorFlow Datasets' 204, even where the network swallows it."""
     monkeypatch.setattr(builders, "PROBE_SECONDS", 0.5)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(60))
+
+    def swallow(*_, **__):
+        time.sleep(60)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", swallow)
     start = time.monotonic()
     with pytest.raises(ValueError, match=message) as error:
         open_dataset(name, tmp_path)

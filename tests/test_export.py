@@ -205,7 +205,7 @@ def one_line(capsys):
         (["--labels", "missing.txt"], "No such file"),
         (["--labels", __file__], "without empty lines"),
         (["--labels", "{classes}", "--classes", "4"], "a label for each of 4 classes. Received: 3"),
-        (["--strategy", "tpu"], "must be one of auto, cpu, gpu, mirrored"),
+        (["--strategy", "all"], "must be one of auto, none, cpu, gpu, mirrored"),
         (["--strategy", "gpu"], "sees no GPU"),
         (["--dtype", "int3"], "int3"),
         (["--output", __file__], "File exists"),

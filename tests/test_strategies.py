@@ -90,5 +90,5 @@ def test_refusals(monkeypatch):
     Devices(monkeypatch, 0)
     with pytest.raises(ValueError, match="sees no GPU"):
         create_strategy("gpu")
-    with pytest.raises(ValueError, match="must be one of auto, cpu, gpu, mirrored"):
-        create_strategy("tpu")
+    with pytest.raises(ValueError, match="must be one of auto, none, cpu, gpu, mirrored, multi_worker, tpu"):
+        create_strategy("all")

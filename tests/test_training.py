@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from googlenet_keras import create_model, load_recipe, recipe_names
 from googlenet_keras import train as train_command
+from googlenet_keras.data import __main__ as data_command
 from googlenet_keras.data import open_dataset
 from googlenet_keras.models import model_record
 from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, train
@@ -22,6 +24,7 @@ from googlenet_keras.training.objective import head_losses, is_decayed, learning
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.reporting import StallWarning
 
+ARCHIVES = Path("/usr/share/datasets/fashion-mnist")
 SAMPLE = "tests/data/fashion_mnist_sample"
 # 512 images of the sample: 16 steps an epoch. Without dropout or normalization, what can be the same is the same.
 SMALL = {
@@ -121,6 +124,7 @@ def test_the_weights_are_those_that_were_measured(undisturbed):
     assert np.mean(answers == test["label"]) == pytest.approx(results["val_accuracy"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_learns_the_sample(tmp_path):
     """A training worth the name learns 512 images by heart: the loop's gradients go the right way."""
     results = run(tmp_path, epochs=12, average_decay=0.9)
@@ -129,9 +133,7 @@ def test_learns_the_sample(tmp_path):
 
 
 @pytest.mark.parametrize("at", [(0, 5), (1, 0)])
-@pytest.mark.parametrize(
-    "extra", [{}, {"average_decay": 0.9, "flip": 0.5, "shift": 2, "erase": 0.5, "schedule": "cosine"}]
-)
+@pytest.mark.parametrize("extra", [{}, pytest.param(EVERYTHING, marks=pytest.mark.slow)], ids=["plain", "everything"])
 def test_goes_on_as_if_it_had_never_stopped(tmp_path, undisturbed, at, extra):
     """Stopped within an epoch and started again, it ends with the same bits as without: average, order and all."""
     reference = undisturbed[0] if not extra else tmp_path / "undisturbed"
@@ -317,6 +319,7 @@ def test_a_wrong_recipe_is_refused(changes, message):
         (["--model", "vgg99"], "There is no model of that name"),
         (["--dropout", "0.5"], "mnist_inception cannot be built so"),
         (["--strategy", "everything"], "The strategy must be one of"),
+        (["--strategy", "tpu"], "TensorFlow finds no TPU here"),
         (["--strategy", "multi_worker"], "needs TF_CONFIG to name the workers"),
         (["--class-weights", "1", "2"], "class_weights must be 10 numbers"),
         (["--train-split", "trian"], "trian"),
@@ -390,6 +393,7 @@ def test_decay_and_clipping_are_exact(tmp_path, optimizer):
         assert moved > rate * clip
 
 
+@pytest.mark.slow
 def test_heads_are_trained_and_told_of(tmp_path):
     """With auxiliary heads the log has each head's accuracy, and the kept weights fit a network without them."""
     changes = {"model": "googlenet_bn", "input_size": 65, "aux_heads": True, "batch_size": 8, "epochs": 1}
@@ -406,3 +410,19 @@ def test_help_is_quick(python):
     )
     process = python("-c", script)
     assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ARCHIVES.exists(), reason="needs Debian's package dataset-fashion-mnist")
+def test_learns_fashion_mnist(tmp_path):
+    """The command, the recipe and the real data: a minute of GoogLeNet at 32x32 is far better than a guess."""
+    data = tmp_path / "data"
+    assert data_command.main(["prepare", "fashion_mnist", "--from", str(ARCHIVES), "--data-dir", str(data)]) == 0
+    folder = tmp_path / "run"
+    command = "--recipe fashion_mnist --input-size 32 --epochs 1 --steps-per-epoch 300 --warmup-epochs 0.2 --erase 0"
+    command += f" --average-decay 0.99 --data-dir {data} --output {folder}"
+    assert train_command.main(command.split()) == 0
+    results = json.loads((folder / "results.json").read_text())
+    assert results["val_accuracy"] > 0.7
+    # The pipeline is not what is waited for: the wait's share of a step, far above what was measured (2%).
+    assert results["wait_per_step"] * results["examples_per_second"] / 128 < 0.25

@@ -123,10 +123,10 @@ def evaluate_model(
             raise ValueError(f"The {what} must be at least 1. Received: {value}")
     if not weights:
         raise ValueError("At least one weight file is needed. Received: none")
-    record = model_record(name)
+    record = model_record(name, weights[0])
     data = open_dataset(dataset, data_dir=data_dir, max_bad=max_bad)
     part = data.split(split)
-    size = create_model(name).input.shape[1] if input_size is None else input_size
+    size = record.factory(**record.arguments).input.shape[1] if input_size is None else input_size
     models = [
         create_model(
             name,

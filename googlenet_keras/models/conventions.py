@@ -8,6 +8,7 @@ from keras import layers
 
 from googlenet_keras.blocks import Style, Tensor, classifier, convolutional_auxiliary_head
 from googlenet_keras.weights import load_weights
+from googlenet_keras.weights.published import find_published
 
 # The first input to leave the head's pooling a map of 5x5, where Inception v3, v4 and Inception-ResNet v2 have 17x17
 # from 299 pixels.
@@ -90,7 +91,13 @@ def top(x: Tensor, classes: int, *, activation: Any, dropout: float, pool_name: 
 
 
 def finished_model(
-    inputs: Tensor, outputs: Tensor | dict[str, Tensor], *, name: str, weights: Any, input_tensor: Any
+    inputs: Tensor,
+    outputs: Tensor | dict[str, Tensor],
+    *,
+    name: str,
+    weights: Any,
+    input_tensor: Any,
+    registered_name: str | None = None,
 ) -> keras.Model:
     """The model between two tensors, with its weights.
 
@@ -98,20 +105,26 @@ def finished_model(
         inputs: The tensor that the network started from.
         outputs: What it answers.
         name: The model's name.
-        weights: None, or the path of a weight file (see `googlenet_keras.load_weights`).
+        weights: None, the path of a weight file (see `googlenet_keras.load_weights`), or the name of published weights.
         input_tensor: The factory's argument; the model then starts where that tensor's own history does.
+        registered_name: The model's name in `list_models`, which published weights go by; None is ``name``.
 
     Returns:
         The Keras model.
 
     Raises:
-        ValueError: If the weight file is missing, cannot be read or does not fit.
+        ValueError: If the weight file is missing, cannot be read or does not fit, or there are no published weights of
+            that name.
     """
+    published = find_published(registered_name or name, weights)
+    channels = inputs.shape[-1]
     if input_tensor is not None:
         sources = keras.utils.get_source_inputs(inputs)
         inputs = sources[0] if len(sources) == 1 else sources
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
+    if published:
+        published.load(model, channels=channels)
+    elif weights is not None:
         load_weights(model, weights)
     return model
 

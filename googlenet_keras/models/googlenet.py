@@ -177,7 +177,9 @@ def GoogLeNet(
 
     Args:
         include_top: Whether the network ends in global average pooling, dropout and the classifier ``predictions``.
-        weights: None for random initialization, or the path of a ``.weights.h5`` or ``.keras`` file of this package.
+        weights: None for random initialization, the path of a ``.weights.h5`` or ``.keras`` file of this package, or
+            ``"fashion_mnist"`` for the variant ``"bn"`` of 10 classes and 1 channel, which come with the package;
+            ``create_model("googlenet_bn", weights="fashion_mnist")`` fills in what they were trained at.
         input_tensor: A Keras tensor (batch, height, width, channels) to build upon, or None for an input of its own.
         input_shape: (height, width, channels) in pixels; None is (224, 224, 3) with the top and (None, None, 3)
             without it.
@@ -282,6 +284,7 @@ def GoogLeNet(
         name=name or _model_name(variant),
         weights=weights,
         input_tensor=input_tensor,
+        registered_name=_model_name(variant),
     )
 
 

@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 
 from googlenet_keras.models.preprocessing import Preprocessing
+from googlenet_keras.weights.published import find_published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +62,30 @@ def list_models() -> list[str]:
     return sorted(_RECORDS)
 
 
-def model_record(name: str) -> ModelRecord:
+def model_record(name: str, weights: Any = None) -> ModelRecord:
     """What the package knows of a model.
 
     Args:
         name: One of `list_models`.
+        weights: The name of published weights, which decide input shape, classes, labels and crop; None or the path of
+            a weight file decides nothing.
 
     Raises:
-        ValueError: If there is no such model; the message names those that are near.
+        ValueError: If there is no such model, and the message names those that are near; or no such weights.
     """
     if name not in _RECORDS:
         near = difflib.get_close_matches(str(name), _RECORDS, n=3) or list_models()
         raise ValueError(f"There is no model of that name; did you mean {' or '.join(near)}? Received: {name!r}")
-    return _RECORDS[name]
+    record = _RECORDS[name]
+    published = find_published(name, weights)
+    if published is None:
+        return record
+    return replace(
+        record,
+        arguments={**record.arguments, "input_shape": published.input_shape, "classes": published.classes},
+        preprocessing=replace(record.preprocessing, crop_fraction=published.crop_fraction),
+        labels=published.labels,
+    )
 
 
 def create_model(name: str, **kwargs: Any) -> keras.Model:
@@ -81,7 +93,9 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
 
     Args:
         name: One of `list_models`.
-        **kwargs: Arguments of the model's factory, such as ``classes`` or ``input_shape``.
+        **kwargs: Arguments of the model's factory, such as ``classes`` or ``input_shape``. Where ``weights`` names
+            published ones, such as ``"fashion_mnist"`` of ``googlenet_bn``, these two are by default what they were
+            trained at. ``input_shape=None`` is the default as well.
 
     Returns:
         The Keras model.
@@ -89,7 +103,9 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     Raises:
         ValueError: If there is no such model, or the factory refuses an argument.
     """
-    record = model_record(name)
+    record = model_record(name, kwargs.get("weights"))
+    if kwargs.get("input_shape") is None:
+        kwargs.pop("input_shape", None)
     return record.factory(**{**record.arguments, **kwargs})
 
 

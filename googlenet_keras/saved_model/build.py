@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,12 @@ from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.files import Publication
 from googlenet_keras.models import ModelRecord, model_record
 from googlenet_keras.saved_model import verification
+from googlenet_keras.saved_model.networks import build_network, class_names
 from googlenet_keras.saved_model.signatures import serving_model, signatures, write_saved_model
 from googlenet_keras.training import create_strategy
+from googlenet_keras.weights.published import find_published
 
 LABELS_FILE = "labels.txt"
-# The verification runs three images at once: at this size conv1's output takes 0.8 GB.
-LARGEST_SIDE = 2048
-# ImageNet has 21,841; beyond this the classifier alone is larger than most machines' memory.
-MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,11 @@ def export_model(
         name: One of `list_models`.
         folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png`` and ``.svg``, and ``NAME.json`` go; it is
             made if need be.
-        weights: A weight file (see `load_weights`); None leaves the network as it is initialized, untrained.
-        classes: Number of classes; None is as many as there are labels, or the model's own.
-        input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the model's own.
+        weights: A weight file (see `load_weights`), or the name of published weights, such as ``"fashion_mnist"`` of
+            ``googlenet_bn``; None leaves the network as it is initialized, untrained.
+        classes: Number of classes; None is as many as there are labels, or the published weights' or the model's own.
+        input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the published weights' or the
+            model's own.
         labels: A text file of one class name per line; None is the model's own names where their number fits, and
             numbers otherwise.
         strategy: See `create_strategy`.
@@ -107,8 +107,8 @@ def export_model(
             f"Received: {keras.backend.backend()!r}"
         )
     folder = Path(folder)
-    record = model_record(name)
-    names = _labels(record, labels, classes)
+    record = model_record(name, weights)
+    names = class_names(record, labels, classes)
     export = Export.at(folder, name)
     if export.saved_model.exists() and not force:
         raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
@@ -121,11 +121,11 @@ def export_model(
         report("building the model")
         placement, took = create_strategy(strategy)
         report(f"building the model on {took}")
-        arguments = {"input_shape": input_shape, "weights": weights, "dtype": dtype, "classes": names and len(names)}
         with placement.scope():
-            model = _build(record, {key: value for key, value in arguments.items() if value is not None}, aux_heads)
+            model, names = build_network(
+                record, names, weights=weights, input_shape=input_shape, dtype=dtype, aux_heads=aux_heads
+            )
             served = serving_model(model)
-        names = names or _own_labels(record, model.get_layer("predictions").output.shape[-1])
 
         report("drawing the pictures")
         aside = Export.at(publication.aside, name)
@@ -172,40 +172,6 @@ def _draw(model: keras.Model, export: Export) -> Path:
     return export.picture
 
 
-def _build(record: ModelRecord, arguments: dict[str, Any], aux_heads: bool) -> keras.Model:
-    height, width, channels = arguments.get("input_shape") or record.arguments.get("input_shape", (224, 224, 3))
-    if channels not in (1, 3):
-        raise ValueError(f"An image to be served has 1 or 3 channels. Received: {channels}")
-    if max(height, width) > LARGEST_SIDE:
-        raise ValueError(f"An image to be served is at most {LARGEST_SIDE} pixels a side. Received: {height}x{width}")
-    if aux_heads and not record.aux_heads:
-        raise ValueError(f"Only networks with auxiliary heads can be built with them. Received: {record.name!r}")
-    heads = {"aux_heads": True} if aux_heads else {}
-    return record.factory(**{**record.arguments, **arguments, **heads})
-
-
-def _labels(record: ModelRecord, file: str | Path | None, classes: int | None) -> list[str] | None:
-    """The class names, or None if it is for the model to say how many there are."""
-    if classes is not None and not 1 <= classes <= MOST_CLASSES:
-        raise ValueError(f"The number of classes must be from 1 to {MOST_CLASSES}. Received: {classes}")
-    if file is None:
-        return None if classes is None else _own_labels(record, classes)
-    names = Path(file).read_text(encoding="utf-8").splitlines()
-    if not names or not all(name.strip() for name in names):
-        raise ValueError(f"Labels are one class name per line, without empty lines. Received: {str(file)!r}")
-    if classes is not None and len(names) != classes:
-        raise ValueError(
-            f"There must be a label for each of {classes} classes. Received: {len(names)} in {str(file)!r}"
-        )
-    return names
-
-
-def _own_labels(record: ModelRecord, classes: int) -> list[str]:
-    asset = resources.files("googlenet_keras").joinpath("assets", f"{record.labels}_labels.txt")
-    names = asset.read_text(encoding="utf-8").splitlines()
-    return names if len(names) == classes else [str(index) for index in range(classes)]
-
-
 def _card(
     record: ModelRecord, model: keras.Model, served: keras.Model, names: list[str], weights: str | Path | None
 ) -> dict[str, Any]:
@@ -213,9 +179,7 @@ def _card(
     return {
         "name": record.name,
         "description": record.description,
-        "weights": {"file": Path(weights).name, "sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
-        if weights
-        else "untrained: as initialized",
+        "weights": _weights(record, weights),
         "parameters": model.count_params(),
         "multiply_adds": describe.count_multiply_adds(model),
         "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
@@ -237,3 +201,12 @@ def _card(
         },
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _weights(record: ModelRecord, weights: str | Path | None) -> dict[str, Any] | str:
+    if weights is None:
+        return "untrained: as initialized"
+    if published := find_published(record.name, weights):
+        facts = ("name", "file", "sha256", "source", "licence", "images", "accuracy")
+        return {fact: getattr(published, fact) for fact in facts}
+    return {"file": Path(weights).name, "sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest()}

@@ -1,10 +1,15 @@
-"""A SavedModel of this package, asked about images."""
+"""A trained network, asked about images: a SavedModel of this package, or built of its weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from googlenet_keras.models import model_record
+from googlenet_keras.saved_model.networks import build_network, class_names
+from googlenet_keras.saved_model.signatures import serving_model, signatures
 
 
 @dataclass(frozen=True)
@@ -23,19 +28,30 @@ class Prediction:
 
 
 class Classifier:
-    """Names what is on an image, with a SavedModel that `export_model` wrote.
+    """Names what is on an image; `load` and `build` make one.
 
     Args:
-        folder: The SavedModel.
+        serve_bytes: The signature of that name: from ``encoded``, files (batch,), to ``probabilities``.
+        labels: The class names in the order of the probabilities.
 
     Attributes:
-        labels: The class names in the order of the model's outputs.
-
-    Raises:
-        ValueError: If the folder holds no SavedModel, or one without ``serve_bytes`` and labels.
+        labels: The same.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, serve_bytes: Callable[..., dict[str, tf.Tensor]], labels: list[str]) -> None:
+        self._serve_bytes = serve_bytes
+        self.labels = labels
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Classifier":
+        """The classifier that is a SavedModel of `export_model`.
+
+        Args:
+            folder: The SavedModel.
+
+        Raises:
+            ValueError: If the folder holds no SavedModel, or one without ``serve_bytes`` and labels.
+        """
         folder = Path(folder)
         labels_file = folder / "assets" / "labels.txt"
         if not (folder / "saved_model.pb").is_file() or not labels_file.is_file():
@@ -44,12 +60,44 @@ class Classifier:
                 f"Received: {str(folder)!r}"
             )
         try:
-            # The loaded object owns the variables of its signatures.
-            self._loaded = tf.saved_model.load(str(folder))
-            self._serve_bytes = self._loaded.signatures["serve_bytes"]
+            loaded = tf.saved_model.load(str(folder))
+            loaded.signatures["serve_bytes"]
         except (OSError, KeyError, tf.errors.OpError) as error:
             raise ValueError(f"The SavedModel is damaged ({error}). Received: {str(folder)!r}") from None
-        self.labels = labels_file.read_text(encoding="utf-8").splitlines()
+
+        def serve_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+            # The loaded object owns the variables of its signatures, and must live as long as they.
+            return loaded.signatures["serve_bytes"](encoded=encoded)
+
+        return cls(serve_bytes, labels_file.read_text(encoding="utf-8").splitlines())
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        weights: str | Path,
+        *,
+        classes: int | None = None,
+        input_shape: tuple[int, int, int] | None = None,
+        labels: str | Path | None = None,
+    ) -> "Classifier":
+        """The classifier that `export_model` would write of the same arguments.
+
+        Args:
+            name: See `export_model`, as for all arguments.
+            weights: A weight file, or the name of published weights.
+            classes: See there.
+            input_shape: See there.
+            labels: See there.
+
+        Raises:
+            ValueError: If an argument makes no model.
+            OSError: If the labels cannot be read.
+        """
+        record = model_record(name, weights)
+        names = class_names(record, labels, classes)
+        model, names = build_network(record, names, weights=weights, input_shape=input_shape)
+        return cls(signatures(serving_model(model), record.preprocessing)["serve_bytes"].graph(), names)
 
     def classify(self, encoded: bytes, *, top: int = 5) -> list[Prediction]:
         """Names the likeliest classes of an image, best first.

@@ -24,6 +24,10 @@ class Signature:
     function: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     input: tf.TensorSpec
 
+    def graph(self) -> Callable[..., dict[str, tf.Tensor]]:
+        """The function as a graph that is traced once, called with the input by its name."""
+        return tf.function(self.function, input_signature=[self.input], autograph=False)
+
 
 def serving_model(model: keras.Model) -> keras.Model:
     """The model as it is served: named outputs in float32, classes as probabilities.
@@ -147,12 +151,9 @@ def write_saved_model(
     # What tf.Module finds, it saves: the weights under names that outlive Keras, and the file.
     module.weights = {weight.path: weight.value for weight in served.weights}
     module.labels = tf.saved_model.Asset(str(labels_file))
-    concrete = {
-        name: tf.function(signature.function, input_signature=[signature.input], autograph=False)
-        for name, signature in signatures(served, preprocessing).items()
-    }
+    graphs = {name: signature.graph() for name, signature in signatures(served, preprocessing).items()}
     try:
-        tf.saved_model.save(module, str(folder), signatures=concrete)
+        tf.saved_model.save(module, str(folder), signatures=graphs)
     except tf.errors.OpError as error:
         # "{{node}} /a/path; No space left on device [Op:SaveV2]"
         reason = error.message.rpartition("; ")[2].partition(" [Op")[0]

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from types import TracebackType
+from typing import Any
 
 GRACE = 4.0  # seconds to save and leave
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -16,7 +17,7 @@ class Interruption:
 
     A step may be long, and the first one spends many seconds in TensorFlow, where Python's handlers do not run. A
     thread that the signal wakes ends the process if the block has not ended within `GRACE` seconds: what the last
-    checkpoint holds is safe..
+    checkpoint holds is safe. In another thread than the main one, where Python takes no signals, the block just runs.
 
     Attributes:
         requested: The signal that came, or None.
@@ -27,17 +28,24 @@ class Interruption:
         self._left = threading.Event()
 
     def __enter__(self) -> "Interruption":
+        self._old_handlers: dict[signal.Signals, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            self._listen()
+        return self
+
+    def _listen(self) -> None:
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         self._old_wakeup = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self._old_handlers = {number: signal.signal(number, self._request) for number in SIGNALS}
         threading.Thread(target=self._watch, daemon=True).start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._left.set()
+        if not self._old_handlers:
+            return
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._old_wakeup)

@@ -55,6 +55,7 @@ class WorkerLostError(RuntimeError):
 _WORKER_LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
     tf.errors.UnavailableError,
 )
 
@@ -401,7 +402,7 @@ class _Replicated:
 
         return Timed(self._strategy.distribute_datasets_from_function(dataset))
 
-    def _train(self, batch: Any, signal: tf.Tensor) -> tf.Tensor:
+    def _train(self, batch: Any, signal: tf.Tensor | float = 0.0) -> tf.Tensor:
         sums = self._strategy.run(self._train_replica, args=(batch, signal))
         return self._strategy.reduce("SUM", sums, axis=None)
 
@@ -431,7 +432,7 @@ class _Replicated:
         correct = [_correct(batch, answer, 1) for answer in logits.values()]
         return tf.stack([signal, loss_sum, tf.reduce_sum(batch["weight"]), *correct])
 
-    def _evaluate(self, batch: Any, signal: tf.Tensor) -> tf.Tensor:
+    def _evaluate(self, batch: Any, signal: tf.Tensor | float = 0.0) -> tf.Tensor:
         sums = self._strategy.run(self._evaluate_replica, args=(batch, signal))
         return self._strategy.reduce("SUM", sums, axis=None)
 

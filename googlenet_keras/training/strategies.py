@@ -5,6 +5,7 @@ import os
 import tensorflow as tf
 
 STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
+SLURM_PORT = 8888  # of a node's first task; the next ones take the next ports
 
 
 def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
@@ -65,11 +66,7 @@ def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
     if "TF_CONFIG" in os.environ:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif "SLURM_PROCID" in os.environ:
-        # Counting GPUs, the resolver calls nvidia-smi, which a node without GPUs does not have.
-        without_gpus = not tf.config.list_physical_devices("GPU")
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            **({"gpus_per_node": 0, "auto_set_gpu": False} if without_gpus else {})
-        )
+        resolver = _slurm()
     else:
         raise ValueError(
             "The strategy multi_worker needs TF_CONFIG to name the workers, or Slurm to start them: see SCALING in "
@@ -77,6 +74,24 @@ def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
         )
     strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     return strategy, f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
+
+
+def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The tasks of this Slurm step as workers, each with the GPUs that Slurm lets it see.
+
+    TensorFlow's own resolver reads Slurm's variables, but makes a cluster that sorts node10 before node9, so that
+    tasks have each other's addresses, and fails without GPUs, or where a task sees only its own.
+    """
+    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(gpus_per_node=0, auto_set_gpu=False)
+    nodes = slurm._resolve_task_configuration()
+    addresses = [f"{node}:{SLURM_PORT + task}" for node, tasks in nodes.items() for task in range(tasks)]
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": addresses}),
+        task_type="worker",
+        task_id=int(os.environ["SLURM_PROCID"]),
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
 
 
 def _tpu() -> tuple[tf.distribute.Strategy, str]:

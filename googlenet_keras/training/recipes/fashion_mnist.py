@@ -3,6 +3,9 @@
 ::
 
     python -m googlenet_keras.train --recipe fashion_mnist --output runs/fashion_mnist
+
+With ``--epochs 6 --erase 0`` it ends at 0.926 test accuracy after 1,076 seconds of CPU on two cores of an AMD Zen 5,
+past 0.899 in the third epoch: the weights ``fashion_mnist``. The whole recipe has not been run to its end yet.
 """
 
 from dataclasses import dataclass
@@ -25,10 +28,10 @@ class FashionMNIST(Recipe):
     warmup_epochs: float = 1.0
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
-    average_decay: float | None = 0.995
+    average_decay: float | None = 0.998
     flip: float = 0.5
     shift: int = 2
-    erase: float = 0.5
+    erase: float = 0.25
 
 
 RECIPE = FashionMNIST
