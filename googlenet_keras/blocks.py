@@ -225,6 +225,19 @@ def inception_module(
     return layers.ReLU(dtype=style.dtype, name=name)(x)
 
 
+def dense(x: Tensor, units: int, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
+    """Dense layer and ReLU: (batch, features) to (batch, units)."""
+    return layers.Dense(
+        units,
+        activation="relu",
+        kernel_initializer=style.kernel_initializer,
+        bias_initializer=style.bias_initializer,
+        kernel_regularizer=style.kernel_regularizer,
+        dtype=style.dtype,
+        name=name,
+    )(x)
+
+
 def classifier(
     x: Tensor, classes: int, *, activation: Any = "softmax", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
@@ -308,15 +321,7 @@ def auxiliary_head(
         )
     x = conv_block(pool(x), 128, 1, name=f"{name}_conv", style=style)
     x = layers.Flatten(data_format="channels_last", dtype=style.dtype, name=f"{name}_flatten")(x)
-    x = layers.Dense(
-        1024,
-        activation="relu",
-        kernel_initializer=style.kernel_initializer,
-        bias_initializer=style.bias_initializer,
-        kernel_regularizer=style.kernel_regularizer,
-        dtype=style.dtype,
-        name=f"{name}_fc",
-    )(x)
+    x = dense(x, 1024, name=f"{name}_fc", style=style)
     if dropout:
         x = layers.Dropout(dropout, dtype=style.dtype, name=f"{name}_dropout")(x)
     return classifier(x, classes, activation=activation, name=name, style=style)

@@ -1,19 +1,16 @@
 """What local response normalization adds to a training step of GoogLeNet, by how it is computed."""
 
-from collections.abc import Callable
-from functools import partial
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from googlenet_keras.benchmarks.interleaved import Timing, compare
+from googlenet_keras.benchmarks.training import CHANNELS, CLASSES, training_step
 from googlenet_keras.layers import LocalResponseNormalization
 from googlenet_keras.models import GoogLeNet
 
-INPUT_SHAPE = (96, 96, 1)
-CLASSES = 10
+INPUT_SIZE = 96  # pixels
 
 
 class TensorFlowOp(LocalResponseNormalization):
@@ -51,15 +48,6 @@ class ShiftedSlices(LocalResponseNormalization):
         return ops.cast(x * ops.rsqrt(energy) * ops.sqrt(ops.rsqrt(energy)), self.compute_dtype)
 
 
-def training_step(model: keras.Model, batch_size: int) -> Callable[[], object]:
-    """One step of plain SGD on one batch of noise; the call returns when the loss is known."""
-    generator = np.random.default_rng(0)
-    images = tf.constant(generator.uniform(-1, 1, (batch_size, *model.input.shape[1:])), "float32")
-    labels = tf.constant(generator.integers(0, CLASSES, batch_size))
-    model.compile(keras.optimizers.SGD(1e-3), "sparse_categorical_crossentropy", jit_compile=False)
-    return partial(model.train_on_batch, images, labels)
-
-
 def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[Timing]:
     """Times a training step of GoogLeNet at 96x96x1 without normalization and with each form of it.
 
@@ -71,7 +59,8 @@ def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[
     Returns:
         Timings; the first is without normalization, and the second the same again, which shows the noise.
     """
-    arguments = {"input_shape": INPUT_SHAPE, "classes": CLASSES, "dtype": dtype}
+    shape = (INPUT_SIZE, INPUT_SIZE, CHANNELS)
+    arguments = {"input_shape": shape, "classes": CLASSES, "classifier_activation": None, "dtype": dtype}
     models = {
         "without": GoogLeNet(**arguments, normalization="none"),
         "without, again": GoogLeNet(**arguments, normalization="none"),
@@ -86,4 +75,5 @@ def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[
         models[kind.__name__] = keras.models.clone_model(
             models["LocalResponseNormalization"], clone_function=other_kind
         )
-    return compare({name: training_step(model, batch_size) for name, model in models.items()}, rounds=rounds)
+    steps = {name: training_step(model, batch_size=batch_size, input_size=INPUT_SIZE) for name, model in models.items()}
+    return compare(steps, rounds=rounds)

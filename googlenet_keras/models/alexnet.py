@@ -210,7 +210,7 @@ def AlexNet(
             )(x)
         x = drop_after("flatten", classic.flatten(x, style=style))
         for layer in ("fc6", "fc7"):
-            x = drop_after(layer, classic.dense(x, DENSE_UNITS, name=layer, style=dense_style))
+            x = drop_after(layer, blocks.dense(x, DENSE_UNITS, name=layer, style=dense_style))
         return blocks.classifier(x, classes, activation=classifier_activation, name="predictions", style=style)
 
     return classic.network(

@@ -38,19 +38,6 @@ def dropout(x: Tensor, rate: float, *, name: str, style: Style) -> Tensor:
     return layers.Dropout(rate, dtype=style.dtype, name=name)(x) if rate else x
 
 
-def dense(x: Tensor, units: int, *, name: str, style: Style) -> Tensor:
-    """Dense layer and ReLU: (batch, features) to (batch, units)."""
-    return layers.Dense(
-        units,
-        activation="relu",
-        kernel_initializer=style.kernel_initializer,
-        bias_initializer=style.bias_initializer,
-        kernel_regularizer=style.kernel_regularizer,
-        dtype=style.dtype,
-        name=name,
-    )(x)
-
-
 def network(
     body: Callable[[Tensor], Tensor],
     top: Callable[[Tensor], Tensor],

@@ -103,7 +103,7 @@ def VGG(
     def top(x: Tensor) -> Tensor:
         x = classic.flatten(x, style=style)
         for layer in ("fc1", "fc2"):
-            x = classic.dense(x, DENSE_UNITS, name=layer, style=style)
+            x = blocks.dense(x, DENSE_UNITS, name=layer, style=style)
             x = classic.dropout(x, dropout, name=f"{layer}_dropout", style=style)
         return blocks.classifier(x, classes, activation=classifier_activation, name="predictions", style=style)
 

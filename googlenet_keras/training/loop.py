@@ -232,7 +232,7 @@ class Training:
                 self.progress = Progress(**facts)
         else:
             self._checkpoints.forget()
-        begun_at = self.progress.epoch * self.steps + self.progress.step
+        begun_at = self._steps_done()
         if not self._replicated.all_have(begun_at):
             raise ValueError(
                 "The workers would begin at different steps: give all of them the same --output, in a folder that "
@@ -299,6 +299,9 @@ class Training:
             records.write_log(self.output, progress.rows)
         hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
 
+    def _steps_done(self) -> int:
+        return self.progress.epoch * self.steps + self.progress.step
+
     def _means(self) -> Row:
         """Loss and accuracies over the epoch so far."""
         loss, examples, *correct = self.progress.sums
@@ -322,7 +325,7 @@ class Training:
         return {"val_loss": loss / examples, "val_accuracy": top1 / examples, "val_top5_accuracy": top_k / examples}
 
     def _move_average(self) -> None:
-        done = self.progress.epoch * self.steps + self.progress.step
+        done = self._steps_done()
         if self.average is not self.model and (done % AVERAGE_STEPS == 0 or self.progress.step == self.steps):
             # The first steps count for less: their weights are hardly weights yet.
             decay = min(self.recipe.average_decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
@@ -352,8 +355,7 @@ class Training:
     def _save(self) -> None:
         self._replicated.agree_on_moments()
         if self.chief:
-            done = self.progress.epoch * self.steps + self.progress.step
-            self._checkpoints.save(done, dataclasses.asdict(self.progress))
+            self._checkpoints.save(self._steps_done(), dataclasses.asdict(self.progress))
 
     def _results(self) -> dict[str, Any]:
         rows = self.progress.rows
