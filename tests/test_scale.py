@@ -19,7 +19,7 @@ from googlenet_keras.training import create_strategy, train
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests/data/fashion_mnist_sample"
-LONGEST = 120  # seconds that a run may take on a busy machine
+LONGEST = 300  # seconds that a run may take on a busy machine
 TOLERANCE = 1e-5  # of a tensor's largest weight, and of each loss
 # 16 steps an epoch, without dropout and normalization.
 PLAIN = {
@@ -37,6 +37,8 @@ PLAIN = {
 NORMALIZED = {
     "model": "googlenet_bn",
     "dtype": "float64",
+    "optimizer": "muon",
+    "momentum": 0.5,
     "dropout": 0.0,
     "synchronized": True,
     "input_size": 32,

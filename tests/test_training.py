@@ -20,7 +20,8 @@ from googlenet_keras.data import open_dataset
 from googlenet_keras.models import model_record
 from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, train
 from googlenet_keras.training.loop import Training
-from googlenet_keras.training.objective import head_losses, is_decayed, learning_rate
+from googlenet_keras.training.muon import Muon, orthogonalize
+from googlenet_keras.training.objective import create_optimizer, head_losses, is_decayed, learning_rate
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.reporting import StallWarning
 
@@ -305,6 +306,7 @@ def test_every_field_is_a_flag():
         ({"schedule": "polynomial"}, "schedule must be one of constant, cosine, staircase"),
         ({"warmup_epochs": 1.0}, "warm-up belongs to the schedule cosine"),
         ({"dtype": "mixed_float16"}, "use mixed_bfloat16"),
+        ({"optimizer": "muon", "momentum": 0.0}, "muon orthogonalizes the momentum"),
     ],
 )
 def test_a_wrong_recipe_is_refused(changes, message):
@@ -391,6 +393,52 @@ def test_decay_and_clipping_are_exact(tmp_path, optimizer):
         assert moved == pytest.approx(rate * clip, rel=1e-4)  # the penalty's gradient is clipped with the loss's
     else:
         assert moved > rate * clip
+
+
+@pytest.mark.parametrize(("shape", "dtype", "tolerance"), [((30, 20), "float32", 1e-3), ((20, 30), "bfloat16", 0.1)])
+def test_muon_orthogonalizes(shape, dtype, tolerance):
+    """The singular vectors stay, and the values become those of the polynomial, taken three times."""
+    matrix = np.random.default_rng(0).normal(size=shape).astype("float32")
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    values /= np.linalg.norm(matrix)
+    for _ in range(3):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+    # bfloat16 keeps 8 bits of each product.
+    result = np.asarray(orthogonalize(tf.constant(matrix), dtype), "float32")
+    assert np.linalg.norm(result - left * values @ right, 2) < tolerance
+
+
+def test_a_step_of_muon_is_exact():
+    """A convolution's kernel is brought to its norm and turned; a dense kernel and a bias take the plain step."""
+    rate, momentum = 0.1, 0.8
+    random = np.random.default_rng(0)
+    variables = [keras.Variable(random.normal(size=shape), dtype="float32") for shape in [(3, 3, 4, 8), (5, 6), (6,)]]
+    gradients = [[tf.constant(random.normal(size=v.shape), "float32") for v in variables] for _ in range(2)]
+    expected = [variable.numpy() for variable in variables]
+    averages = [np.zeros(variable.shape) for variable in variables]
+    muon = Muon(rate, momentum)
+    muon.build(variables)
+    for step in gradients:
+        muon.apply(step, variables)
+        for index, gradient in enumerate(step):
+            averages[index] = momentum * averages[index] + gradient.numpy()
+            ahead = momentum * averages[index] + gradient.numpy()
+            if index == 0:
+                expected[0] *= np.sqrt(8) / np.linalg.norm(expected[0])
+                ahead = np.reshape(orthogonalize(tf.constant(ahead.reshape(-1, 8), "float32")), ahead.shape)
+            expected[index] = expected[index] - rate * ahead
+    for variable, value in zip(variables, expected, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-5)
+    assert Muon.from_config(muon.get_config()).get_config() == muon.get_config()
+
+
+def test_muon_is_for_networks_with_normalization():
+    """Elsewhere a kernel's norm is part of what the network computes."""
+    model = create_model("mnist_inception")
+    with pytest.raises(ValueError, match=r"take sgd or adamw. Received: mnist_inception, with "):
+        create_optimizer(small(optimizer="muon"), model, 10)
 
 
 @pytest.mark.slow

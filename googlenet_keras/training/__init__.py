@@ -4,6 +4,7 @@ from googlenet_keras import lazy
 
 _HOMES = {
     "googlenet_keras.training.loop": ("LossNotFiniteError", "TrainingInterruptedError", "train"),
+    "googlenet_keras.training.muon": ("Muon",),
     "googlenet_keras.training.recipe": ("Recipe", "load_recipe", "recipe_names"),
     "googlenet_keras.training.strategies": ("STRATEGIES", "create_strategy"),
 }

@@ -23,7 +23,7 @@ from googlenet_keras.models import create_model, model_record
 from googlenet_keras.training import records
 from googlenet_keras.training.checkpoints import Checkpoints
 from googlenet_keras.training.interruption import Interruption
-from googlenet_keras.training.objective import by_head, create_optimizer, head_losses, is_decayed
+from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.strategies import has_other_workers, is_chief
 
@@ -419,12 +419,10 @@ class _Replicated:
             loss_sum = tf.reduce_sum(batch["weight"] * sum(losses.values()))
             loss = loss_sum / batch["count"]
         gradients = tape.gradient(loss, variables)
-        if recipe.optimizer == "sgd" and recipe.weight_decay:
-            share = recipe.weight_decay / replicas
-            gradients = [
-                gradient + share * variable if is_decayed(variable) else gradient
-                for gradient, variable in zip(gradients, variables, strict=True)
-            ]
+        gradients = [
+            gradient + recipe.weight_decay / replicas * variable if has_penalty(recipe, variable) else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
         if recipe.gradient_clip:
             # The length is that of all replicas' gradients together; the optimizer sums them once more.
             gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)

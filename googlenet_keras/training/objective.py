@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from googlenet_keras.training.muon import Muon
 from googlenet_keras.training.recipe import Recipe
 
 
@@ -41,12 +42,25 @@ def create_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -
         recipe: The recipe.
         model: What it is to train.
         steps_per_epoch: Steps of an epoch.
+
+    Raises:
+        ValueError: If Muon is to train a convolution that no batch normalization follows.
     """
     rate = learning_rate(recipe, steps_per_epoch)
     if recipe.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
         optimizer.exclude_from_weight_decay(
             var_list=[variable for variable in model.trainable_variables if not is_decayed(variable)]
+        )
+    elif recipe.optimizer == "muon":
+        biased = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.use_bias]
+        if biased:
+            raise ValueError(
+                "muon sets the norm of every convolution's kernel, which only batch normalization behind it makes up "
+                f"for; take sgd or adamw. Received: {recipe.model}, with {biased[0]}"
+            )
+        optimizer = Muon(
+            rate, recipe.momentum, recipe.nesterov, compute_dtype=keras.DTypePolicy(recipe.dtype).compute_dtype
         )
     else:
         optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
@@ -57,6 +71,16 @@ def create_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -
 def is_decayed(variable: keras.Variable) -> bool:
     """Whether weight decay is for this variable: a kernel, not a bias nor what belongs to a normalization."""
     return len(variable.shape) > 1
+
+
+def has_penalty(recipe: Recipe, variable: keras.Variable) -> bool:
+    """Whether the gradient of the L2 penalty is added to this variable's gradient.
+
+    AdamW decays by itself, and Muon sets the norm of what it orthogonalizes.
+    """
+    if recipe.optimizer == "adamw" or (recipe.optimizer == "muon" and Muon.orthogonalizes(variable)):
+        return False
+    return recipe.weight_decay > 0 and is_decayed(variable)
 
 
 def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:

@@ -6,7 +6,7 @@ import pkgutil
 from dataclasses import dataclass
 from typing import Any
 
-OPTIMIZERS = ("sgd", "adamw")
+OPTIMIZERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "staircase")
 
 
@@ -41,14 +41,16 @@ class Recipe:
 
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     learning_rate: float = _field(0.1, "the highest that the schedule reaches")
-    momentum: float = _field(0.0, "of SGD")
+    momentum: float = _field(0.0, "of sgd and muon")
     nesterov: bool = _field(False, "Nesterov's momentum")
     schedule: str = _field("constant", f"of the learning rate: one of {', '.join(SCHEDULES)}")
     warmup_epochs: float = _field(0.0, "epochs of the rising line before the cosine")
     decay_rate: float = _field(0.96, "factor of each stair")
     decay_epochs: float = _field(8.0, "length of each stair")
     weight_decay: float = _field(
-        0.0, "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it"
+        0.0,
+        "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it, and muon, which "
+        "holds the norm of convolutions' kernels, has it for the dense ones",
     )
     label_smoothing: float = _field(0.0, "share of the target spread over all classes")
     gradient_clip: float | None = _field(None, "longest gradient of all weights together")
@@ -79,6 +81,8 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {getattr(self, name)!r}")
         if "float16" in self.dtype and "bfloat16" not in self.dtype:
             raise ValueError(f"float16 would need loss scaling; use mixed_bfloat16. Received: {self.dtype!r}")
+        if self.optimizer == "muon" and not self.momentum:
+            raise ValueError(f"muon orthogonalizes the momentum, which must be above 0. Received: {self.momentum}")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
 

@@ -4,8 +4,7 @@
 
     python -m googlenet_keras.train --recipe fashion_mnist --output runs/fashion_mnist
 
-With ``--epochs 6 --erase 0`` it ends at 0.926 test accuracy after 1,076 seconds of CPU on two cores of an AMD Zen 5,
-past 0.899 in the third epoch: the weights ``fashion_mnist``. The whole recipe has not been run to its end yet.
+Its choices were made on ``--train-split train[:90%] --validation-split train[90%:]``.
 """
 
 from dataclasses import dataclass
@@ -15,22 +14,24 @@ from googlenet_keras.training.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class FashionMNIST(Recipe):
-    """Flips, shifts and erasing; SGD with a warm-up and a cosine; the weights' moving average."""
+    """Flips, shifts and erasing; Muon with a warm-up and a cosine; the weights' moving average."""
 
     model: str = "googlenet_bn"
     dtype: str = "mixed_bfloat16"
-    input_size: int = 48
-    epochs: int = 20
-    learning_rate: float = 0.2
+    input_size: int = 64
+    batch_size: int = 256
+    epochs: int = 16
+    optimizer: str = "muon"
+    learning_rate: float = 0.02
     momentum: float = 0.9
     nesterov: bool = True
     schedule: str = "cosine"
-    warmup_epochs: float = 1.0
+    warmup_epochs: float = 2.0
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
-    average_decay: float | None = 0.998
+    average_decay: float | None = 0.995
     flip: float = 0.5
-    shift: int = 2
+    shift: int = 1
     erase: float = 0.25
 
 
