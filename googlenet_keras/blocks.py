@@ -139,21 +139,23 @@ def conv_block(
     return x
 
 
-def max_pool(x: Tensor, pool_size: int, *, strides: int = 2, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
-    """Max pooling of a tensor without negative values, such as follows a ReLU.
+def max_pool(
+    x: Tensor, pool_size: int, *, strides: int = 2, padding: str = "same", name: str, style: Style = DEFAULT_STYLE
+) -> Tensor:
+    """Max pooling.
 
     Args:
-        x: Float tensor (batch, height, width, channels), nowhere negative.
+        x: Float tensor (batch, height, width, channels); nowhere negative, as behind a ReLU, where it is padded.
         pool_size: Height and width of the window, in pixels.
         strides: Step of the window, in pixels.
+        padding: ``"same"``, or ``"valid"``: rows and columns that fill no window are left out.
         name: Name of the pooling layer; explicit padding adds ``NAME_padding``.
         style: What the network's blocks have in common.
 
     Returns:
         Float tensor (batch, height', width', channels).
     """
-    padding = "same"
-    if style.padding == "explicit" and pool_size > strides > 1:
+    if padding == "same" and style.padding == "explicit" and pool_size > strides > 1:
         # Ceil mode: one more row and column behind let the last window hang over an even map; on an odd map they are
         # left over. Zeros never win, for nothing is negative.
         x = layers.ZeroPadding2D(
@@ -223,6 +225,16 @@ def inception_module(
         x = conv_block(x, mixed.shape[-1], 1, activation=None, name=f"{name}_shortcut", style=style)
     x = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, mixed])
     return layers.ReLU(dtype=style.dtype, name=name)(x)
+
+
+def flatten(x: Tensor, *, name: str = "flatten", style: Style = DEFAULT_STYLE) -> Tensor:
+    """A map's features in a row: (batch, height, width, channels) to (batch, height * width * channels)."""
+    return layers.Flatten(data_format="channels_last", dtype=style.dtype, name=name)(x)
+
+
+def drop(x: Tensor, rate: float, *, name: str = "dropout", style: Style = DEFAULT_STYLE) -> Tensor:
+    """Drops a fraction of the features while training; at 0 there is no layer."""
+    return layers.Dropout(rate, dtype=style.dtype, name=name)(x) if rate else x
 
 
 def dense(x: Tensor, units: int, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
@@ -320,10 +332,9 @@ def auxiliary_head(
             f"larger input. Received: a map of shape {x.shape}"
         )
     x = conv_block(pool(x), 128, 1, name=f"{name}_conv", style=style)
-    x = layers.Flatten(data_format="channels_last", dtype=style.dtype, name=f"{name}_flatten")(x)
+    x = flatten(x, name=f"{name}_flatten", style=style)
     x = dense(x, 1024, name=f"{name}_fc", style=style)
-    if dropout:
-        x = layers.Dropout(dropout, dtype=style.dtype, name=f"{name}_dropout")(x)
+    x = drop(x, dropout, name=f"{name}_dropout", style=style)
     return classifier(x, classes, activation=activation, name=name, style=style)
 
 
@@ -458,7 +469,7 @@ def convolutional_auxiliary_head(
     x = layers.AveragePooling2D(5, strides=3, data_format="channels_last", dtype=style.dtype, name=f"{name}_pool")(x)
     x = conv_block(x, 128, 1, name=f"{name}_conv1", style=style)
     x = conv_block(x, 768, tuple(x.shape[1:3]), padding="valid", name=f"{name}_conv2", style=style)
-    x = layers.Flatten(data_format="channels_last", dtype=style.dtype, name=f"{name}_flatten")(x)
+    x = flatten(x, name=f"{name}_flatten", style=style)
     return classifier(x, classes, activation=activation, name=name, style=style)
 
 

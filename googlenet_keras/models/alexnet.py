@@ -12,7 +12,7 @@ from keras import layers
 
 from googlenet_keras import blocks
 from googlenet_keras.blocks import Initializer, Style, Tensor
-from googlenet_keras.models import classic
+from googlenet_keras.models import conventions
 from googlenet_keras.models.preprocessing import MEAN_SUBTRACTED_BGR, STANDARDIZED_RGB, Preprocessing
 from googlenet_keras.models.registry import ModelRecord, register
 
@@ -178,7 +178,7 @@ def AlexNet(
     dense_style = replace(
         style, kernel_initializer=settings.dense_initializer, bias_initializer=_constant(settings.dense_bias)
     )
-    max_pool = blocks.max_pool if settings.ceil_pools else classic.max_pool
+    pool_padding = "same" if settings.ceil_pools else "valid"
 
     def body(x: Tensor) -> Tensor:
         for layer, row in settings.convolutions.items():
@@ -195,12 +195,12 @@ def AlexNet(
             if settings.normalization and layer in NORM_AFTER:
                 x = blocks.local_response_normalization(x, name=NORM_AFTER[layer], style=style)
             if layer in POOL_AFTER:
-                x = max_pool(x, 3, name=POOL_AFTER[layer], style=style)
+                x = blocks.max_pool(x, 3, padding=pool_padding, name=POOL_AFTER[layer], style=style)
         return x
 
     def drop_after(layer: str, x: Tensor) -> Tensor:
         rate = dropout if layer in settings.dropout_after else 0
-        return classic.dropout(x, rate, name=f"{layer}_dropout", style=style)
+        return blocks.drop(x, rate, name=f"{layer}_dropout", style=style)
 
     def top(x: Tensor) -> Tensor:
         # At torchvision's own size the adaptive pool changes nothing, but would gather from four poolings to do so.
@@ -208,12 +208,12 @@ def AlexNet(
             x = layers.AdaptiveAveragePooling2D(
                 FLATTENED_SIZE, data_format="channels_last", dtype=style.dtype, name="adaptive_pool"
             )(x)
-        x = drop_after("flatten", classic.flatten(x, style=style))
+        x = drop_after("flatten", blocks.flatten(x, style=style))
         for layer in ("fc6", "fc7"):
             x = drop_after(layer, blocks.dense(x, DENSE_UNITS, name=layer, style=dense_style))
         return blocks.classifier(x, classes, activation=classifier_activation, name="predictions", style=style)
 
-    return classic.network(
+    return conventions.network(
         body,
         top,
         include_top=include_top,
@@ -228,6 +228,7 @@ def AlexNet(
         style=style,
         default_shape=settings.default_shape,
         minimum_size=settings.minimum_size,
+        fixed_size=True,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from googlenet_keras.blocks import Style, Tensor, classifier, convolutional_auxiliary_head
+from googlenet_keras import blocks
+from googlenet_keras.blocks import Style, Tensor
 from googlenet_keras.weights import load_weights
 from googlenet_keras.weights.published import find_published
 
@@ -85,9 +86,8 @@ def global_pool(x: Tensor, kind: str | None, *, name: str, style: Style) -> Tens
 def top(x: Tensor, classes: int, *, activation: Any, dropout: float, pool_name: str, style: Style) -> Tensor:
     """Global average, dropout (no layer at 0) and the classifier ``predictions``: (batch, classes)."""
     x = global_pool(x, "avg", name=pool_name, style=style)
-    if dropout:
-        x = layers.Dropout(dropout, dtype=style.dtype, name="dropout")(x)
-    return classifier(x, classes, activation=activation, name="predictions", style=style)
+    x = blocks.drop(x, dropout, style=style)
+    return blocks.classifier(x, classes, activation=activation, name="predictions", style=style)
 
 
 def finished_model(
@@ -129,8 +129,9 @@ def finished_model(
     return model
 
 
-def image_network(
-    walk: Callable[[Tensor, Style], Tensor],
+def network(
+    body: Callable[[Tensor], Tensor],
+    own_top: Callable[[Tensor], Tensor] | None = None,
     *,
     include_top: bool,
     weights: Any,
@@ -140,17 +141,19 @@ def image_network(
     classes: int,
     classifier_activation: Any,
     name: str,
-    dropout: float,
+    dropout: float = 0.0,
     style: Style,
     default_shape: tuple[int, int, int],
     minimum_size: int,
+    fixed_size: bool = False,
     aux_head_on: str | None = None,
     aux_heads: bool = False,
 ) -> keras.Model:
-    """Builds a network that ends in global average pooling and a classifier, and may have one auxiliary head.
+    """Builds a network of one path: a body, then its top, and beside it one auxiliary head at most.
 
     Args:
-        walk: From the input tensor and the style to the last map.
+        body: From the input tensor to the last map.
+        own_top: From the last map to the answer; None is global average pooling and a classifier, see `top`.
         include_top: See `googlenet_keras.GoogLeNet`, as for all arguments down to ``name``.
         weights: See there.
         input_tensor: See there.
@@ -159,10 +162,11 @@ def image_network(
         classes: See there.
         classifier_activation: See there.
         name: See there.
-        dropout: Fraction dropped before ``predictions`` while training; 0 leaves the layer out.
+        dropout: The factory's argument: fraction dropped by the top while training; 0 leaves the layer out.
         style: What the network's blocks have in common.
         default_shape: The network's own (height, width, channels).
         minimum_size: Smallest height and width, in pixels.
+        fixed_size: Whether the top's weights depend on the input's height and width, which must then be known.
         aux_head_on: Name of the layer that the head ``aux`` hangs off.
         aux_heads: Whether it is built; the model then answers ``{"predictions", "aux"}``.
 
@@ -183,18 +187,27 @@ def image_network(
     inputs = image_input(
         input_tensor, input_shape, default_shape=default_shape, minimum_size=minimum_size, include_top=include_top
     )
+    if include_top and fixed_size and None in inputs.shape[1:3]:
+        raise ValueError(
+            "The dense layers of the top need an input of fixed size: give `input_shape` a height and a width, or "
+            f"build with include_top=False. Received: {tuple(inputs.shape[1:])}"
+        )
     if aux_heads:
         check_size_for_aux_heads(inputs.shape[1:3], MINIMUM_SIZE_OF_CONVOLUTIONAL_HEAD)
-    x = walk(inputs, style)
+    x = body(inputs)
     if not include_top:
         outputs = global_pool(x, pooling, name="global_pool", style=style)
+    elif own_top:
+        outputs = own_top(x)
     else:
         outputs = top(
             x, classes, activation=classifier_activation, dropout=dropout, pool_name="global_pool", style=style
         )
     if aux_heads:
         middle = keras.Model(inputs, x).get_layer(aux_head_on).output
-        aux = convolutional_auxiliary_head(middle, classes, activation=classifier_activation, name="aux", style=style)
+        aux = blocks.convolutional_auxiliary_head(
+            middle, classes, activation=classifier_activation, name="aux", style=style
+        )
         outputs = {"predictions": outputs, "aux": aux}
     return finished_model(inputs, outputs, name=name, weights=weights, input_tensor=input_tensor)
 

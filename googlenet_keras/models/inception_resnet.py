@@ -91,7 +91,7 @@ V2 = Table(
 SCALES = (0.17, 0.1, 0.2)
 
 
-def _walk(x: Tensor, table: Table, style: Style, *, last_block: bool) -> Tensor:
+def _body(x: Tensor, table: Table, style: Style, *, last_block: bool) -> Tensor:
     x = blocks.chain(x, table.stem, style=style)
     if table.mixed_5b:
         x = blocks.mixed_block(x, table.mixed_5b, name="mixed_5b", style=style)
@@ -151,8 +151,9 @@ def InceptionResNetV1(
     Raises:
         ValueError: If an argument is none of the above, the input is below 75 pixels, or the weights do not fit.
     """
-    return conventions.image_network(
-        lambda x, style: _walk(x, V1, style, last_block=last_block),
+    style = _style(kernel_regularizer, dtype)
+    return conventions.network(
+        lambda x: _body(x, V1, style, last_block=last_block),
         include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
@@ -162,7 +163,7 @@ def InceptionResNetV1(
         classifier_activation=classifier_activation,
         name=name,
         dropout=dropout,
-        style=_style(kernel_regularizer, dtype),
+        style=style,
         default_shape=(299, 299, 3),
         minimum_size=75,
     )
@@ -206,8 +207,9 @@ def InceptionResNetV2(
     Raises:
         ValueError: If an argument is none of the above, the input is below 75 pixels, or the weights do not fit.
     """
-    return conventions.image_network(
-        lambda x, style: _walk(x, V2, style, last_block=True),
+    style = _style(kernel_regularizer, dtype)
+    return conventions.network(
+        lambda x: _body(x, V2, style, last_block=True),
         include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
@@ -217,7 +219,7 @@ def InceptionResNetV2(
         classifier_activation=classifier_activation,
         name=name,
         dropout=dropout,
-        style=_style(kernel_regularizer, dtype),
+        style=style,
         default_shape=(299, 299, 3),
         minimum_size=75,
         aux_head_on="block17_20",

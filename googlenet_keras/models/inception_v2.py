@@ -101,7 +101,7 @@ def InceptionV2(
         dtype=dtype,
     )
 
-    def walk(x: Tensor, style: Style) -> Tensor:
+    def body(x: Tensor) -> Tensor:
         if separable_stem:
             x = layers.SeparableConv2D(
                 64,
@@ -128,8 +128,8 @@ def InceptionV2(
             x = blocks.mixed_block(x, branches, name=module, style=style)
         return x
 
-    return conventions.image_network(
-        walk,
+    return conventions.network(
+        body,
         include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,

@@ -102,15 +102,20 @@ def InceptionV4(
     Raises:
         ValueError: If an argument is none of the above, the input is below 75 pixels, or the weights do not fit.
     """
+    style = Style(
+        batch_normalization=BatchNormalizationStyle(momentum=0.9997, scale=False),
+        kernel_regularizer=kernel_regularizer,
+        dtype=dtype,
+    )
 
-    def walk(x: Tensor, style: Style) -> Tensor:
+    def body(x: Tensor) -> Tensor:
         x = blocks.chain(x, STEM, style=style)
         for module, branches in MODULES.items():
             x = blocks.mixed_block(x, branches, name=module, style=style)
         return x
 
-    return conventions.image_network(
-        walk,
+    return conventions.network(
+        body,
         include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
@@ -120,11 +125,7 @@ def InceptionV4(
         classifier_activation=classifier_activation,
         name=name,
         dropout=dropout,
-        style=Style(
-            batch_normalization=BatchNormalizationStyle(momentum=0.9997, scale=False),
-            kernel_regularizer=kernel_regularizer,
-            dtype=dtype,
-        ),
+        style=style,
         default_shape=(299, 299, 3),
         minimum_size=75,
         aux_head_on="mixed_6h",

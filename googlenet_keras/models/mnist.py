@@ -12,7 +12,7 @@ from keras import layers
 
 from googlenet_keras import blocks
 from googlenet_keras.blocks import Style, Tensor
-from googlenet_keras.models import classic
+from googlenet_keras.models import conventions
 from googlenet_keras.models.preprocessing import ZERO_TO_ONE
 from googlenet_keras.models.registry import ModelRecord, register
 
@@ -77,7 +77,7 @@ def MNISTInception(
     def body(x: Tensor) -> Tensor:
         for stage, (module, filters) in enumerate(INCEPTION_STAGES.items(), start=1):
             x = blocks.conv_block(x, filters, 5, padding="valid", activation=None, name=f"conv{stage}", style=style)
-            x = classic.max_pool(x, 2, name=f"mp{stage}", style=style)
+            x = blocks.max_pool(x, 2, padding="valid", name=f"mp{stage}", style=style)
             x = layers.ReLU(dtype=style.dtype, name=f"mp{stage}_relu")(x)
             x = _inception_a(x, name=module, style=style)
         return x
@@ -139,7 +139,7 @@ def MNISTResidual(
     def body(x: Tensor) -> Tensor:
         for stage, (block, filters) in enumerate(RESIDUAL_STAGES.items(), start=1):
             x = blocks.conv_block(x, filters, 5, padding="valid", name=f"conv{stage}", style=style)
-            x = classic.max_pool(x, 2, name=f"mp{stage}", style=style)
+            x = blocks.max_pool(x, 2, padding="valid", name=f"mp{stage}", style=style)
             x = _residual_block(x, name=block, style=style)
         return x
 
@@ -188,10 +188,10 @@ def _network(
     body: Callable[[Tensor], Tensor], *, classes: int, classifier_activation: Any, style: Style, **arguments: Any
 ) -> keras.Model:
     def top(x: Tensor) -> Tensor:
-        x = classic.flatten(x, style=style)
+        x = blocks.flatten(x, style=style)
         return blocks.classifier(x, classes, activation=classifier_activation, name="predictions", style=style)
 
-    return classic.network(
+    return conventions.network(
         body,
         top,
         classes=classes,
@@ -199,6 +199,7 @@ def _network(
         style=style,
         default_shape=INPUT_SHAPE,
         minimum_size=MINIMUM_SIZE,
+        fixed_size=True,
         **arguments,
     )
 

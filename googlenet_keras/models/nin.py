@@ -11,7 +11,7 @@ from keras import layers
 
 from googlenet_keras import blocks
 from googlenet_keras.blocks import Style, Tensor
-from googlenet_keras.models import classic, conventions
+from googlenet_keras.models import conventions
 from googlenet_keras.models.preprocessing import ZERO_TO_ONE
 from googlenet_keras.models.registry import ModelRecord, register
 
@@ -82,17 +82,17 @@ def NiN(
     def body(x: Tensor) -> Tensor:
         for block, settings in BLOCKS.items():
             x = _block(x, settings, name=block, style=style)
-            x = classic.max_pool(x, 3, name=f"{block}_pool", style=style)
+            x = blocks.max_pool(x, 3, padding="valid", name=f"{block}_pool", style=style)
         return x
 
     def top(x: Tensor) -> Tensor:
-        x = classic.dropout(x, dropout, name="dropout", style=style)
+        x = blocks.drop(x, dropout, style=style)
         x = _block(x, BlockSettings(classes, 3, 1, "same"), name="block4", style=style)
         answer_style = Style(dtype=blocks.answer_policy(style))
         x = conventions.global_pool(x, "avg", name="global_pool", style=answer_style)
         return layers.Activation(classifier_activation or "linear", dtype=answer_style.dtype, name="predictions")(x)
 
-    return classic.network(
+    return conventions.network(
         body,
         top,
         include_top=include_top,
@@ -107,7 +107,6 @@ def NiN(
         style=style,
         default_shape=INPUT_SHAPE,
         minimum_size=MINIMUM_SIZE,
-        fixed_size=False,
     )
 
 

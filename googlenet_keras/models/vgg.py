@@ -12,7 +12,7 @@ import keras
 
 from googlenet_keras import blocks
 from googlenet_keras.blocks import BatchNormalizationStyle, Style, Tensor
-from googlenet_keras.models import classic
+from googlenet_keras.models import conventions
 from googlenet_keras.models.preprocessing import MEAN_SUBTRACTED_BGR_VGG, STANDARDIZED_RGB
 from googlenet_keras.models.registry import ModelRecord, register
 
@@ -97,17 +97,17 @@ def VGG(
         for block, (convolutions, filters) in enumerate(conv_arch, start=1):
             for convolution in range(1, convolutions + 1):
                 x = blocks.conv_block(x, round(filters * width), 3, name=f"block{block}_conv{convolution}", style=style)
-            x = classic.max_pool(x, 2, name=f"block{block}_pool", style=style)
+            x = blocks.max_pool(x, 2, padding="valid", name=f"block{block}_pool", style=style)
         return x
 
     def top(x: Tensor) -> Tensor:
-        x = classic.flatten(x, style=style)
+        x = blocks.flatten(x, style=style)
         for layer in ("fc1", "fc2"):
             x = blocks.dense(x, DENSE_UNITS, name=layer, style=style)
-            x = classic.dropout(x, dropout, name=f"{layer}_dropout", style=style)
+            x = blocks.drop(x, dropout, name=f"{layer}_dropout", style=style)
         return blocks.classifier(x, classes, activation=classifier_activation, name="predictions", style=style)
 
-    return classic.network(
+    return conventions.network(
         body,
         top,
         include_top=include_top,
@@ -122,6 +122,7 @@ def VGG(
         style=style,
         default_shape=(224, 224, 3),
         minimum_size=_minimum_size(conv_arch),
+        fixed_size=True,
     )
 
 
