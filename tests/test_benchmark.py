@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from googlenet_keras import GoogLeNet, benchmark, create_model
-from googlenet_keras.benchmarks import interleaved, lrn, training
+from googlenet_keras.benchmarks import interleaved, lrn, steps, training
+from googlenet_keras.training.strategies import core_count
 
 
 def test_ratio_is_of_the_same_round(monkeypatch):
@@ -78,6 +79,7 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
         return timings
 
     monkeypatch.setattr(training, "compare", compare)
+    monkeypatch.setattr(training, "core_count", lambda: 2)
     result = training.compare_training(
         batch_size=4, rounds=3, input_size=96, peer=lambda: create_model("googlenet_d2l")
     )
@@ -91,7 +93,21 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
         *(("googlenet_d2l", "float32"), ("googlenet_d2l", "bfloat16")),
         *(("googlenet_bn", "float32"), ("googlenet_bn", "bfloat16")),
         ("googlenet_bn, Keras's normalization", "bfloat16"),
+        ("googlenet_d2l, a replica per core", "bfloat16"),
+        ("googlenet_bn, a replica per core", "bfloat16"),
     ]
+
+
+@pytest.mark.slow
+def test_a_replica_per_core_learns_the_same():
+    """All cores together take the step that one device takes on the whole batch: else their speeds do not compare."""
+    model = steps.network("googlenet_d2l", "float32", 96)
+    step = steps.training_step(model, batch_size=8, input_size=96)
+    with steps.PerCore(batch_size=8, input_size=96) as per_core:
+        for _ in range(3):
+            together = per_core.step("googlenet_d2l", "float32")
+            model.reset_metrics()
+            assert together == pytest.approx(step(), rel=1e-5)
 
 
 def test_keras_normalization_computes_the_same():
@@ -109,7 +125,7 @@ def test_training_command(capsys, root):
     command = ["train", "--batch-size", "2", "--rounds", "2", "--input-size", "32", "--peer", peer]
     assert benchmark.main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert len(result["training"]) == 6
+    assert len(result["training"]) == (8 if core_count() == 2 else 6)
     assert result["training"][0]["ratio"] == 1
     assert all(speed["examples_per_second"] > 0 for speed in result["training"])
 

@@ -51,6 +51,21 @@ def test_mirrored_over_two_cpus(tmp_path, python):
     assert card["strategy"] == "mirrored over 2 CPUs"
 
 
+def test_mirrored_takes_every_core(python):
+    """Without GPUs each core is a replica, of one thread, in a process that has not used TensorFlow."""
+    script = (
+        "import os, sys\nimport tensorflow as tf\nfrom googlenet_keras.training import create_strategy\n"
+        "os.sched_getaffinity = lambda process: range(3)\n"
+        "if len(sys.argv) > 1: tf.constant(0)\n"
+        "strategy, took = create_strategy('mirrored')\n"
+        "print(took, tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    for arguments, expected in (((), "mirrored over 3 CPUs 1"), (("used",), "mirrored over 1 CPU 0")):
+        process = python("-c", script, *arguments)
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.splitlines()[-1] == expected
+
+
 class Devices:
     """A machine of so many GPUs, for strategies that are only asked what they took."""
 
@@ -62,6 +77,8 @@ class Devices:
             "list_logical_devices",
             lambda kind: [tf.config.LogicalDevice(name, kind) for name in names[kind]],
         )
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: names[kind])
+        monkeypatch.setattr(tf.config, "get_logical_device_configuration", lambda device: "settled")
         for kind in ("MirroredStrategy", "OneDeviceStrategy"):
             monkeypatch.setattr(
                 tf.distribute, kind, lambda devices, kind=kind: self.taken.append((kind, devices)) or kind

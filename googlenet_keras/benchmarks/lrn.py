@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from googlenet_keras.benchmarks.interleaved import Timing, compare
-from googlenet_keras.benchmarks.training import CHANNELS, CLASSES, training_step
+from googlenet_keras.benchmarks.steps import CHANNELS, CLASSES, training_step
 from googlenet_keras.layers import LocalResponseNormalization
 from googlenet_keras.models import GoogLeNet
 

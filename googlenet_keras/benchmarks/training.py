@@ -1,5 +1,6 @@
 """How fast a training step is: ours in float32 and bfloat16, beside another's model and the machine's own rate."""
 
+import contextlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +8,15 @@ from functools import partial
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.benchmarks.interleaved import compare
+from googlenet_keras.benchmarks.steps import PerCore, network, training_step
 from googlenet_keras.describe import count_multiply_adds
 from googlenet_keras.layers import BatchNormalization
-from googlenet_keras.models import create_model
+from googlenet_keras.training.strategies import core_count
 
-CHANNELS, CLASSES = 1, 10
+NETWORKS = ("googlenet_d2l", "googlenet_bn")
 # Large enough for the rate to be the machine's, small enough for a fraction of a second.
 MATRIX_SIZE = 4096
 # A multiply-add is two operations, and a step three passes of as many: the output, its inputs' and its filters'
@@ -83,22 +84,6 @@ def load_peer(path: str | Path) -> Callable[[], keras.Model]:
     return module.build
 
 
-def training_step(model: keras.Model, *, batch_size: int, input_size: int) -> Callable[[], object]:
-    """One step of plain SGD on one batch of noise; the call returns when the loss is known.
-
-    Args:
-        model: Takes images (batch, input_size, input_size, 1) and answers with 10 logits.
-        batch_size: Images in a step.
-        input_size: Height and width of the images, in pixels.
-    """
-    generator = np.random.default_rng(0)
-    images = tf.constant(generator.uniform(-1, 1, (batch_size, input_size, input_size, CHANNELS)), "float32")
-    labels = tf.constant(generator.integers(0, CLASSES, batch_size))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(1e-3), loss, jit_compile=False)
-    return partial(model.train_on_batch, images, labels)
-
-
 def with_keras_normalization(model: keras.Model) -> keras.Model:
     """The same network with `keras.layers.BatchNormalization` where ours is."""
 
@@ -114,6 +99,8 @@ def compare_training(
 ) -> TrainingComparison:
     """Times training steps, and large matrix products between them, in turns.
 
+    Where there are several cores, and images for all of them, the networks train in bfloat16 by a replica per core too.
+
     Args:
         batch_size: Images in a step.
         rounds: Steps timed of each; at least 2.
@@ -124,15 +111,9 @@ def compare_training(
     Returns:
         The rates and the speeds.
     """
-    build = partial(
-        create_model,
-        input_shape=(input_size, input_size, CHANNELS),
-        classes=CLASSES,
-        classifier_activation=None,
-    )
     models = {("peer", "float32"): peer()} if peer else {}
-    for name in ("googlenet_d2l", "googlenet_bn"):
-        models |= {(name, dtype): build(name, dtype=dtype) for dtype in ("float32", "mixed_bfloat16")}
+    for name in NETWORKS:
+        models |= {(name, dtype): network(name, dtype, input_size) for dtype in ("float32", "mixed_bfloat16")}
     ours = models["googlenet_bn", "mixed_bfloat16"]
     models["googlenet_bn, Keras's normalization", "mixed_bfloat16"] = with_keras_normalization(ours)
     candidates = {
@@ -141,7 +122,14 @@ def compare_training(
     for dtype in ("float32", "bfloat16"):
         matrix = tf.cast(tf.random.stateless_normal((MATRIX_SIZE, MATRIX_SIZE), (0, 0)), dtype)
         candidates["matrix product", dtype] = partial(tf.matmul, matrix, matrix)
-    timings = {timing.name: timing for timing in compare(candidates, rounds=rounds)}
+    with contextlib.ExitStack() as stack:
+        if 1 < core_count() <= batch_size:
+            per_core = stack.enter_context(PerCore(batch_size=batch_size, input_size=input_size))
+            for name in NETWORKS:
+                key = f"{name}, a replica per core", "mixed_bfloat16"
+                models[key] = models[name, "mixed_bfloat16"]
+                candidates[key] = partial(per_core.step, name, "mixed_bfloat16")
+        timings = {timing.name: timing for timing in compare(candidates, rounds=rounds)}
 
     matrix_product = {
         dtype: 2 * MATRIX_SIZE**3 / timings["matrix product", dtype].seconds for dtype in ("float32", "bfloat16")

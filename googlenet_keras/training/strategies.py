@@ -1,5 +1,6 @@
 """Which devices a model lives on: tf.distribute strategies by name."""
 
+import contextlib
 import os
 
 import tensorflow as tf
@@ -12,10 +13,11 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
     """Makes the strategy in whose scope a model is to be built.
 
     Args:
-        name: ``"cpu"`` and ``"gpu"`` are the first device of their kind; ``"mirrored"`` is every GPU, or every
-            logical CPU where there is no GPU; ``"auto"`` is every GPU there is, or else the CPU; ``"none"`` leaves
-            the placing to TensorFlow. ``"multi_worker"`` is one process of several, told of each other by TF_CONFIG
-            or by Slurm; it must come before TensorFlow has done anything. ``"tpu"`` is the TPU that TPU_NAME names.
+        name: ``"cpu"`` and ``"gpu"`` are the first device of their kind; ``"mirrored"`` is every GPU, or where
+            there is none every logical CPU, of which each core becomes one if TensorFlow has not done anything yet;
+            ``"auto"`` is every GPU there is, or else the CPU; ``"none"`` leaves the placing to TensorFlow.
+            ``"multi_worker"`` is one process of several, told of each other by TF_CONFIG or by Slurm; it must come
+            before TensorFlow has done anything. ``"tpu"`` is the TPU that TPU_NAME names.
 
     Returns:
         The strategy, and in words what it took.
@@ -31,6 +33,8 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
         return _multi_worker()
     if name == "tpu":
         return _tpu()
+    if name == "mirrored" and not tf.config.list_physical_devices("GPU"):
+        _one_cpu_per_core()
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
     if name == "gpu" and not gpus:
@@ -41,6 +45,11 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
         return tf.distribute.MirroredStrategy(devices), f"mirrored over {len(devices)} {kind}{'s' * (len(devices) > 1)}"
     device = cpus[0] if name == "cpu" or not gpus else gpus[0]
     return tf.distribute.OneDeviceStrategy(device), f"one {'GPU' if device in gpus else 'CPU'}"
+
+
+def core_count() -> int:
+    """How many of the machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -60,6 +69,20 @@ def has_other_workers(strategy: tf.distribute.Strategy) -> bool:
 
 def _workers(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
     return sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())
+
+
+def _one_cpu_per_core() -> None:
+    """Makes a logical CPU of each core, unless TensorFlow's devices are settled.
+
+    Replicas of one thread each do not wait for each other at every layer, as the threads of one replica do.
+    """
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    if tf.config.get_logical_device_configuration(cpu):
+        return
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * core_count())
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(core_count())
 
 
 def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
