@@ -17,6 +17,7 @@ from googlenet_keras.saved_model import Classifier
 from googlenet_keras.weights import PUBLISHED, published, shrink_weights
 
 MOST_BYTES = 13_000_000
+SHAPE = PUBLISHED[0].input_shape
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_what_is_shipped_is_what_the_table_says(record, root):
 def test_accuracy_is_as_published(model, sample):
     """On 128 of the 10,000 images that it was measured on, to four standard deviations of so small a sample."""
     images, labels = sample
-    pixels = tf.image.resize(images, (48, 48))
+    pixels = tf.image.resize(images, SHAPE[:2])
     answers = model(model_record("googlenet_bn").preprocessing(pixels), training=False)
     (record,) = PUBLISHED
     deviation = math.sqrt(record.accuracy * (1 - record.accuracy) / len(labels))
@@ -61,7 +62,7 @@ def test_accuracy_is_as_published(model, sample):
 
 
 def test_model_is_as_the_weights_were_trained(model):
-    assert model.input.shape == (None, 48, 48, 1)
+    assert model.input.shape == (None, *SHAPE)
     assert model.output.shape == (None, 10)
     assert {variable.dtype for variable in model.weights} == {"float32"}
     record = model_record("googlenet_bn", "fashion_mnist")
@@ -74,12 +75,12 @@ def test_model_is_as_the_weights_were_trained(model):
 @pytest.mark.parametrize(
     ("arguments", "input_shape", "output_shape"),
     [
-        ({"input_shape": None}, (48, 48, 1), (10,)),
+        ({"input_shape": None}, SHAPE, (10,)),
         ({"input_shape": (96, 96, 1), "classes": 10}, (96, 96, 1), (10,)),
-        ({"include_top": False}, (48, 48, 1), (2, 2, 1024)),
+        ({"include_top": False}, SHAPE, (SHAPE[0] // 32, SHAPE[0] // 32, 1024)),
         ({"include_top": False, "classes": 7, "pooling": "avg", "input_shape": (32, 32, 1)}, (32, 32, 1), (1024,)),
         ({"include_top": False, "input_shape": (None, None, 1)}, (None, None, 1), (None, None, 1024)),
-        ({"dtype": "mixed_bfloat16"}, (48, 48, 1), (10,)),
+        ({"dtype": "mixed_bfloat16"}, SHAPE, (10,)),
     ],
     ids=str,
 )
@@ -93,10 +94,10 @@ def test_other_models_of_these_weights(model, arguments, input_shape, output_sha
 
 def test_the_factory_itself_and_an_input_with_a_past(model, sample):
     """Colours made grey in the model: the weights see one channel, whatever the model's own input has."""
-    colours = keras.Input((48, 48, 3))
+    colours = keras.Input((*SHAPE[:2], 3))
     grey = keras.ops.mean(colours, axis=-1, keepdims=True)
     other = GoogLeNet(variant="bn", weights="fashion_mnist", classes=10, input_tensor=grey, name="mine")
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 48, 48, 3)).astype("float32")
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *SHAPE[:2], 3)).astype("float32")
     np.testing.assert_allclose(other(images), model(images.mean(axis=-1, keepdims=True)), rtol=0, atol=1e-5)
 
 
@@ -104,7 +105,7 @@ def test_the_factory_itself_and_an_input_with_a_past(model, sample):
     ("name", "arguments", "message"),
     [
         ("googlenet_bn", {"classes": 1000}, "are those of 10 classes: .* Received: 1000 classes"),
-        ("googlenet_bn", {"input_shape": (48, 48, 3)}, "are those of 1 channels: .* Received: 3 channels"),
+        ("googlenet_bn", {"input_shape": (*SHAPE[:2], 3)}, "are those of 1 channels: .* Received: 3 channels"),
         ("googlenet_bn", {"weights": "imagenet"}, "by name are 'fashion_mnist' of googlenet_bn. Received: 'imagenet'"),
         ("googlenet_bn", {"weights": "imagenet"}, r"files named \*.weights.h5"),
         ("vgg16", {}, "Weights of vgg16 .* are 'fashion_mnist' of googlenet_bn. Received: 'fashion_mnist'"),
@@ -175,7 +176,7 @@ def test_export(sample, tmp_path):
         "weights"
     ].items()
     assert card["labels"][0] == "T-shirt/top"
-    assert card["input"]["shape"] == [48, 48, 1]
+    assert card["input"]["shape"] == list(SHAPE)
     assert card["input"]["preprocessing"]["crop_fraction"] == 1
     exported = Classifier.load(tmp_path / "googlenet_bn")
     built = Classifier.build("googlenet_bn", "fashion_mnist")

@@ -1,11 +1,14 @@
 """Everything that the README prints runs as printed."""
 
+import csv
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from conftest import ROOT
@@ -90,6 +93,29 @@ def test_table_names_every_model():
 )
 def test_parameters_in_the_table(name, parameters):
     assert create_model(name).count_params() == int(parameters.replace(",", ""))
+
+
+RESULTS = re.findall(r"^\| (\w+), (\d+)x\2 \| (\w+), (\d+) epochs \| ([\d.]+) \| ([\d,]+) \|$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", RESULTS, ids=lambda row: row[2])
+def test_results_are_those_of_the_logs(row):
+    """Means over the seeds that were run."""
+    model, size, recipe, epochs, accuracy, seconds = row
+    logs = []
+    for folder in sorted((ROOT / "tests" / "benchmarks" / "results").glob(f"{recipe}_seed*")):
+        results = json.loads((folder / "results.json").read_text())
+        trained = [str(results["recipe"][name]) for name in ("model", "input_size", "epochs")]
+        assert trained == [model, size, epochs]
+        logs.append(list(csv.DictReader((folder / "log.csv").read_text().splitlines())))
+        assert float(logs[-1][-1]["val_accuracy"]) == results["val_accuracy"]
+    there = [next(float(row["cpu_seconds"]) for row in log if float(row["val_accuracy"]) >= 0.899) for log in logs]
+    assert float(accuracy) == pytest.approx(fmean(float(log[-1]["val_accuracy"]) for log in logs), abs=5.1e-5)
+    assert float(seconds.replace(",", "")) == pytest.approx(fmean(there), abs=0.51)
+
+
+def test_there_are_results():
+    assert RESULTS
 
 
 def test_pictures_are_there():

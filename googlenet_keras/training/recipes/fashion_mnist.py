@@ -4,7 +4,10 @@
 
     python -m googlenet_keras.train --recipe fashion_mnist --output runs/fashion_mnist
 
-Its choices were made on ``--train-split train[:90%] --validation-split train[90%:]``.
+With seed 0 it ends at 0.9483 test accuracy after 3,792 seconds of CPU on one core of an AMD Zen 5, past 0.899 in the
+second epoch: the weights ``fashion_mnist``. Its choices were made on
+``--train-split train[:90%] --validation-split train[90%:]``, where Muon ended six epochs at 48x48 without shifts and
+erasing at 0.940, and SGD at 0.932.
 """
 
 from dataclasses import dataclass
