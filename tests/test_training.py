@@ -468,7 +468,7 @@ def test_learns_fashion_mnist(tmp_path):
     assert data_command.main(["prepare", "fashion_mnist", "--from", str(ARCHIVES), "--data-dir", str(data)]) == 0
     folder = tmp_path / "run"
     command = "--recipe fashion_mnist --input-size 32 --epochs 1 --steps-per-epoch 300 --warmup-epochs 0.2 --erase 0"
-    command += f" --average-decay 0.99 --data-dir {data} --output {folder}"
+    command += f" --batch-size 128 --average-decay 0.99 --data-dir {data} --output {folder}"
     assert train_command.main(command.split()) == 0
     results = json.loads((folder / "results.json").read_text())
     assert results["val_accuracy"] > 0.7
