@@ -147,21 +147,29 @@ def test_goes_on_as_if_it_had_never_stopped(tmp_path, undisturbed, at, extra):
     assert_same(stopped, reference)
 
 
-def test_ctrl_c_is_a_message_and_a_status(tmp_path, capfd):
-    """The command says what to do next, and shells see that it was interrupted."""
+@pytest.mark.parametrize("when", ["before a step", "within a step"])
+def test_ctrl_c_is_a_message_and_a_status(tmp_path, capfd, monkeypatch, when):
+    """The command says what to do next, and shells see which signal it was, whenever it came."""
     command = [*["--recipe", "d2l_fashion_mnist", "--model", "mnist_inception", "--input-size", "28", "--epochs", "50"]]
+    together = Training._together
 
-    original = Training._epoch
+    def interrupted(training, function, batch):
+        # Not in the first step, which may take longer than a process that is asked to leave has.
+        asked = training.progress.step == 1
 
-    def interrupted(self, hooks):
-        os.kill(os.getpid(), signal.SIGINT)
-        original(self, hooks)
+        def step(*arguments):
+            if asked and when == "within a step":
+                os.kill(os.getpid(), signal.SIGINT)
+            return function(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "_epoch", interrupted)
-        status = train_command.main([*command, "--data-dir", SAMPLE, "--output", str(tmp_path)])
+        if asked and when == "before a step":
+            os.kill(os.getpid(), signal.SIGINT)
+        return together(training, step, batch)
+
+    monkeypatch.setattr(Training, "_together", interrupted)
+    status = train_command.main([*command, "--data-dir", SAMPLE, "--output", str(tmp_path)])
     assert status == 128 + signal.SIGINT
-    assert "Stopped by SIGINT after 1 steps of epoch 1; all is saved" in capfd.readouterr().err
+    assert "Stopped by SIGINT after 2 steps of epoch 1; all is saved" in capfd.readouterr().err
 
 
 def test_another_recipe_is_not_continued(tmp_path, undisturbed):

@@ -333,10 +333,11 @@ class Training:
 
     def _together(self, function: Callable[[Any, tf.Tensor], tf.Tensor], batch: Any) -> np.ndarray:
         """Runs a step on all replicas; answers its sums, and notes the signal that any of the workers got before it."""
+        numbers = function(batch, tf.constant(self._interruption.requested or 0, "float32")).numpy()
+        # Signals come during the step as well. Only what all workers know of can end the training, or one would wait
+        # for another that has left; one that was not asked itself leaves as if by SIGTERM.
         requested = self._interruption.requested
-        numbers = function(batch, tf.constant(requested or 0, "float32")).numpy()
-        # Only what all know of can end the training, or one would wait for another that has left.
-        agreed = numbers[0] if has_other_workers(self.strategy) else self._interruption.requested
+        agreed = numbers[0] if has_other_workers(self.strategy) else requested
         self._signal = (requested or SIGTERM) if agreed else None
         return numbers[1:]
 
