@@ -170,6 +170,7 @@ def test_two_workers_end_as_one_process(tmp_path, alone):
     with Workers(folders, PLAIN) as workers:
         statuses, said = workers.ends()
     assert statuses == [0, 0], said
+    assert "This is worker 1 of 2 workers; waiting for the others" in said[1]
     assert_same_end(folders[0], alone)
     assert json.loads((folders[0] / "results.json").read_text())["replicas"] == 2
     assert {path.name for path in folders[0].iterdir()} == {path.name for path in alone.iterdir()}

@@ -95,8 +95,10 @@ def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
             "The strategy multi_worker needs TF_CONFIG to name the workers, or Slurm to start them: see SCALING in "
             "the README. Received: neither"
         )
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    return strategy, f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
+    where = f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
+    # TensorFlow says nothing until all of them have come, however long that takes.
+    print(f"This is {where}; waiting for the others", flush=True)
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver), where
 
 
 def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
