@@ -240,6 +240,23 @@ def test_a_stall_is_said(tmp_path):
     assert said[0].startswith("Stalled: over 4 steps the loss is 2.3")
 
 
+def test_the_images_grow(tmp_path, monkeypatch):
+    """Early epochs are trained and measured at the smaller size, and what is kept is trained at the larger."""
+    seen = []
+    evaluate = Training.evaluate
+
+    def look(training):
+        seen.append(next(training._replicated.batches(training=False))["image"].shape[1])
+        return evaluate(training)
+
+    monkeypatch.setattr(Training, "evaluate", look)
+    changes = {"model": "nin", "input_size": 80, "early_input_size": 67, "early_share": 0.7, "epochs": 3}
+    run(tmp_path, **changes, batch_size=4, steps_per_epoch=1, validation_split="test[:4]")
+    assert seen == [67, 67, 80]
+    with pytest.raises(ValueError, match=r"nin takes \d+x\d+ pixels or more. Received: 8"):
+        run(tmp_path / "small", **{**changes, "early_input_size": 8})
+
+
 def test_keras_callbacks_work(tmp_path):
     """They are called where `fit` calls them, with what it gives them, and may stop the training."""
     seen = []

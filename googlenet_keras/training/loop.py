@@ -152,6 +152,7 @@ class Training:
         self.chief = is_chief(strategy)
         self.train_split = dataset.split(recipe.train_split)
         self.validation_split = dataset.split(recipe.validation_split)
+        self.progress = Progress()
         train_steps = self.batches(training=True).steps
         self.steps = min(train_steps, recipe.steps_per_epoch or train_steps)
         keras.utils.set_random_seed(recipe.seed)
@@ -164,7 +165,6 @@ class Training:
             # For callbacks, which look for the optimizer at the model.
             self.model.compile(self.optimizer)
         self.heads = list(by_head(self.model.output))
-        self.progress = Progress()
         self._replicated = _Replicated(self)
         self._checkpoints = Checkpoints(
             output / "checkpoints", self._variables(), _identity(recipe), recipe.kept_checkpoints
@@ -172,9 +172,14 @@ class Training:
 
     def _create_model(self) -> keras.Model:
         recipe = self.recipe
+        sizes = {recipe.input_size_in(epoch) for epoch in range(recipe.epochs)}
+        smallest = model_record(recipe.model).minimum_size
+        if min(sizes) < smallest:
+            raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
+        size = recipe.input_size if len(sizes) == 1 else None
         arguments: dict[str, Any] = {
             "classes": self.dataset.classes,
-            "input_shape": (recipe.input_size, recipe.input_size, self.dataset.channels),
+            "input_shape": (size, size, self.dataset.channels),
             "classifier_activation": None,
             "dtype": recipe.dtype,
         }
@@ -193,7 +198,7 @@ class Training:
         return model
 
     def batches(self, shards: Sequence[int] = (0,), *, training: bool) -> Batches:
-        """The batches of the training or the validation split, for some of the replicas.
+        """The batches of the training or the validation split, for some of the replicas, in the present epoch.
 
         Args:
             shards: Their numbers among all replicas.
@@ -203,7 +208,7 @@ class Training:
             self.train_split if training else self.validation_split,
             training=training,
             batch_size=self.recipe.batch_size,
-            input_size=self.recipe.input_size,
+            input_size=self.recipe.input_size_in(self.progress.epoch),
             preprocessing=model_record(self.recipe.model).preprocessing,
             augmentation=_augmentation(self.recipe) if training else None,
             seed=self.recipe.seed,

@@ -28,6 +28,8 @@ class Recipe:
     train_split: str = _field("train", "what is trained on, in TensorFlow Datasets' words: train, train[:90%%], ...")
     validation_split: str = _field("test", "what every epoch is measured on")
     input_size: int = _field(96, "height and width of the network's input, in pixels")
+    early_share: float = _field(0.0, "share of the epochs, from the first, that see smaller images, in less time")
+    early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels")
     batch_size: int = _field(128, "examples in a step, over all replicas")
     epochs: int = _field(10, "passes over the training split")
     steps_per_epoch: int | None = _field(None, "steps of an epoch, if fewer than the split has")
@@ -67,12 +69,20 @@ class Recipe:
     kept_checkpoints: int = _field(2, "checkpoints kept")
 
     def __post_init__(self) -> None:
-        positive = ("input_size", "batch_size", "epochs", "checkpoint_steps", "kept_checkpoints", "learning_rate")
+        positive = (
+            "input_size",
+            "early_input_size",
+            "batch_size",
+            "epochs",
+            "checkpoint_steps",
+            "kept_checkpoints",
+            "learning_rate",
+        )
         for name in (*positive, "steps_per_epoch", "gradient_clip"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0. Received: {value}")
-        for name in ("dropout", "label_smoothing", "flip", "erase", "average_decay", "momentum"):
+        for name in ("early_share", "dropout", "label_smoothing", "flip", "erase", "average_decay", "momentum"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in 0 to 1. Received: {value}")
@@ -85,6 +95,10 @@ class Recipe:
             raise ValueError(f"muon orthogonalizes the momentum, which must be above 0. Received: {self.momentum}")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
+
+    def input_size_in(self, epoch: int) -> int:
+        """Height and width of the input in an epoch, counted from 0, in pixels."""
+        return self.early_input_size if epoch < int(self.early_share * self.epochs) else self.input_size
 
 
 def recipe_names() -> list[str]:

@@ -18,10 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NETWORKS = {
-    "googlenet_bn": ["--dtype", "mixed_bfloat16", "--input-size", "48"],
-    "googlenet_d2l": ["--dtype", "float32", "--input-size", "96"],
-}
+# At the size that most of their time goes to.
+RECIPES = {"fashion_mnist": ["--early-share", "0"], "d2l_fashion_mnist": []}
 
 
 def examples_per_second(command: Sequence[str], cores: Sequence[set[int]]) -> float:
@@ -65,22 +63,22 @@ def examples_per_second(command: Sequence[str], cores: Sequence[set[int]]) -> fl
 
 
 def main() -> None:
-    """Measures each network and prints a line for it."""
+    """Measures each recipe and prints a line for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True, metavar="DIR", help="where Fashion-MNIST has been prepared")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="at least 2 (default: 3)")
     parser.add_argument("--epochs", type=int, default=4, metavar="N", help="the first does not count (default: 4)")
-    parser.add_argument("--steps", type=int, default=15, metavar="N", help="of an epoch (default: 15)")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of an epoch (default: 10)")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     arguments = parser.parse_args()
     first, second = sorted(os.sched_getaffinity(0))[:2]
     setups = {"one process": [{first, second}], "two workers": [{first}, {second}]}
     order = random.Random(0)
-    for network in arguments.networks:
+    for recipe in arguments.recipes:
         command = [
-            *["--recipe", "d2l_fashion_mnist", "--model", network, *NETWORKS[network], "--batch-size", "128"],
+            *["--recipe", recipe, *RECIPES[recipe], "--validation-split", "test[:128]"],
             *["--epochs", str(arguments.epochs), "--steps-per-epoch", str(arguments.steps)],
-            *["--validation-split", "test[:128]", "--data-dir", arguments.data_dir, "--learning-rate", "0.01"],
+            *["--data-dir", arguments.data_dir],
         ]
         rates: dict[str, list[float]] = {name: [] for name in setups}
         for _ in range(arguments.rounds):
@@ -89,7 +87,7 @@ def main() -> None:
         ratios = [two / one for two, one in zip(rates["two workers"], rates["one process"], strict=True)]
         lower, middle, upper = statistics.quantiles(ratios, n=4, method="inclusive")
         medians = "  ".join(f"{name} {statistics.median(values):.0f} examples/s" for name, values in rates.items())
-        print(f"{network}  {medians}  ratio {middle:.3f} (quartiles {lower:.3f} to {upper:.3f})", flush=True)
+        print(f"{recipe}  {medians}  ratio {middle:.3f} (quartiles {lower:.3f} to {upper:.3f})", flush=True)
 
 
 if __name__ == "__main__":
