@@ -40,7 +40,7 @@ _HOMES = {
         "score_models",
         "ten_crops",
     ),
-    "googlenet_keras.layers": ("BatchNormalization", "CeilAveragePooling2D", "LocalResponseNormalization"),
+    "googlenet_keras.layers": ("BatchNormalization", "CeilAveragePooling2D", "Conv2D", "LocalResponseNormalization"),
     "googlenet_keras.models": (
         "AlexNet",
         "GoogLeNet",

@@ -189,5 +189,5 @@ def _type(members: Sequence[Layer]) -> str:
         return "inception-resnet" if layers.Concatenate in kinds else "residual"
     if layers.Concatenate in kinds:
         return "inception"
-    known = dict.fromkeys(_TYPES[type(layer)] for layer in members if type(layer) in _TYPES)
+    known = dict.fromkeys(word for layer in members for kind, word in _TYPES.items() if isinstance(layer, kind))
     return ", ".join(known) or type(members[-1]).__name__

@@ -391,7 +391,8 @@ class _Replicated:
             for network in {id(network): network for network in (model, average)}.values()
             for variable in network.non_trainable_weights
         ]
-        self.train = tf.function(self._train, reduce_retracing=True)
+        # Steps of one size are all alike, and a layer may be faster for a size that is known.
+        self.train = tf.function(self._train)
         self.evaluate = tf.function(self._evaluate, reduce_retracing=True)
         self.move_average = tf.function(self._move_average)
         self._mean_moments = tf.function(self._mean_of_moments)
