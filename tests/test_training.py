@@ -253,6 +253,8 @@ def test_the_images_grow(tmp_path, monkeypatch):
     changes = {"model": "nin", "input_size": 80, "early_input_size": 67, "early_share": 0.7, "epochs": 3}
     run(tmp_path, **changes, batch_size=4, steps_per_epoch=1, validation_split="test[:4]")
     assert seen == [67, 67, 80]
+    # Who asks for smaller images than the recipe's gets them from the first.
+    assert small(**{**changes, "input_size": 64}).input_size_in(0) == 64
     with pytest.raises(ValueError, match=r"nin takes \d+x\d+ pixels or more. Received: 8"):
         run(tmp_path / "small", **{**changes, "early_input_size": 8})
 

@@ -29,7 +29,7 @@ class Recipe:
     validation_split: str = _field("test", "what every epoch is measured on")
     input_size: int = _field(96, "height and width of the network's input, in pixels")
     early_share: float = _field(0.0, "share of the epochs, from the first, that see smaller images, in less time")
-    early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels")
+    early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels, if that is less")
     batch_size: int = _field(128, "examples in a step, over all replicas")
     epochs: int = _field(10, "passes over the training split")
     steps_per_epoch: int | None = _field(None, "steps of an epoch, if fewer than the split has")
@@ -98,7 +98,8 @@ class Recipe:
 
     def input_size_in(self, epoch: int) -> int:
         """Height and width of the input in an epoch, counted from 0, in pixels."""
-        return self.early_input_size if epoch < int(self.early_share * self.epochs) else self.input_size
+        early = epoch < int(self.early_share * self.epochs)
+        return min(self.early_input_size, self.input_size) if early else self.input_size
 
 
 def recipe_names() -> list[str]:
