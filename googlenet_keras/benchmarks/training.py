@@ -13,7 +13,7 @@ import tensorflow as tf
 from googlenet_keras.benchmarks.interleaved import compare
 from googlenet_keras.benchmarks.steps import PerCore, network, training_step
 from googlenet_keras.describe import count_multiply_adds
-from googlenet_keras.layers import BatchNormalization
+from googlenet_keras.layers import BatchNormalization, Conv2D
 from googlenet_keras.training.strategies import core_count
 
 NETWORKS = ("googlenet_d2l", "googlenet_bn")
@@ -84,12 +84,16 @@ def load_peer(path: str | Path) -> Callable[[], keras.Model]:
     return module.build
 
 
-def with_keras_normalization(model: keras.Model) -> keras.Model:
-    """The same network with `keras.layers.BatchNormalization` where ours is."""
+def with_keras_layers(model: keras.Model, ours: type[keras.layers.Layer]) -> keras.Model:
+    """The same network with Keras's layers where ours of one kind are.
+
+    Args:
+        model: The network.
+        ours: Derived from Keras's layer that takes its place, with the same arguments.
+    """
 
     def theirs(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
-        return kind.from_config(layer.get_config())
+        return (ours.__base__ if isinstance(layer, ours) else type(layer)).from_config(layer.get_config())
 
     return keras.models.clone_model(model, clone_function=theirs)
 
@@ -115,7 +119,8 @@ def compare_training(
     for name in NETWORKS:
         models |= {(name, dtype): network(name, dtype, input_size) for dtype in ("float32", "mixed_bfloat16")}
     ours = models["googlenet_bn", "mixed_bfloat16"]
-    models["googlenet_bn, Keras's normalization", "mixed_bfloat16"] = with_keras_normalization(ours)
+    for word, layer in (("normalization", BatchNormalization), ("convolution", Conv2D)):
+        models[f"googlenet_bn, Keras's {word}", "mixed_bfloat16"] = with_keras_layers(ours, layer)
     candidates = {
         key: training_step(model, batch_size=batch_size, input_size=input_size) for key, model in models.items()
     }
