@@ -407,7 +407,9 @@ class _Replicated:
             # No more is taken than there is. Of endless data TensorFlow does not ask the other workers, at every step,
             # whether they still have some.
             endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-            return batches.epoch(epoch, first_step).apply(endless)
+            # Of an epoch cut short the rest is not prepared: taking it apart made workers wait for seconds.
+            steps = self._training.steps if training else batches.steps
+            return batches.epoch(epoch, first_step).take((steps - first_step) * here).apply(endless)
 
         return Timed(self._strategy.distribute_datasets_from_function(dataset))
 
