@@ -4,10 +4,11 @@
 
     python -m googlenet_keras.train --recipe fashion_mnist --output runs/fashion_mnist
 
-With seed 0 it ends at 0.9483 test accuracy after 3,792 seconds of CPU on one core of an AMD Zen 5, past 0.899 in the
-second epoch: the weights ``fashion_mnist``. Its choices were made on
-``--train-split train[:90%] --validation-split train[90%:]``, where Muon ended six epochs at 48x48 without shifts and
-erasing at 0.940, and SGD at 0.932.
+With seeds 0 and 1 it ends at 0.9491 and 0.9505 test accuracy after 5,400 seconds of CPU on one core of an AMD Zen 5,
+past 0.899 in the second epoch; those of seed 0 are the weights ``fashion_mnist``. Its choices were made on
+``--train-split train[:90%] --validation-split train[90%:]``. There Muon ended six epochs at 48x48 without shifts and
+erasing at 0.940, and SGD at 0.932; eight epochs ended at 0.948 at 64x64 and 0.952 at 96x96, but after two of them were
+less than 0.004 apart: so the images grow.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ class FashionMNIST(Recipe):
 
     model: str = "googlenet_bn"
     dtype: str = "mixed_bfloat16"
-    input_size: int = 64
+    input_size: int = 96
+    early_share: float = 0.5
+    early_input_size: int = 64
     batch_size: int = 256
     epochs: int = 16
     optimizer: str = "muon"
@@ -35,7 +38,7 @@ class FashionMNIST(Recipe):
     average_decay: float | None = 0.995
     flip: float = 0.5
     shift: int = 1
-    erase: float = 0.25
+    erase: float = 0.5
 
 
 RECIPE = FashionMNIST
