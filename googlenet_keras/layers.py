@@ -256,11 +256,11 @@ _LARGEST_PLANE = 14 * 14
 class Conv2D(keras.layers.Conv2D):
     """Keras's convolution, trained by matrix products where those are faster.
 
-    oneDNN computes the gradient of a bfloat16 kernel the slower the smaller the plane is: at 300 GFLOP/s for 24x24, 245
-    for 6x6 and 135 for 3x3, where matrix products reach 360. A 1x1 convolution is then one product and has products for
-    gradients; of others the kernel's gradient is one for each position of the kernel. That is done on a CPU, by the
-    TensorFlow backend, in training in bfloat16, for kernels of up to 9 positions that move by steps of 1 over a plane
-    of known size, of up to 14x14; Keras's own code does the rest.
+    oneDNN computes the gradient of a bfloat16 kernel the slower the smaller the plane is: of 3x3 kernels at 300 GFLOP/s
+    for 24x24, 245 for 6x6 and 135 for 3x3, where matrix products run at 240, 365 and 360. A 1x1 convolution is then one
+    product and has products for gradients; of others the kernel's gradient is one for each position of the kernel. That
+    is done on a CPU, by the TensorFlow backend, in training in bfloat16, for kernels of up to 9 positions that move by
+    steps of 1 over a plane of known size, of up to 14x14; Keras's own code does the rest.
 
     Arguments, weights and configuration are those of `keras.layers.Conv2D`.
     """
