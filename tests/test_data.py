@@ -214,6 +214,15 @@ def test_streamed_images_are_shuffled(sample, monkeypatch):
     np.testing.assert_array_equal(*(np.sort(x.reshape(512, -1).sum(axis=1)) for x in (ones, 1.0 * in_memory)))
 
 
+@pytest.mark.parametrize("kind", ["sample", "large"])
+def test_an_epoch_ends_without_a_wait(kind, request):
+    """A pipeline that tunes itself may keep all workers waiting at an epoch's end, for up to a minute."""
+    split = request.getfixturevalue(kind).split("train")
+    for pipeline in (batches(split).epoch(0), batches(split).epoch(0).take(1), split.images().batch(1)):
+        assert pipeline.options().autotune.enabled is False
+        assert pipeline.options().deterministic is True
+
+
 def test_a_small_split_is_one_batch(sample):
     (element,) = read(batches(sample.split("train[:7]"), augmentation=ALL).epoch(0))
     assert element["image"].shape == (7, 32, 32, 1)

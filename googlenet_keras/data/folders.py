@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.splits import Dataset, Split, order
+from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 SPLITS = ("train", "validation", "val", "test")
@@ -85,7 +85,7 @@ class FolderSplit(Split):
         files = tf.data.Dataset.from_tensor_slices({"image": self._paths[chosen], "label": self._labels[chosen]})
         return files.map(
             lambda example: {**example, "image": tf.io.read_file(example["image"])},
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=PARALLEL_CALLS,
         )
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.augmentation import Augmentation, central_crop, resize
-from googlenet_keras.data.splits import Split, order
+from googlenet_keras.data.splits import PARALLEL_CALLS, Split, order, pipeline_options
+
+STEPS_AHEAD = 2  # that are ready before they are asked for
 
 
 class Batches:
@@ -107,16 +109,14 @@ class Batches:
         else:
             examples = tf.data.Dataset.zip(slots, self._split.encoded(plan.position, shuffled))
             load = functools.partial(self._load, epoch)
-            parts = plan.in_parts(examples.map(load, num_parallel_calls=tf.data.AUTOTUNE))
+            parts = plan.in_parts(examples.map(load, num_parallel_calls=PARALLEL_CALLS))
         counts = tf.data.Dataset.from_tensor_slices(plan.count)
         finish = functools.partial(self._finish, epoch)
-        options = tf.data.Options()
-        options.deterministic = True
         return (
             tf.data.Dataset.zip(parts, counts)
             .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-            .prefetch(tf.data.AUTOTUNE)
-            .with_options(options)
+            .prefetch(STEPS_AHEAD * len(self._shards))
+            .with_options(pipeline_options())
         )
 
     def _plan(self, first_step: int) -> "_Plan":

@@ -411,7 +411,11 @@ class _Replicated:
             steps = self._training.steps if training else batches.steps
             return batches.epoch(epoch, first_step).take((steps - first_step) * here).apply(endless)
 
-        return Timed(self._strategy.distribute_datasets_from_function(dataset))
+        # Where there are only CPUs nothing is to be fetched, and what would fetch it tunes itself; `pipeline_options`
+        # has what that costs.
+        fetched = any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+        options = tf.distribute.InputOptions(experimental_fetch_to_device=fetched)
+        return Timed(self._strategy.distribute_datasets_from_function(dataset, options))
 
     def _train(self, batch: Any, signal: tf.Tensor | float = 0.0) -> tf.Tensor:
         sums = self._strategy.run(self._train_replica, args=(batch, signal))
