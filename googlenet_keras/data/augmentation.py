@@ -1,5 +1,6 @@
 """Random changes to training images, as functions of a seed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -159,7 +160,7 @@ def _draws(seed: tf.Tensor, batch_size: int, count: int, places: tf.Tensor) -> l
     return tf.unstack(tf.gather(tf.random.stateless_uniform((batch_size, count), seed), places), axis=1)
 
 
-def _decode_box(encoded: tf.Tensor, channels: int, box) -> tf.Tensor:
+def _decode_box(encoded: tf.Tensor, channels: int, box: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.Tensor:
     """Decodes what lies in ``box(height, width)``: top, left, height, width."""
 
     def jpeg() -> tf.Tensor:
