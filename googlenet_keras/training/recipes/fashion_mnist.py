@@ -5,10 +5,10 @@
     python -m googlenet_keras.train --recipe fashion_mnist --output runs/fashion_mnist
 
 With seeds 0, 1 and 2 it ends at 0.9491, 0.9505 and 0.9496 test accuracy after 5,250 to 5,430 seconds of CPU on one
-core of an AMD Zen 5, past 0.899 in the second epoch; seed 0's are the weights ``fashion_mnist``. Its choices were made on
-``--train-split train[:90%] --validation-split train[90%:]``. There Muon ended six epochs at 48x48 without shifts and
-erasing at 0.940, and SGD at 0.932; eight epochs ended at 0.948 at 64x64 and 0.952 at 96x96, but after two of them were
-less than 0.004 apart: so the images grow.
+core of an AMD Zen 5, past 0.899 in the second epoch; seed 0's are the weights ``fashion_mnist``. Its choices were made
+on ``--train-split train[:90%] --validation-split train[90%:]``. There Muon ended six epochs at 48x48 without shifts
+and erasing at 0.940, and SGD at 0.932; eight epochs ended at 0.948 at 64x64 and 0.952 at 96x96, but after two of them
+were less than 0.004 apart: so the images grow.
 """
 
 from dataclasses import dataclass
