@@ -7,7 +7,7 @@ Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch 
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM, Signals
@@ -400,22 +400,44 @@ class _Replicated:
     def batches(self, *, training: bool, epoch: int = 0, first_step: int = 0) -> Timed:
         """The batches of an epoch, one element for all replicas of this process."""
 
-        def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        def dataset(replicas: Sequence[int]) -> tf.data.Dataset:
+            batches = self._training.batches(replicas, training=training)
+            # Of an epoch cut short the rest is not prepared: taking it apart made workers wait for seconds.
+            steps = self._training.steps if training else batches.steps
+            return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
+
+        if any(device.device_type != "CPU" for device in tf.config.list_logical_devices()):
+            return Timed(self._fetched(dataset))
+        return Timed(self._distributed(dataset))
+
+    def _fetched(self, dataset: Callable[[Sequence[int]], tf.data.Dataset]) -> tf.distribute.DistributedDataset:
+        """A dataset's elements in the memory of the replicas' devices, each before it is asked for."""
+
+        def of_process(context: tf.distribute.InputContext) -> tf.data.Dataset:
             here = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * here
-            batches = self._training.batches(range(first, first + here), training=training)
             # No more is taken than there is. Of endless data TensorFlow does not ask the other workers, at every step,
             # whether they still have some.
             endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-            # Of an epoch cut short the rest is not prepared: taking it apart made workers wait for seconds.
-            steps = self._training.steps if training else batches.steps
-            return batches.epoch(epoch, first_step).take((steps - first_step) * here).apply(endless)
+            return dataset(range(first, first + here)).apply(endless)
 
-        # Where there are only CPUs nothing is to be fetched, and what would fetch it tunes itself; `pipeline_options`
-        # has what that costs.
-        fetched = any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
-        options = tf.distribute.InputOptions(experimental_fetch_to_device=fetched)
-        return Timed(self._strategy.distribute_datasets_from_function(dataset, options))
+        return self._strategy.distribute_datasets_from_function(of_process)
+
+    def _distributed(self, dataset: Callable[[Sequence[int]], tf.data.Dataset]) -> Iterator[Any]:
+        """A dataset's elements where nothing is to be fetched: on CPUs.
+
+        What fetches is a pipeline that tunes itself, and cannot be told not to; `pipeline_options` has what that costs.
+        """
+        elements: dict[int, Iterator[Any]] = {}
+
+        def of_replica(context: tf.distribute.experimental.ValueContext) -> Any:
+            replica = context.replica_id_in_sync_group
+            if replica not in elements:
+                elements[replica] = iter(dataset([replica]))
+            return next(elements[replica])
+
+        while True:
+            yield self._strategy.experimental_distribute_values_from_function(of_replica)
 
     def _train(self, batch: Any, signal: tf.Tensor | float = 0.0) -> tf.Tensor:
         sums = self._strategy.run(self._train_replica, args=(batch, signal))
