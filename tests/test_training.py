@@ -18,7 +18,7 @@ from googlenet_keras import train as train_command
 from googlenet_keras.data import __main__ as data_command
 from googlenet_keras.data import open_dataset
 from googlenet_keras.models import model_record
-from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, train
+from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, loop, train
 from googlenet_keras.training.loop import Training
 from googlenet_keras.training.muon import Muon, orthogonalize
 from googlenet_keras.training.objective import create_optimizer, head_losses, is_decayed, learning_rate
@@ -257,6 +257,15 @@ def test_the_images_grow(tmp_path, monkeypatch):
     assert small(**{**changes, "input_size": 64}).input_size_in(0) == 64
     with pytest.raises(ValueError, match=r"nin takes \d+x\d+ pixels or more. Received: 8"):
         run(tmp_path / "small", **{**changes, "early_input_size": 8})
+
+
+def test_accelerators_are_fed_the_same(tmp_path, monkeypatch):
+    """Where there are GPUs the batches are fetched into their memory, by other means than to CPUs."""
+    run(tmp_path / "cpu", **EVERYTHING)
+    monkeypatch.setattr(loop, "has_accelerators", lambda: True)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    train(small(**EVERYTHING), tmp_path / "accelerator", data_dir=SAMPLE, strategy=strategy)
+    assert_same(tmp_path / "cpu", tmp_path / "accelerator")
 
 
 def test_keras_callbacks_work(tmp_path):

@@ -25,7 +25,7 @@ from googlenet_keras.training.checkpoints import Checkpoints
 from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
 from googlenet_keras.training.recipe import Recipe
-from googlenet_keras.training.strategies import has_other_workers, is_chief
+from googlenet_keras.training.strategies import has_accelerators, has_other_workers, is_chief
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
 AVERAGE_STEPS = 8
@@ -406,9 +406,7 @@ class _Replicated:
             steps = self._training.steps if training else batches.steps
             return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
 
-        if any(device.device_type != "CPU" for device in tf.config.list_logical_devices()):
-            return Timed(self._fetched(dataset))
-        return Timed(self._distributed(dataset))
+        return Timed(self._fetched(dataset) if has_accelerators() else self._distributed(dataset))
 
     def _fetched(self, dataset: Callable[[Sequence[int]], tf.data.Dataset]) -> tf.distribute.DistributedDataset:
         """A dataset's elements in the memory of the replicas' devices, each before it is asked for."""

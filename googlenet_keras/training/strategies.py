@@ -52,6 +52,11 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def has_accelerators() -> bool:
+    """Whether TensorFlow sees other devices than CPUs."""
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes what all workers share: the chief, or else worker 0."""
     resolver = strategy.cluster_resolver
