@@ -402,7 +402,7 @@ class _Replicated:
 
         def dataset(replicas: Sequence[int]) -> tf.data.Dataset:
             batches = self._training.batches(replicas, training=training)
-            # Of an epoch cut short the rest is not prepared: taking it apart made workers wait for seconds.
+            # Of an epoch cut short the rest is not prepared in vain.
             steps = self._training.steps if training else batches.steps
             return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
 
