@@ -1,6 +1,5 @@
 """Datasets that are folders of image files, a folder for each class."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
+from googlenet_keras.machine import core_count
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 SPLITS = ("train", "validation", "val", "test")
@@ -28,7 +28,7 @@ class ImageFolder(Dataset):
         splits = _image_files(path)
         label_names = tuple(sorted({label for files in splits.values() for _, label in files}))
         paths = [file for files in splits.values() for file, _ in files]
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(core_count()) as threads:
             shapes = dict(zip(paths, threads.map(_shape, paths), strict=True))
         bad = [str(file) for file, shape in shapes.items() if shape is None]
         if len(bad) > max_bad:

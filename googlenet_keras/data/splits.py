@@ -2,16 +2,17 @@
 
 import abc
 import functools
-import os
 
 import numpy as np
 import tensorflow as tf
+
+from googlenet_keras.machine import core_count
 
 # Images of one size up to this are small: whole, flipped and shifted; larger ones are cropped.
 SMALL_SIDE = 128  # pixels
 MOST_IN_MEMORY = 2**30  # bytes of a split's pixels
 # Of what is done image by image. TensorFlow's own number ends at 16 where it does not tune, see `pipeline_options`.
-PARALLEL_CALLS = os.cpu_count() or 1
+PARALLEL_CALLS = core_count()
 
 
 class Dataset(abc.ABC):

@@ -5,6 +5,8 @@ import os
 
 import tensorflow as tf
 
+from googlenet_keras.machine import core_count
+
 STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 SLURM_PORT = 8888  # of a node's first task; the next ones take the next ports
 
@@ -45,11 +47,6 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
         return tf.distribute.MirroredStrategy(devices), f"mirrored over {len(devices)} {kind}{'s' * (len(devices) > 1)}"
     device = cpus[0] if name == "cpu" or not gpus else gpus[0]
     return tf.distribute.OneDeviceStrategy(device), f"one {'GPU' if device in gpus else 'CPU'}"
-
-
-def core_count() -> int:
-    """How many of the machine's cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_accelerators() -> bool:

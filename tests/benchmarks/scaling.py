@@ -66,9 +66,9 @@ def main() -> None:
     """Measures each recipe and prints a line for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True, metavar="DIR", help="where Fashion-MNIST has been prepared")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="at least 2 (default: 3)")
-    parser.add_argument("--epochs", type=int, default=4, metavar="N", help="the first does not count (default: 4)")
-    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of an epoch (default: 10)")
+    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="at least 2 (default: 4)")
+    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="the first does not count (default: 3)")
+    parser.add_argument("--steps", type=int, default=12, metavar="N", help="of an epoch (default: 12)")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     arguments = parser.parse_args()
     first, second = sorted(os.sched_getaffinity(0))[:2]
