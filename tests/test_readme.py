@@ -98,12 +98,12 @@ def test_parameters_in_the_table(name, parameters):
 RESULTS = re.findall(r"^\| (\w+), (\d+)x\2 \| (\w+), (\d+) epochs \| ([\d.]+) \| ([\d,]+) \|$", README, re.MULTILINE)
 
 
-@pytest.mark.parametrize("row", RESULTS, ids=lambda row: row[2])
+@pytest.mark.parametrize("row", RESULTS, ids=lambda row: f"{row[2]}-{row[3]}")
 def test_results_are_those_of_the_logs(row):
     """Means over the seeds that were run."""
     model, size, recipe, epochs, accuracy, seconds = row
     logs = []
-    for folder in sorted((ROOT / "tests" / "benchmarks" / "results").glob(f"{recipe}_seed*")):
+    for folder in sorted((ROOT / "tests" / "benchmarks" / "results").glob(f"{recipe}_{epochs}_epochs_seed*")):
         results = json.loads((folder / "results.json").read_text())
         trained = [str(results["recipe"][name]) for name in ("model", "input_size", "epochs")]
         assert trained == [model, size, epochs]
