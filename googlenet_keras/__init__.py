@@ -59,6 +59,7 @@ _HOMES = {
         "feature_extractor",
         "inference_model",
         "list_models",
+        "load_model",
         "model_record",
         "preprocess_input",
     ),
@@ -66,11 +67,14 @@ _HOMES = {
     "googlenet_keras.training": ("Recipe", "create_strategy", "load_recipe", "recipe_names"),
     "googlenet_keras.weights": (
         "PUBLISHED",
+        "Card",
         "PublishedWeights",
         "load_state",
         "load_weights",
+        "read_card",
         "read_weights",
         "shrink_weights",
+        "write_card",
     ),
 }
 

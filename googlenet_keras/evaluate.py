@@ -1,6 +1,6 @@
 """How well a trained model names the images of a dataset.
 
-Run it as ``python -m googlenet_keras.evaluate --model NAME --weights FILE... --dataset NAME``.
+Run it as ``python -m googlenet_keras.evaluate --weights FILE...``.
 """
 
 import argparse
@@ -23,24 +23,26 @@ MOST_ROWS = 50
 def parser() -> commands.Parser:
     """The command's arguments."""
     result = commands.Parser(prog="python -m googlenet_keras.evaluate", description=__doc__.splitlines()[0])
-    result.add_argument("--model", required=True, metavar="NAME", help="which network")
+    result.add_argument("--model", metavar="NAME", help="which network (default: what the weight file says)")
     result.add_argument(
         "--weights",
         required=True,
         nargs="+",
-        metavar="FILE",
-        help=".weights.h5 or .keras file; the answers of several are averaged",
+        metavar="NAME_OR_FILE",
+        help=".weights.h5 or .keras file, or fashion_mnist, which comes along; the answers of several are averaged",
     )
     result.add_argument(
-        "--dataset", required=True, metavar="NAME", help="TensorFlow Datasets name, or folder:PATH (a class per folder)"
+        "--dataset",
+        metavar="NAME",
+        help="TensorFlow Datasets name, or folder:PATH (default: what the weights were trained on)",
     )
     result.add_argument("--data-dir", type=Path, metavar="DIR", help="where datasets are (default: TFDS's)")
-    result.add_argument("--split", default="test", help="such as test or train[90%%:] (default: test)")
+    result.add_argument("--split", help="such as test or train[90%%:] (default: what the training was measured on)")
     result.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="crops answered at once (default: 128)"
     )
     result.add_argument(
-        "--input-size", type=int, metavar="N", help="height and width in pixels (default: the network's own)"
+        "--input-size", type=int, metavar="N", help="height and width in pixels (default: the weights')"
     )
     result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16")
     result.add_argument(
@@ -86,8 +88,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             max_bad=arguments.max_bad,
             report=lambda done, steps: status.update(f"step {done} of {steps}"),
         )
-    for file in evaluation.skipped:
-        print(f"{file}: not an image, or a damaged one; skipped", file=sys.stderr)
+    for file, reason in evaluation.skipped.items():
+        print(f"{file}: {reason}; left out", file=sys.stderr)
     if arguments.json:
         print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
     else:

@@ -14,7 +14,7 @@ from googlenet_keras import commands
 def parser() -> commands.Parser:
     """The command's arguments."""
     result = commands.Parser(prog="python -m googlenet_keras.export", description=__doc__.splitlines()[0])
-    result.add_argument("--model", default="googlenet", metavar="NAME", help="which network (default: googlenet)")
+    result.add_argument("--model", metavar="NAME", help="which network (default: the weights', or googlenet)")
     result.add_argument(
         "--weights",
         metavar="NAME_OR_FILE",
@@ -24,7 +24,7 @@ def parser() -> commands.Parser:
         "--output", type=Path, default=Path("saved_models"), metavar="DIR", help="default: saved_models"
     )
     result.add_argument(
-        "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's, 1000)"
+        "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's)"
     )
     result.add_argument(
         "--input-shape",
@@ -33,7 +33,7 @@ def parser() -> commands.Parser:
         metavar=("H", "W", "C"),
         help="pixels (default: the weights' or the network's, 224 224 3)",
     )
-    result.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line")
+    result.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line (default: the weights')")
     result.add_argument(
         "--strategy", default="auto", metavar="NAME", help="auto, cpu, gpu or mirrored (default: auto, every GPU)"
     )

@@ -85,8 +85,32 @@ class Publication:
 
 
 @contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Names a file beside another, and puts it in the other's place once it is wholly on the disk.
+
+    Args:
+        path: What is to be written or replaced; it is untouched if the block fails.
+
+    Yields:
+        The path to write to; its name ends as that of ``path`` does.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    aside = path.with_name(f".partial.{path.name}")
+    try:
+        yield aside
+        _sync(aside)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file beside another, and puts it in the other's place once it is wholly on the disk.
+    """Opens the file that `replacing` names.
 
     Args:
         path: What is to be written or replaced; it is untouched if the block fails.
@@ -97,17 +121,8 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: If the disk refuses.
     """
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        with aside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+    with replacing(path) as aside, aside.open("wb") as file:
+        yield file
 
 
 def tree_size(path: Path) -> int:

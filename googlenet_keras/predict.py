@@ -1,13 +1,12 @@
 """What a trained network sees on images.
 
-Run it as ``python -m googlenet_keras.predict SAVED_MODEL IMAGE...``, or as
-``python -m googlenet_keras.predict --model googlenet_bn --weights fashion_mnist IMAGE...``.
+Run it as ``python -m googlenet_keras.predict NETWORK IMAGE...``, where NETWORK is a SavedModel or a weight file, or as
+``python -m googlenet_keras.predict --weights fashion_mnist IMAGE...``.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,13 @@ from googlenet_keras import commands
 if TYPE_CHECKING:
     from googlenet_keras.saved_model.classifier import Classifier
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
-
 
 def parser() -> commands.Parser:
     """The command's arguments."""
     prog = "python -m googlenet_keras.predict"
     result = commands.Parser(
         prog=prog,
-        usage=f"{prog} [options] SAVED_MODEL IMAGE...\n"
-        f"       {prog} [options] --model NAME --weights NAME_OR_FILE IMAGE...",
+        usage=f"{prog} [options] NETWORK IMAGE...\n       {prog} [options] --weights NAME_OR_FILE IMAGE...",
         description=__doc__.splitlines()[0],
         epilog="The weights fashion_mnist of googlenet_bn know ten kinds of clothing, light on black as in their "
         "dataset: a dark shirt photographed on white fools them.",
@@ -35,14 +31,14 @@ def parser() -> commands.Parser:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="SAVED_MODEL: folder that googlenet_keras.export made, where there is no --model; IMAGE: image file, or "
-        "folder of them",
+        help="NETWORK: a SavedModel's folder that googlenet_keras.export made, or a weight file, unless --weights "
+        "gives it; IMAGE: image file, or folder of them",
     )
-    result.add_argument("--model", metavar="NAME", help="which network, in place of a SavedModel")
+    result.add_argument("--model", metavar="NAME", help="which network, where the weight file does not say it")
     result.add_argument(
         "--weights",
         metavar="NAME_OR_FILE",
-        help="its weights: fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file",
+        help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file",
     )
     result.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
     result.add_argument(
@@ -59,28 +55,21 @@ def main(argv: list[str] | None = None) -> int:
     return commands.run(_predict, parser(), argv)
 
 
-def image_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files among ``paths``, and the image files in and below the folders among them, in alphabetical order."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        else:
-            yield path
-
-
 def _predict(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from rich.console import Console
     from rich.table import Column, Table
 
+    from googlenet_keras.images.formats import SUFFIXES, image_files
+
     if arguments.top < 1:
         raise ValueError(f"--top must be at least 1. Received: {arguments.top}")
     classifier, images = _classifier(arguments)
-    files = list(image_files(images))
+    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
     if not files:
         places = ", ".join(map(str, images))
-        raise ValueError(f"There are no image files there ({', '.join(IMAGE_SUFFIXES)}). Received: {places}")
+        raise ValueError(f"There are no image files there ({', '.join(SUFFIXES)}). Received: {places}")
     answers = {}
     for file in files:
         try:
@@ -105,25 +94,27 @@ def _predict(arguments: argparse.Namespace) -> int:
 def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]]:
     """What answers, and the images that it is asked about."""
     from googlenet_keras.saved_model.classifier import Classifier
+    from googlenet_keras.weights.readers import SUFFIXES
 
-    if arguments.model is None:
-        for flag in ("weights", "classes", "input_shape", "labels"):
-            if getattr(arguments, flag) is not None:
-                raise ValueError(f"--{flag.replace('_', '-')} goes with --model NAME; a SavedModel has its own")
-        folder, *images = arguments.paths
-        if not images:
-            raise ValueError(f"Name a SavedModel and then images, or give --model and --weights. Received: {folder}")
-        return Classifier.load(folder), images
-    if arguments.weights is None:
-        raise ValueError("Untrained, a network only guesses: give it --weights")
-    classifier = Classifier.build(
-        arguments.model,
-        arguments.weights,
-        classes=arguments.classes,
-        input_shape=arguments.input_shape and tuple(arguments.input_shape),
-        labels=arguments.labels,
-    )
-    return classifier, arguments.paths
+    network, images = arguments.weights, arguments.paths
+    if network is None:
+        network, images = str(arguments.paths[0]), arguments.paths[1:]
+    elif (arguments.paths[0] / "saved_model.pb").exists():
+        raise ValueError(f"Give a SavedModel or --weights, not both. Received: {arguments.paths[0]} and {network}")
+    if not images:
+        raise ValueError(f"Name a SavedModel or a weight file, and then images. Received: {network}")
+    told = {
+        "model": arguments.model,
+        "classes": arguments.classes,
+        "input_shape": arguments.input_shape and tuple(arguments.input_shape),
+        "labels": arguments.labels,
+    }
+    if arguments.weights is None and not network.endswith(SUFFIXES):
+        for flag, value in told.items():
+            if value is not None:
+                raise ValueError(f"--{flag.replace('_', '-')} goes with a weight file; a SavedModel has its own")
+        return Classifier.load(network), images
+    return Classifier.build(told.pop("model"), network, **told), images
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from PIL import Image
 
 from googlenet_keras.data import Augmentation, Batches, Timed, archives, builders, open_dataset, splits
 from googlenet_keras.data import __main__ as command
-from googlenet_keras.data import augmentation as augmentations
+from googlenet_keras.images import decode_image, fit_images
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 ALL = Augmentation(flip=0.5, shift=2, erase=0.5)
@@ -52,7 +52,8 @@ def large(photographs):
 
 
 def batches(split, **arguments):
-    chosen = {"batch_size": 32, "input_size": 32, "preprocessing": lambda x: x, "training": True, **arguments}
+    chosen = {"batch_size": 32, "input_size": 32, "preprocessing": lambda x: x, "training": True}
+    chosen |= {"crop_fraction": 1.0, **arguments}
     return Batches(split, **chosen)
 
 
@@ -357,7 +358,7 @@ def test_evaluation_crop_is_the_middle():
     y, x = np.mgrid[:256, :512]
     picture = np.stack([y, x // 2, 0 * x], axis=-1).astype("uint8")
     for encoded in (tf.io.encode_png(picture), tf.io.encode_jpeg(picture, quality=100)):
-        crop = augmentations.central_crop(encoded, 56, 3).numpy()
+        crop = fit_images(decode_image(encoded, 3)[tf.newaxis], (56, 56), 224 / 256)[0].numpy()
         assert crop.shape == (56, 56, 3)
         np.testing.assert_allclose(crop[[0, -1], 28, 0], [16 + 1.5, 256 - 16 - 2.5], atol=2)
         np.testing.assert_allclose(crop[28, [0, -1], 1], [(144 + 1.5) / 2, (512 - 144 - 2.5) / 2], atol=2)
@@ -387,13 +388,51 @@ def test_folder(large, photographs):
     assert large.label_names == ("cat", "dog")
     assert (large.channels, large.image_size, large.split_names) == (3, None, ("train", "validation"))
     train = large.split("train")
-    assert (train.size, train.bad) == (12, ())
+    assert (train.size, train.bad) == (12, {})
     assert {image["label"] for image in train.images().as_numpy_iterator()} == {0, 1}
     (_, validation), (_, both) = ((name, large.split(name)) for name in ("validation", "train[:50%]+train[50%:]"))
     assert (validation.size, both.size) == (5, 12)
-    # Without folders of splits all is for training.
-    one = open_dataset(f"folder:{photographs / 'train'}")
-    assert (one.split_names, one.split("train").size, one.label_names) == (("train",), 12, ("cat", "dog"))
+
+
+def test_folder_without_splits_holds_a_tenth_of_each_class_out(photograph, tmp_path):
+    """Which images these are does not depend on the folder's place, nor much on what else is in it."""
+    for label, count in (("cat", 20), ("dog", 12), ("emu", 1)):
+        (tmp_path / "a" / label).mkdir(parents=True)
+        for number in range(count):
+            photograph.resize((30 + number, 30)).save(tmp_path / "a" / label / f"{number}.png")
+
+    def held_out(path):
+        dataset = open_dataset(f"folder:{path}")
+        assert dataset.split_names == ("train", "test")
+        train, test = ({*dataset.split(name)._paths} for name in ("train", "test"))
+        assert not train & test
+        return len(train), {file.removeprefix(str(path)) for file in test}
+
+    size, files = held_out(tmp_path / "a")
+    assert size == 33 - 3
+    assert sorted(Path(file).parent.name for file in files) == ["cat", "cat", "dog"]
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert held_out(tmp_path / "b") == (size, files)
+    photograph.resize((30, 30)).save(tmp_path / "b" / "dog" / "one more.png")
+    assert len(held_out(tmp_path / "b")[1] & files) >= 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["cat"], "two classes or more"),
+        (["cat", "cat "], "Two classes must not have one name"),
+        (["caf\u00e9", "cafe\u0301"], "Two classes must not have one name"),
+        (["cat", "d\nog"], "one line"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart(labels, message, photograph, tmp_path):
+    for label in labels:
+        (tmp_path / label).mkdir()
+        photograph.resize((30, 30)).save(tmp_path / label / "1.png")
+        photograph.resize((30, 30)).save(tmp_path / label / "2.png")
+    with pytest.raises(ValueError, match=message):
+        open_dataset(f"folder:{tmp_path}")
 
 
 def test_folder_of_small_images(tmp_path, sample):
@@ -405,7 +444,7 @@ def test_folder_of_small_images(tmp_path, sample):
         Image.fromarray(image[..., 0]).save(folder / f"{i}.png")
     dataset = open_dataset(f"folder:{tmp_path}")
     assert (dataset.channels, dataset.image_size) == (1, (28, 28))
-    split = dataset.split("train")
+    split = dataset.split("train+test")
     assert split.in_memory
     assert {image.tobytes() for image in split.tensors["image"].numpy()} == {image.tobytes() for image in images}
 
@@ -417,16 +456,16 @@ def test_broken_images_are_named_and_left_out(photographs, tmp_path, capsys):
     broken = {folder / "cat" / "half.jpg": whole[: len(whole) // 2], folder / "dog" / "text.png": b"not an image"}
     for file, content in broken.items():
         file.write_bytes(content)
-    split = open_dataset(f"folder:{folder}").split("train")
+    split = open_dataset(f"folder:{folder}").split("train+test")
     assert set(split.bad) == set(map(str, broken))
     assert split.size == 12
     assert len(read(batches(split, training=False, batch_size=5).epoch(0))) == 3
-    with pytest.raises(ValueError, match=r"2 images are broken, more than 1: .*half\.jpg, .*text\.png; mend"):
+    with pytest.raises(ValueError, match=r"2 images cannot be used, .*half\.jpg is not an image.*text\.png is not"):
         open_dataset(f"folder:{folder}", max_bad=1)
     assert command.main(["show", f"folder:{folder}"]) == 0
     output = capsys.readouterr().out
-    assert "train: 12 images, 2 broken left out" in output
-    assert "half.jpg" in output
+    for file in broken:
+        assert f"{file}: not an image that can be read" in output
     assert command.main(["show", f"folder:{folder}", "--max-bad", "1"]) == 2
 
 
@@ -553,6 +592,7 @@ def test_prepare_from_debian(tmp_path):
         batch_size=128,
         input_size=96,
         preprocessing=lambda x: x,
+        crop_fraction=1.0,
         training=True,
         augmentation=ALL,
     )

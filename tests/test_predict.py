@@ -12,6 +12,8 @@ from googlenet_keras import create_model, predict
 from googlenet_keras.data import open_dataset
 from googlenet_keras.saved_model import Classifier, export_model
 
+REFUSED = "not an image that can be read (JPEG, PNG, GIF, BMP, WebP), or a damaged one"
+
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory):
@@ -66,10 +68,10 @@ def test_unreadable_images_are_named_and_the_rest_answered(saved_model, photogra
     ]
     named = dict(line.split(": ", 1) for line in output.err.splitlines())
     assert named == {
-        str(photographs / "broken.jpg"): "not a JPEG or PNG image, or a damaged one",
-        str(photographs / "notes.txt"): "not a JPEG or PNG image, or a damaged one",
+        str(photographs / "broken.jpg"): REFUSED,
+        str(photographs / "notes.txt"): REFUSED,
         str(photographs / "missing.png"): "No such file or directory",
-        str(photographs / "empty.png"): "not a JPEG or PNG image, or a damaged one",
+        str(photographs / "empty.png"): REFUSED,
     }
 
 
@@ -85,14 +87,17 @@ def test_wrong_use(saved_model, photographs, capsys, tmp_path):
         ([str(damaged), image], "The SavedModel is damaged"),
         ([str(saved_model), image, "--top", "0"], "--top must be at least 1"),
         ([str(saved_model), str(tmp_path / "no_images")], "no image files there"),
-        ([str(saved_model)], "Name a SavedModel and then images"),
-        ([str(saved_model), image, "--weights", "fashion_mnist"], "--weights goes with --model"),
-        ([image, "--input-shape", "48", "48", "1"], "--input-shape goes with --model"),
-        ([image, "--model", "googlenet_bn"], "give it --weights"),
+        ([str(saved_model)], "Name a SavedModel or a weight file, and then images"),
+        ([str(saved_model), image, "--weights", "fashion_mnist"], "Give a SavedModel or --weights, not both"),
+        ([image, image, "--input-shape", "48", "48", "1"], "--input-shape goes with a weight file"),
+        ([image, image, "--model", "googlenet_bn"], "--model goes with a weight file"),
         ([image, "--model", "googlenet_nb", "--weights", "fashion_mnist"], "did you mean googlenet_bn"),
         ([image, "--model", "vgg16", "--weights", "fashion_mnist"], "by name are 'fashion_mnist' of googlenet_bn"),
         ([image, "--model", "googlenet_bn", "--weights", "missing.weights.h5"], "no such weight file"),
-        ([image, "--model", "googlenet_bn", "--weights", "fashion_mnist", "--classes", "9"], "Received: 9 classes"),
+        (
+            [image, "--model", "googlenet_bn", "--weights", "fashion_mnist", "--classes", "9"],
+            "says classes 10; leave it out or give the same. Received: 9",
+        ),
     ]:
         assert predict.main(arguments) == 2
         output = capsys.readouterr()

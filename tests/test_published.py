@@ -17,7 +17,8 @@ from googlenet_keras.saved_model import Classifier
 from googlenet_keras.weights import PUBLISHED, published, shrink_weights
 
 MOST_BYTES = 13_000_000
-SHAPE = PUBLISHED[0].input_shape
+CARD = PUBLISHED[0].card()
+SHAPE = CARD.input_shape
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +46,29 @@ def test_what_is_shipped_is_what_the_table_says(record, root):
     content = (assets / record.file).read_bytes()
     assert hashlib.sha256(content).hexdigest() == record.sha256
     assert len(content) <= MOST_BYTES
-    assert record.model in list_models()
-    assert len((assets / f"{record.labels}_labels.txt").read_text().splitlines()) == record.classes
-    assert all((record.source, record.licence, record.images))
+    card = record.card()
+    assert card.model == record.model in list_models()
+    assert card.labels == tuple((assets / f"{record.name}_labels.txt").read_text().splitlines())
+    assert all((card.source, card.licence, card.images))
 
 
 def test_accuracy_is_as_published(model, sample):
     """On 128 of the 10,000 images that it was measured on, to four standard deviations of so small a sample."""
     images, labels = sample
     pixels = tf.image.resize(images, SHAPE[:2])
-    answers = model(model_record("googlenet_bn").preprocessing(pixels), training=False)
-    (record,) = PUBLISHED
-    deviation = math.sqrt(record.accuracy * (1 - record.accuracy) / len(labels))
-    assert record.accuracy > 0.9
-    assert np.mean(np.argmax(answers, axis=-1) == labels) == pytest.approx(record.accuracy, abs=4 * deviation)
+    answers = model(CARD.preprocessing(pixels), training=False)
+    deviation = math.sqrt(CARD.accuracy * (1 - CARD.accuracy) / len(labels))
+    assert CARD.accuracy > 0.9
+    assert np.mean(np.argmax(answers, axis=-1) == labels) == pytest.approx(CARD.accuracy, abs=4 * deviation)
 
 
 def test_model_is_as_the_weights_were_trained(model):
     assert model.input.shape == (None, *SHAPE)
     assert model.output.shape == (None, 10)
     assert {variable.dtype for variable in model.weights} == {"float32"}
-    record = model_record("googlenet_bn", "fashion_mnist")
-    assert (record.labels, record.preprocessing.crop_fraction) == ("fashion_mnist", 1.0)
-    # Everything else of the preprocessing is the model's, and other weights leave all of it so.
-    assert dataclasses.replace(record.preprocessing, crop_fraction=0.875) == model_record("googlenet_bn").preprocessing
-    assert model_record("googlenet_bn", "mine.weights.h5") is model_record("googlenet_bn")
+    assert CARD.preprocessing.crop_fraction == 1
+    # Everything else of the preprocessing is the model's.
+    assert dataclasses.replace(CARD.preprocessing, crop_fraction=0.875) == model_record("googlenet_bn").preprocessing
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_the_factory_itself_and_an_input_with_a_past(model, sample):
     ("name", "arguments", "message"),
     [
         ("googlenet_bn", {"classes": 1000}, "are those of 10 classes: .* Received: 1000 classes"),
-        ("googlenet_bn", {"input_shape": (*SHAPE[:2], 3)}, "are those of 1 channels: .* Received: 3 channels"),
+        ("googlenet_bn", {"input_shape": (*SHAPE[:2], 3)}, "a network that sees 1 channels: .* Received: 3 channels"),
         ("googlenet_bn", {"weights": "imagenet"}, "by name are 'fashion_mnist' of googlenet_bn. Received: 'imagenet'"),
         ("googlenet_bn", {"weights": "imagenet"}, r"files named \*.weights.h5"),
         ("vgg16", {}, "Weights of vgg16 .* are 'fashion_mnist' of googlenet_bn. Received: 'fashion_mnist'"),
@@ -172,7 +171,7 @@ def test_export(sample, tmp_path):
     assert export.main(command) == 0
     card = json.loads((tmp_path / "googlenet_bn.json").read_text())
     (record,) = PUBLISHED
-    assert {"name": "fashion_mnist", "sha256": record.sha256, "accuracy": record.accuracy}.items() <= card[
+    assert {"name": "fashion_mnist", "sha256": record.sha256, "accuracy": CARD.accuracy}.items() <= card[
         "weights"
     ].items()
     assert card["labels"][0] == "T-shirt/top"

@@ -50,7 +50,7 @@ def test_parts_left_out_are_passed_over_in_one_line(caplog):
     with caplog.at_level(logging.INFO):
         load_state(model, state, "caffe")
     (record,) = caplog.records
-    assert "passed over 14 tensors" in record.getMessage()
+    assert "left out 14 tensors" in record.getMessage()
     np.testing.assert_array_equal(model.get_layer("conv1_7x7").bias, state["conv1/7x7_s2.bias"])
 
 

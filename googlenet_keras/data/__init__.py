@@ -8,7 +8,7 @@ from googlenet_keras import lazy
 _HOMES = {
     "googlenet_keras.data.archives": ("prepare_fashion_mnist",),
     "googlenet_keras.data.augmentation": ("Augmentation",),
-    "googlenet_keras.data.datasets": ("open_dataset",),
+    "googlenet_keras.data.datasets": ("open_dataset", "trained_split"),
     "googlenet_keras.data.pipeline": ("Batches", "Timed"),
     "googlenet_keras.data.splits": ("Dataset", "Split"),
 }

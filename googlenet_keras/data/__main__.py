@@ -56,9 +56,9 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{dataset.name}: images {size}, {'grey' if dataset.channels == 1 else 'RGB'}")
     for name in dataset.split_names:
         split = dataset.split(name)
-        print(f"{name}: {split.size} images{f', {len(split.bad)} broken left out' if split.bad else ''}")
-        for file in split.bad:
-            print(f"  broken: {file}")
+        print(f"{name}: {split.size} images{f', {len(split.bad)} left out' if split.bad else ''}")
+        for file, reason in split.bad.items():
+            print(f"  left out: {file}: {reason}")
     print(f"{dataset.classes} classes: {', '.join(dataset.label_names)}")
     return 0
 

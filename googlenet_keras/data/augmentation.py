@@ -1,9 +1,10 @@
 """Random changes to training images, as functions of a seed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
+
+from googlenet_keras.images import decode_box, resize
 
 # Random erasing (arXiv 1708.04896, section 3.2 and table 1): share of the image, height by width of the rectangle.
 ERASED_AREA = (0.02, 0.33)
@@ -124,57 +125,22 @@ class Augmentation:
             )
             return tf.concat([begin[:2], extent[:2]], axis=0)
 
-        image = _decode_box(encoded, channels, box)
+        image = decode_box(encoded, channels, box)
         if self.random_interpolation:
             method = tf.random.stateless_uniform((), method_seed, maxval=len(INTERPOLATIONS), dtype=tf.int32)
-            ways = [lambda name=name: resize(image, size, name) for name in INTERPOLATIONS]
+            ways = [lambda name=name: resize(image, (size, size), name) for name in INTERPOLATIONS]
             image = tf.switch_case(method, ways)
         else:
-            image = resize(image, size)
+            image = resize(image, (size, size))
         if self.flip:
             flipped = tf.random.stateless_uniform((), flip_seed) < self.flip
             image = tf.where(flipped, tf.reverse(image, axis=[1]), image)
         return _distort(image, colour_seed) if self.distort else image
 
 
-def central_crop(encoded: tf.Tensor, size: int, channels: int) -> tf.Tensor:
-    """The middle of a large image: 224 parts of 256 of its shorter side, float32 (size, size, channels)."""
-
-    def box(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-        side = tf.maximum(tf.minimum(height, width) * 224 // 256, 1)
-        return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
-
-    return resize(_decode_box(encoded, channels, box), size)
-
-
-def resize(images: tf.Tensor, size: int, method: str = "bilinear") -> tf.Tensor:
-    """Images or one image in another size, float32; antialiased where they shrink, as in an exported model."""
-    height, width = images.shape[-3:-1]
-    # Where they grow, antialiasing changes nothing and takes fourteen times as long.
-    antialias = not (height and width and max(height, width) <= size)
-    return tf.cast(tf.image.resize(images, (size, size), method, antialias=antialias), tf.float32)
-
-
 def _draws(seed: tf.Tensor, batch_size: int, count: int, places: tf.Tensor) -> list[tf.Tensor]:
     """Numbers in [0, 1) for some of a batch's images, whichever others are asked for here."""
     return tf.unstack(tf.gather(tf.random.stateless_uniform((batch_size, count), seed), places), axis=1)
-
-
-def _decode_box(encoded: tf.Tensor, channels: int, box: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Decodes what lies in ``box(height, width)``: top, left, height, width."""
-
-    def jpeg() -> tf.Tensor:
-        height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded))
-        return tf.io.decode_and_crop_jpeg(encoded, box(height, width), channels=channels)
-
-    def other() -> tf.Tensor:
-        image = tf.io.decode_image(encoded, channels, expand_animations=False)
-        top, left, height, width = tf.unstack(box(*tf.unstack(tf.shape(image)[:2])))
-        return image[top : top + height, left : left + width]
-
-    image = tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
-    image.set_shape((None, None, channels))
-    return image
 
 
 def _distort(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,17 @@ from googlenet_keras.data.splits import Dataset
 FOLDER = "folder:"
 
 
+def trained_split(dataset: Dataset, wanted: str) -> str:
+    """The split that a training is measured on.
+
+    Args:
+        dataset: Of which.
+        wanted: The recipe's; where it is ``test``, a dataset without one is measured on its validation images.
+    """
+    others = [name for name in ("validation", "val") if name in dataset.split_names]
+    return others[0] if wanted == "test" and "test" not in dataset.split_names and others else wanted
+
+
 def open_dataset(name: str, data_dir: str | Path | None = None, *, max_bad: int = 10) -> Dataset:
     """Opens a dataset of images, each of one class.
 
@@ -14,15 +25,16 @@ def open_dataset(name: str, data_dir: str | Path | None = None, *, max_bad: int 
 
     Args:
         name: A name of TensorFlow Datasets, such as ``fashion_mnist``, ``cifar10`` or ``emnist/letters``; or
-            ``folder:PATH``, where PATH holds a folder of JPEG and PNG files for each class, or folders ``train``,
-            ``validation``, ``test`` of such folders.
+            ``folder:PATH``, where PATH holds a folder of image files for each class, or folders ``train``,
+            ``validation``, ``test`` of such folders. Of a folder without these, a tenth of each class is the split
+            ``test``: which files these are follows from their names alone.
         data_dir: Where TensorFlow Datasets keeps its data (default: its own default, TFDS_DATA_DIR or
             ~/tensorflow_datasets).
         max_bad: Most image files of a folder that may be broken; they are left out and named in `Split.bad`.
 
     Raises:
         ValueError: If there is no such dataset, it is not one of images with one label, it is neither there nor can be
-            fetched, or more than ``max_bad`` images are broken.
+            fetched, it has one class only or two of one name, or more than ``max_bad`` images are broken.
     """
     if name.startswith(FOLDER):
         from googlenet_keras.data.folders import ImageFolder

@@ -1,5 +1,6 @@
 """Datasets that are folders of image files, a folder for each class."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,16 +8,18 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
+from googlenet_keras.images import SUFFIXES, image_files, inspect_image
 from googlenet_keras.machine import core_count
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
 SPLITS = ("train", "validation", "val", "test")
+# Of a folder without splits, this part of each class is held out as ``test``.
+HELD_OUT = 0.1
 
 
 class ImageFolder(Dataset):
     """A folder of image files; see `googlenet_keras.data.open_dataset`.
 
-    Every file is decoded once when the folder is opened, so that a broken one is known before the training.
+    Every file is looked at once when the folder is opened, so that a broken one is known before the training.
 
     Args:
         path: The folder.
@@ -29,30 +32,32 @@ class ImageFolder(Dataset):
         label_names = tuple(sorted({label for files in splits.values() for _, label in files}))
         paths = [file for files in splits.values() for file, _ in files]
         with ThreadPoolExecutor(core_count()) as threads:
-            shapes = dict(zip(paths, threads.map(_shape, paths), strict=True))
-        bad = [str(file) for file, shape in shapes.items() if shape is None]
+            found = dict(zip(paths, threads.map(_inspect, paths), strict=True))
+        bad = {str(file): reason for file, reason in found.items() if isinstance(reason, str)}
         if len(bad) > max_bad:
+            shown = "; ".join(f"{file} is {reason}" for file, reason in list(bad.items())[:3])
             raise ValueError(
-                f"{len(bad)} images are broken, more than {max_bad}: {', '.join(bad[:3])}{', ...' if bad[3:] else ''}; "
-                f"mend them or allow more. Received: {name!r}"
+                f"{len(bad)} images cannot be used, more than {max_bad}: {shown}{'; ...' if len(bad) > 3 else ''}; "
+                f"mend them or raise --max-bad. Received: {name!r}"
             )
-        found = {shape for shape in shapes.values() if shape is not None}
-        sizes = {shape[:2] for shape in found}
-        # Grey files may have a second channel, of transparency.
-        channels = 1 if all(shape[2] <= 2 for shape in found) else 3
+        good = [seen for seen in found.values() if not isinstance(seen, str)]
+        sizes = {(height, width) for height, width, _ in good}
         super().__init__(
             name,
             label_names=label_names,
             split_names=tuple(splits),
-            channels=channels,
+            channels=1 if all(grey for *_, grey in good) else 3,
             image_size=sizes.pop() if len(sizes) == 1 else None,
         )
-        self._bad = {split: tuple(str(f) for f, _ in files if shapes[f] is None) for split, files in splits.items()}
+        self._bad = {
+            split: {str(file): bad[str(file)] for file, _ in files if str(file) in bad}
+            for split, files in splits.items()
+        }
         self._files = {}
         for split, files in splits.items():
-            good = [(str(file), label_names.index(label)) for file, label in files if shapes[file] is not None]
+            usable = [(str(file), label_names.index(label)) for file, label in files if str(file) not in bad]
             # As mixed as a prepared dataset is: a slice of files sorted by class would have some classes only.
-            self._files[split] = [good[i] for i in order(len(good), shuffled=(0, 0))]
+            self._files[split] = [usable[i] for i in order(len(usable), shuffled=(0, 0))]
 
     def split(self, name: str) -> "FolderSplit":
         """A part of the dataset; see `Dataset.split`."""
@@ -67,14 +72,16 @@ class ImageFolder(Dataset):
         except ValueError as error:
             raise self.unknown_split(name, error) from None
         files = [file for part in slices for file in self._files[part.splitname][part.from_ : part.to]]
-        bad = tuple(file for split in dict.fromkeys(part.splitname for part in slices) for file in self._bad[split])
+        bad = {}
+        for part in slices:
+            bad |= self._bad[part.splitname]
         return FolderSplit(self, name, files, bad)
 
 
 class FolderSplit(Split):
     """A part of the files of a folder."""
 
-    def __init__(self, dataset: ImageFolder, name: str, files: list[tuple[str, int]], bad: tuple[str, ...]) -> None:
+    def __init__(self, dataset: ImageFolder, name: str, files: list[tuple[str, int]], bad: dict[str, str]) -> None:
         super().__init__(dataset, name, len(files), bad)
         self._paths = np.array([path for path, _ in files])
         self._labels = np.array([label for _, label in files], "int32")
@@ -94,37 +101,53 @@ def _image_files(path: Path) -> dict[str, list[tuple[Path, str]]]:
     folders = _folders(path) if path.is_dir() else []
     if not folders:
         raise ValueError(f"There is no folder with a folder of images for each class. Received: 'folder:{path}'")
-    splits = [folder for folder in folders if folder.name in SPLITS and _folders(folder)] or [path]
-    found = {}
-    for split in splits:
-        files = []
-        for folder in _folders(split):
-            images = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-            if not images:
-                raise ValueError(
-                    f"A class's folder must hold images ({', '.join(SUFFIXES)}); take it away or fill it. "
-                    f"Received: {str(folder)!r}"
-                )
-            files += [(file, folder.name) for file in images]
-        found["train" if split is path else split.name] = files
-    return found
+    splits = [folder for folder in folders if folder.name in SPLITS and _folders(folder)]
+    if splits:
+        return {split.name: _of_classes(split) for split in splits}
+    train, test = [], []
+    files = _of_classes(path)
+    for label in sorted({label for _, label in files}):
+        of_class = sorted((file for file, its in files if its == label), key=lambda file: _draw(file.relative_to(path)))
+        # A class of a single image is trained on.
+        held_out = max(1, round(HELD_OUT * len(of_class))) if len(of_class) > 1 else 0
+        test += [(file, label) for file in of_class[:held_out]]
+        train += [(file, label) for file in of_class[held_out:]]
+    if not test:
+        raise ValueError(
+            f"Every class has a single image, and none can be held out to measure on; add images. "
+            f"Received: 'folder:{path}'"
+        )
+    return {"train": sorted(train), "test": sorted(test)}
+
+
+def _of_classes(path: Path) -> list[tuple[Path, str]]:
+    """The image files in a folder of classes, and the names of their classes."""
+    files = []
+    for folder in _folders(path):
+        images = image_files(folder)
+        if not images:
+            raise ValueError(
+                f"A class's folder must hold images ({', '.join(SUFFIXES)}); take it away or fill it. "
+                f"Received: {str(folder)!r}"
+            )
+        files += [(file, folder.name) for file in images]
+    return files
+
+
+def _draw(file: Path) -> bytes:
+    """A number drawn for a file by its name: which files are held out changes little when others come or go."""
+    return hashlib.sha256(file.as_posix().encode()).digest()
 
 
 def _folders(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _shape(path: Path) -> tuple[int, int, int] | None:
-    """Height, width and channels of an image, or None if it is broken."""
+def _inspect(path: Path) -> tuple[int, int, bool] | str:
+    """What `inspect_image` says of a file, or in words why it cannot be used."""
     try:
-        encoded = path.read_bytes()
-        if encoded.startswith(b"\xff\xd8"):
-            shape = tf.io.extract_jpeg_shape(encoded)
-            # Every byte is looked at, and an eighth of the pixels made: three times as fast.
-            tf.io.decode_jpeg(encoded, channels=3, ratio=8)
-        else:
-            shape = tf.shape(tf.io.decode_image(encoded, expand_animations=False))
-        height, width, channels = shape.numpy().tolist()
-        return height, width, channels
-    except (OSError, ValueError, tf.errors.OpError):
-        return None
+        return inspect_image(path.read_bytes())
+    except OSError as error:
+        return error.strerror
+    except ValueError as error:
+        return str(error)

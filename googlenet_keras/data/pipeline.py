@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.augmentation import Augmentation, central_crop, resize
+from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.splits import PARALLEL_CALLS, Split, order, pipeline_options
+from googlenet_keras.images import change_channels, decode_image, fit_images
 
 STEPS_AHEAD = 2  # that are ready before they are asked for
 
@@ -25,6 +26,8 @@ class Batches:
         batch_size: Examples of a step, over all replicas.
         input_size: Height and width that the images get, in pixels.
         preprocessing: From pixels in [0, 255] to what the network takes: its record's `Preprocessing`.
+        crop_fraction: Part of the largest central crop that is kept of an image which is not changed at random (see
+            `googlenet_keras.images.fit_images`); small training images are used whole.
         training: Whether to shuffle, and to leave out a last batch that is not full (but never the only one).
             Otherwise the split's order is kept, and all of it.
         augmentation: Random changes, in training only.
@@ -47,6 +50,7 @@ class Batches:
         batch_size: int,
         input_size: int,
         preprocessing: Callable[[tf.Tensor], tf.Tensor],
+        crop_fraction: float,
         training: bool,
         augmentation: Augmentation | None = None,
         channels: int | None = None,
@@ -68,6 +72,7 @@ class Batches:
         self._split = split
         self._input_size = input_size
         self._preprocessing = preprocessing
+        self._crop_fraction = 1.0 if training and split.dataset.small else crop_fraction
         self._training = training
         self._augmentation = augmentation
         self._channels = channels or split.dataset.channels
@@ -145,9 +150,10 @@ class Batches:
         """One image as it is stored: decoded, and cropped if it is large."""
         if self._split.dataset.small:
             return {**slot, **self._split.decode(example)}
-        size, channels = self._input_size, self._split.dataset.channels
+        size, channels = self._input_size, self._channels
         if self._augmentation is None:
-            image = central_crop(example["image"], size, channels)
+            image = decode_image(example["image"], channels)
+            image = fit_images(image[tf.newaxis], (size, size), self._crop_fraction)[0]
         else:
             seed = tf.random.experimental.stateless_fold_in(self._seed_of(epoch, slot["step"]), slot["place"])
             image = self._augmentation.crop(example["image"], size, channels, seed)
@@ -160,9 +166,8 @@ class Batches:
                 batch_size = max(self._batch_size, self._shard_count)
                 seed = self._seed_of(epoch, part["step"][0])
                 images = self._augmentation.change_batch(images, part["place"], batch_size, seed)
-            images = resize(images, self._input_size)
-        if images.shape[-1] != self._channels:
-            images = tf.image.grayscale_to_rgb(images) if self._channels == 3 else tf.image.rgb_to_grayscale(images)
+            images = change_channels(images, self._channels)
+            images = fit_images(images, (self._input_size, self._input_size), self._crop_fraction)
         return {
             "image": tf.ensure_shape(self._preprocessing(images), images.shape),
             "label": part["label"],

@@ -2,10 +2,14 @@
 
 import abc
 import functools
+import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.images import decode_image
 from googlenet_keras.machine import core_count
 
 # Images of one size up to this are small: whole, flipped and shifted; larger ones are cropped.
@@ -35,6 +39,12 @@ class Dataset(abc.ABC):
         channels: int,
         image_size: tuple[int, int] | None,
     ) -> None:
+        if len(label_names) < 2:
+            raise ValueError(f"There must be two classes or more to tell apart. Received: {name!r}, with {label_names}")
+        if len({_plain(label) for label in label_names}) < len(label_names):
+            raise ValueError(f"Two classes must not have one name. Received: {name!r}, with {label_names}")
+        if any("\n" in label for label in label_names):
+            raise ValueError(f"The name of a class must be one line. Received: {name!r}, with {label_names}")
         self.name = name
         self.label_names = label_names
         self.split_names = split_names
@@ -77,10 +87,10 @@ class Split(abc.ABC):
         dataset: What it is a part of.
         name: Which part, in the words of TensorFlow Datasets.
         size: Number of examples.
-        bad: Image files that cannot be read and are left out.
+        bad: Image files that cannot be used and are left out, and why.
     """
 
-    def __init__(self, dataset: Dataset, name: str, size: int, bad: tuple[str, ...] = ()) -> None:
+    def __init__(self, dataset: Dataset, name: str, size: int, bad: Mapping[str, str] = MappingProxyType({})) -> None:
         if not size:
             raise ValueError(f"There are no images in that part of {dataset.name}. Received: {name!r}")
         self.dataset = dataset
@@ -107,7 +117,7 @@ class Split(abc.ABC):
 
     def decode(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One of `encoded` as one of `images`."""
-        image = tf.io.decode_image(example["image"], self.dataset.channels, expand_animations=False)
+        image = decode_image(example["image"], self.dataset.channels)
         image.set_shape((*(self.dataset.image_size or (None, None)), self.dataset.channels))
         return {**example, "image": image}
 
@@ -124,6 +134,11 @@ class Split(abc.ABC):
         # Read once, even where it is first asked for while a function is traced.
         with tf.init_scope(), tf.device("CPU"):
             return self.images().batch(self.size).get_single_element()
+
+
+def _plain(label: str) -> str:
+    """A class's name without what nobody sees: spaces around it, and how its accents are written."""
+    return unicodedata.normalize("NFC", label).strip()
 
 
 def pipeline_options() -> tf.data.Options:

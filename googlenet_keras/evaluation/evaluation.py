@@ -2,8 +2,9 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from googlenet_keras.data import Batches, open_dataset
+from googlenet_keras.data import Batches, Dataset, open_dataset, trained_split
 from googlenet_keras.evaluation.crops import CROPS
 from googlenet_keras.evaluation.pictures import plot_confusion
 from googlenet_keras.evaluation.scores import Scores, Tally
 from googlenet_keras.files import Publication
-from googlenet_keras.models import Preprocessing, create_model, model_record
+from googlenet_keras.images import Preprocessing, change_channels
+from googlenet_keras.models import serving_model
+from googlenet_keras.models.trained import Network, find_network, trained_preprocessing
 
 RESULTS_FILE, PICTURE_FILE = "evaluation.json", "confusion.png"
 
@@ -30,7 +33,7 @@ class Evaluation:
         weights: The weight files whose probabilities were averaged.
         dataset: The dataset's name, or ``folder:PATH``.
         split: What part of it.
-        skipped: Files that are no images and were passed over.
+        skipped: Image files that cannot be used and were left out, and why.
         input_size: Height and width of the network's input, in pixels.
         crops: How many crops of each image were averaged.
         dtype: Keras dtype policy.
@@ -41,7 +44,7 @@ class Evaluation:
     weights: tuple[str, ...]
     dataset: str
     split: str
-    skipped: tuple[str, ...]
+    skipped: Mapping[str, str]
     input_size: int
     crops: int
     dtype: str
@@ -71,12 +74,12 @@ class Evaluation:
 
 
 def evaluate_model(
-    name: str,
+    name: str | None,
     weights: Sequence[str | Path],
     *,
-    dataset: str,
+    dataset: str | None = None,
     data_dir: str | Path | None = None,
-    split: str = "test",
+    split: str | None = None,
     batch_size: int = 128,
     input_size: int | None = None,
     dtype: str | None = None,
@@ -86,18 +89,20 @@ def evaluate_model(
 ) -> Evaluation:
     """Measures how well a model names the images of a split.
 
-    One crop is what training measures itself on: the whole of a small image, the centre of a large one. The
-    probabilities of several crops, and of several weight files, are averaged. Auxiliary heads among the weights are
-    left out.
+    One crop is what training measures itself on, and what an exported model sees. The probabilities of several crops,
+    and of several weight files, are averaged. Auxiliary heads among the weights are left out.
 
     Args:
-        name: One of `list_models`.
-        weights: Weight files of that model (see `load_weights`); several are an ensemble.
-        dataset: See `open_dataset`.
+        name: One of `list_models`; None is what the weight files' cards say.
+        weights: Weight files of that model (see `load_weights`), or names of published weights; several are an
+            ensemble.
+        dataset: See `open_dataset`; None is what the first card names. Its classes may be some of the network's, which
+            are then found by their names.
         data_dir: See there.
-        split: In the words of TensorFlow Datasets, such as ``"test"`` or ``"train[90%:]"``.
+        split: In the words of TensorFlow Datasets, such as ``"test"`` or ``"train[90%:]"``; None is what the training
+            was measured on, or ``"test"``.
         batch_size: Crops that are answered at once, though at least those of one image.
-        input_size: Height and width of the network's input, in pixels; None is the network's own.
+        input_size: Height and width of the network's input, in pixels; None is the card's or the network's own.
         dtype: Keras dtype policy; None is the global one.
         crops: 1, 10 (see `ten_crops`) or 144 (see `paper_crops`).
         max_bad: See `open_dataset`.
@@ -107,7 +112,7 @@ def evaluate_model(
         What was measured.
 
     Raises:
-        ValueError: If an argument makes no model, no crops or no data, or the weights do not fit.
+        ValueError: If an argument makes no model, no crops or no data, contradicts a card, or the weights do not fit.
         RuntimeError: If the model answers something that is no number, or Keras runs on another backend than
             TensorFlow.
     """
@@ -123,43 +128,111 @@ def evaluate_model(
             raise ValueError(f"The {what} must be at least 1. Received: {value}")
     if not weights:
         raise ValueError("At least one weight file is needed. Received: none")
-    record = model_record(name, weights[0])
+    networks = [find_network(name, file) for file in weights]
+    card = networks[0].card
+    dataset = dataset or (card and card.dataset)
+    if dataset is None:
+        raise ValueError(f"The weight file does not say what it was trained on: name a dataset. Received: {weights[0]}")
     data = open_dataset(dataset, data_dir=data_dir, max_bad=max_bad)
-    part = data.split(split)
-    size = record.factory(**record.arguments).input.shape[1] if input_size is None else input_size
-    models = [
-        create_model(
-            name,
-            classes=data.classes,
-            input_shape=(size, size, data.channels),
-            classifier_activation="softmax",
-            weights=file,
-            dtype=dtype,
-        )
-        for file in weights
-    ]
+    part = data.split(split or trained_split(data, ((card and card.recipe) or {}).get("validation_split", "test")))
+    networks = [_for_data(network, data, input_size) for network in networks]
+    models = [network.build(dtype=dtype) for network in networks]
+    labels = networks[0].labels_of(models[0])
+    for network, model in zip(networks, models, strict=True):
+        _check_alike(network, model, networks[0], models[0], labels)
+    served = [_probabilities(model) for model in models]
+    size, channels = served[0].input.shape[1], served[0].input.shape[3]
+    preprocessing = networks[0].preprocessing
     if crops == 1:
         batches = Batches(
-            part, batch_size=batch_size, input_size=size, preprocessing=record.preprocessing, training=False
+            part,
+            batch_size=batch_size,
+            input_size=size,
+            preprocessing=preprocessing,
+            crop_fraction=preprocessing.crop_fraction,
+            channels=channels,
+            training=False,
         )
         elements, steps = batches.epoch(0), batches.steps
     else:
         images = max(1, batch_size // crops)
         elements = (
-            _crops(part.images(), partial(CROPS[crops], size=size), record.preprocessing).batch(images).prefetch(2)
+            _crops(part.images(), partial(CROPS[crops], size=size), preprocessing, channels).batch(images).prefetch(2)
         )
         steps = math.ceil(part.size / images)
+    places = tf.constant(_places(data, labels))
+    elements = elements.map(lambda batch: {**batch, "label": tf.gather(places, batch["label"])})
     return Evaluation(
-        model=name,
+        model=networks[0].record.name,
         weights=tuple(map(str, weights)),
         dataset=data.name,
-        split=split,
-        skipped=part.bad,
+        split=part.name,
+        skipped=dict(part.bad),
         input_size=size,
         crops=crops,
-        dtype=dtype or keras.config.dtype_policy().name,
-        scores=score_models(models, elements, data.label_names, report=lambda done: report(done, steps)),
+        dtype=models[0].dtype_policy.name if networks[0].whole else dtype or keras.config.dtype_policy().name,
+        scores=score_models(served, elements, labels, report=lambda done: report(done, steps)),
     )
+
+
+def _for_data(network: Network, data: Dataset, input_size: int | None) -> Network:
+    """The network for these images, where its weight file does not say for which it is."""
+    if network.card is None:
+        height, width, _ = network.record.input_shape
+        size = (height, width) if input_size is None else (input_size, input_size)
+        return replace(
+            network,
+            input_shape=None if network.whole and input_size is None else (*size, data.channels),
+            labels=data.label_names,
+            preprocessing=trained_preprocessing(network.record, whole_images=data.small),
+        )
+    if input_size is not None and (input_size, input_size) != network.input_shape[:2]:
+        raise ValueError(
+            f"The card of {str(network.weights)!r} says input shape {network.input_shape}; leave the input size out or "
+            f"give the same. Received: {input_size}"
+        )
+    return network
+
+
+def _check_alike(
+    network: Network, model: keras.Model, first: Network, first_model: keras.Model, labels: Sequence[str]
+) -> None:
+    """Refuses an ensemble of networks that do not answer the same question.
+
+    Raises:
+        ValueError: If one takes other images than the first, or answers other classes.
+    """
+    for what, one, other in (
+        ("input shape", model.input.shape[1:], first_model.input.shape[1:]),
+        ("classes", network.labels_of(model), labels),
+        ("preprocessing", network.preprocessing, first.preprocessing),
+    ):
+        if one != other:
+            raise ValueError(
+                f"The networks of an ensemble must be alike in {what}. Received: {one} of {str(network.weights)!r}, "
+                f"and {other} of {str(first.weights)!r}"
+            )
+
+
+def _places(data: Dataset, labels: Sequence[str]) -> list[int]:
+    """Where the dataset's classes are among the network's.
+
+    Raises:
+        ValueError: If one of them is not there.
+    """
+    unknown = [label for label in data.label_names if label not in labels]
+    if unknown:
+        raise ValueError(
+            f"The network does not know the class {unknown[0]!r} of {data.name}, one of {len(unknown)} such; it knows "
+            f"{textwrap.shorten(', '.join(labels), 200, placeholder=' ...')}. Received: {data.name!r}"
+        )
+    return [labels.index(label) for label in data.label_names]
+
+
+def _probabilities(model: keras.Model) -> keras.Model:
+    """The model that answers its classes' probabilities, whatever it ends in."""
+    served = serving_model(model)
+    return keras.Model(served.input, served.output["probabilities"], name=model.name)
 
 
 def score_models(
@@ -204,11 +277,12 @@ def score_models(
 
 
 def _crops(
-    images: tf.data.Dataset, take: Callable[[tf.Tensor], tf.Tensor], preprocessing: Preprocessing
+    images: tf.data.Dataset, take: Callable[[tf.Tensor], tf.Tensor], preprocessing: Preprocessing, channels: int
 ) -> tf.data.Dataset:
     """From images as they are to their crops as the network takes them."""
 
     def crop(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"image": preprocessing(take(example["image"])), "label": example["label"], "weight": tf.constant(1.0)}
+        pixels = take(change_channels(example["image"], channels))
+        return {"image": preprocessing(pixels), "label": example["label"], "weight": tf.constant(1.0)}
 
     return images.map(crop, num_parallel_calls=tf.data.AUTOTUNE)

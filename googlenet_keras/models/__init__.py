@@ -1,5 +1,6 @@
 """The networks: a file for each family, and the registry of them all."""
 
+from googlenet_keras.images.preprocessing import Preprocessing
 from googlenet_keras.models.alexnet import AlexNet
 from googlenet_keras.models.googlenet import GoogLeNet
 from googlenet_keras.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
@@ -8,10 +9,10 @@ from googlenet_keras.models.inception_v3 import InceptionV3
 from googlenet_keras.models.inception_v4 import InceptionV4
 from googlenet_keras.models.mnist import MNISTInception, MNISTResidual
 from googlenet_keras.models.nin import NiN
-from googlenet_keras.models.preprocessing import Preprocessing
 from googlenet_keras.models.registry import ModelRecord, create_model, list_models, model_record, preprocess_input
+from googlenet_keras.models.trained import load_model
 from googlenet_keras.models.vgg import VGG
-from googlenet_keras.models.views import feature_extractor, inference_model
+from googlenet_keras.models.views import feature_extractor, inference_model, serving_model
 
 __all__ = [
     "VGG",
@@ -31,6 +32,8 @@ __all__ = [
     "feature_extractor",
     "inference_model",
     "list_models",
+    "load_model",
     "model_record",
     "preprocess_input",
+    "serving_model",
 ]

@@ -8,8 +8,8 @@ from keras import layers
 
 from googlenet_keras import blocks
 from googlenet_keras.blocks import Style, Tensor
-from googlenet_keras.weights import load_weights
-from googlenet_keras.weights.published import find_published
+from googlenet_keras.weights import load_weights, read_card
+from googlenet_keras.weights.published import weight_file
 
 # The first input to leave the head's pooling a map of 5x5, where Inception v3, v4 and Inception-ResNet v2 have 17x17
 # from 299 pixels.
@@ -113,19 +113,20 @@ def finished_model(
         The Keras model.
 
     Raises:
-        ValueError: If the weight file is missing, cannot be read or does not fit, or there are no published weights of
-            that name.
+        ValueError: If the weight file is missing, cannot be read or does not fit, its card says that it is another
+            network's, or there are no published weights of that name.
     """
-    published = find_published(registered_name or name, weights)
     channels = inputs.shape[-1]
     if input_tensor is not None:
         sources = keras.utils.get_source_inputs(inputs)
         inputs = sources[0] if len(sources) == 1 else sources
     model = keras.Model(inputs, outputs, name=name)
-    if published:
-        published.load(model, channels=channels)
-    elif weights is not None:
-        load_weights(model, weights)
+    if weights is not None:
+        file = weight_file(weights, registered_name or name)
+        if card := read_card(file):
+            classes = next((layer.output.shape[-1] for layer in model.layers if layer.name == "predictions"), None)
+            card.check(weights, model=registered_name, channels=channels, classes=classes)
+        load_weights(model, file)
     return model
 
 

@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
-from googlenet_keras.models.preprocessing import Preprocessing
-from googlenet_keras.weights.published import find_published
+from googlenet_keras.images.preprocessing import Preprocessing
+from googlenet_keras.weights.cards import read_card
+from googlenet_keras.weights.published import weight_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,11 @@ class ModelRecord:
     aux_heads: tuple[str, ...] = ()
     minimum_size_of_aux_heads: int | None = None
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Temporary."""
+        return self.arguments.get("input_shape", (224, 224, 3))
+
 
 _RECORDS: dict[str, ModelRecord] = {}
 
@@ -62,30 +68,19 @@ def list_models() -> list[str]:
     return sorted(_RECORDS)
 
 
-def model_record(name: str, weights: Any = None) -> ModelRecord:
+def model_record(name: str) -> ModelRecord:
     """What the package knows of a model.
 
     Args:
         name: One of `list_models`.
-        weights: The name of published weights, which decide input shape, classes, labels and crop; None or the path of
-            a weight file decides nothing.
 
     Raises:
-        ValueError: If there is no such model, and the message names those that are near; or no such weights.
+        ValueError: If there is no such model, and the message names those that are near.
     """
     if name not in _RECORDS:
         near = difflib.get_close_matches(str(name), _RECORDS, n=3) or list_models()
         raise ValueError(f"There is no model of that name; did you mean {' or '.join(near)}? Received: {name!r}")
-    record = _RECORDS[name]
-    published = find_published(name, weights)
-    if published is None:
-        return record
-    return replace(
-        record,
-        arguments={**record.arguments, "input_shape": published.input_shape, "classes": published.classes},
-        preprocessing=replace(record.preprocessing, crop_fraction=published.crop_fraction),
-        labels=published.labels,
-    )
+    return _RECORDS[name]
 
 
 def create_model(name: str, **kwargs: Any) -> keras.Model:
@@ -94,8 +89,9 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     Args:
         name: One of `list_models`.
         **kwargs: Arguments of the model's factory, such as ``classes`` or ``input_shape``. Where ``weights`` names
-            published ones, such as ``"fashion_mnist"`` of ``googlenet_bn``, these two are by default what they were
-            trained at. ``input_shape=None`` is the default as well.
+            published ones, such as ``"fashion_mnist"`` of ``googlenet_bn``, or a file with a card (see `Card`), the
+            defaults are what these were trained with; only auxiliary heads have to be asked for.
+            ``input_shape=None`` is the default as well.
 
     Returns:
         The Keras model.
@@ -103,10 +99,16 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     Raises:
         ValueError: If there is no such model, or the factory refuses an argument.
     """
-    record = model_record(name, kwargs.get("weights"))
+    record = model_record(name)
+    defaults = dict(record.arguments)
+    weights = kwargs.get("weights")
+    if weights is not None and (card := read_card(weight_file(weights, name))):
+        card.check(weights, model=name)
+        defaults |= {**card.arguments, "input_shape": card.input_shape, "classes": card.classes}
+        defaults.pop("aux_heads", None)
     if kwargs.get("input_shape") is None:
         kwargs.pop("input_shape", None)
-    return record.factory(**{**record.arguments, **kwargs})
+    return record.factory(**{**defaults, **kwargs})
 
 
 def preprocess_input(x: Any, model_name: str) -> Any:

@@ -27,6 +27,39 @@ def inference_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("predictions").output, name=model.name)
 
 
+def serving_model(model: keras.Model) -> keras.Model:
+    """The model as it is served: named outputs in float32, classes as probabilities.
+
+    Args:
+        model: A classifier of this package, with or without auxiliary heads, or one that is built on its networks.
+
+    Returns:
+        A model of the same layers that answers ``probabilities`` (batch, classes), ``features`` (batch, features: what
+        the classifier sees) and the auxiliary heads it has, by their names.
+
+    Raises:
+        ValueError: If the model is no classifier.
+    """
+    heads = model.output if isinstance(model.output, dict) else {"predictions": model.output}
+    if any(len(answer.shape) != 2 for answer in heads.values()):
+        raise ValueError(
+            f"Only a classifier, which answers (batch, classes), can be served. Received: {model.name!r}, which "
+            f"answers {model.output_shape}"
+        )
+    producers = {id(layer.output): layer for layer in model.layers}
+    outputs = {}
+    for name, answer in heads.items():
+        layer = producers[id(answer)]
+        # A network of the user's own may end in a layer without an activation, such as Softmax.
+        is_logits = getattr(layer, "activation", None) is keras.activations.linear
+        softmax = keras.layers.Softmax(dtype=layer.dtype_policy, name=f"{name}_softmax")
+        outputs["probabilities" if name == "predictions" else name] = softmax(answer) if is_logits else answer
+    outputs["features"] = keras.layers.Activation("linear", dtype="float32", name="features")(
+        producers[id(heads["predictions"])].input
+    )
+    return keras.Model(model.input, outputs, name=model.name)
+
+
 def feature_extractor(model: keras.Model, endpoints: Sequence[str]) -> keras.Model:
     """A model that answers the outputs of layers in the middle, for detection, style transfer, visualization.
 

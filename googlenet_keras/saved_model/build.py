@@ -2,27 +2,26 @@
 
 import hashlib
 import json
-import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from googlenet_keras import __version__, describe
+from googlenet_keras import describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.files import Publication
-from googlenet_keras.models import ModelRecord, model_record
+from googlenet_keras.models import serving_model
+from googlenet_keras.models.trained import Network, find_network, read_labels
 from googlenet_keras.saved_model import verification
-from googlenet_keras.saved_model.networks import build_network, class_names
-from googlenet_keras.saved_model.signatures import serving_model, signatures, write_saved_model
+from googlenet_keras.saved_model.signatures import check_servable, signatures, write_saved_model
 from googlenet_keras.training import create_strategy
-from googlenet_keras.weights.published import find_published
+from googlenet_keras.weights.cards import package_versions
+from googlenet_keras.weights.published import find_published, weight_file
 
 LABELS_FILE = "labels.txt"
 
@@ -59,7 +58,7 @@ class Export:
 
 
 def export_model(
-    name: str = "googlenet",
+    name: str | None = None,
     *,
     folder: str | Path = "saved_models",
     weights: str | Path | None = None,
@@ -75,16 +74,16 @@ def export_model(
     """Builds a model and writes its SavedModel, its pictures and its card, once they are known to be right.
 
     Args:
-        name: One of `list_models`.
+        name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
+            a ``.keras`` file of a network of one's own it is the one that this is built on, whose preprocessing it has.
         folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png`` and ``.svg``, and ``NAME.json`` go; it is
             made if need be.
-        weights: A weight file (see `load_weights`), or the name of published weights, such as ``"fashion_mnist"`` of
-            ``googlenet_bn``; None leaves the network as it is initialized, untrained.
-        classes: Number of classes; None is as many as there are labels, or the published weights' or the model's own.
-        input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the published weights' or the
-            model's own.
-        labels: A text file of one class name per line; None is the model's own names where their number fits, and
-            numbers otherwise.
+        weights: A weight file (see `load_weights`), the name of published weights, such as ``"fashion_mnist"`` of
+            ``googlenet_bn``, or a ``.keras`` file; None leaves the network as it is initialized, untrained.
+        classes: Number of classes; None is the weight file's, as many as there are labels, or the model's own.
+        input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the weight file's or the model's own.
+        labels: A text file of one class name per line; None is the weight file's names, the model's own where their
+            number fits, and numbers otherwise.
         strategy: See `create_strategy`.
         dtype: Keras dtype policy; None is the global one.
         aux_heads: Whether the auxiliary heads are built, and answered by name.
@@ -95,7 +94,7 @@ def export_model(
         Where everything is, and on what it was built.
 
     Raises:
-        ValueError: If an argument makes no model.
+        ValueError: If an argument makes no model, or contradicts the card in the weight file.
         FileExistsError: If there is such an export, and not ``force``.
         OSError: If the folder cannot be written to.
         RuntimeError: If the SavedModel does not answer as the model does, the picture cannot be drawn, or Keras runs
@@ -107,8 +106,16 @@ def export_model(
             f"Received: {keras.backend.backend()!r}"
         )
     folder = Path(folder)
-    record = model_record(name, weights)
-    names = class_names(record, labels, classes)
+    network = find_network(
+        name or ("googlenet" if weights is None else None),
+        weights,
+        classes=classes,
+        input_shape=input_shape,
+        labels=None if labels is None else read_labels(labels),
+    )
+    name = network.record.name
+    if aux_heads and not network.record.aux_heads:
+        raise ValueError(f"Only networks with auxiliary heads can be built with them. Received: {name!r}")
     export = Export.at(folder, name)
     if export.saved_model.exists() and not force:
         raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
@@ -122,9 +129,10 @@ def export_model(
         placement, took = create_strategy(strategy)
         report(f"building the model on {took}")
         with placement.scope():
-            model, names = build_network(
-                record, names, weights=weights, input_shape=input_shape, dtype=dtype, aux_heads=aux_heads
-            )
+            check_servable(network.input_shape)
+            model = network.build(dtype=dtype, aux_heads=aux_heads)
+            check_servable(model.input.shape[1:])
+            names = network.labels_of(model)
             served = serving_model(model)
 
         report("drawing the pictures")
@@ -133,19 +141,19 @@ def export_model(
 
         report("writing the SavedModel")
         labels_file = publication.aside / LABELS_FILE
-        labels_file.write_text("\n".join(names) + "\n")
-        write_saved_model(served, aside.saved_model, preprocessing=record.preprocessing, labels_file=labels_file)
+        labels_file.write_text("\n".join(names) + "\n", encoding="utf-8")
+        write_saved_model(served, aside.saved_model, preprocessing=network.preprocessing, labels_file=labels_file)
         labels_file.unlink()
 
         report("verifying it in a fresh process")
         fresh_process.load(aside.saved_model)
-        questions, expected = verification.questions_and_answers(served, record.preprocessing)
+        questions, expected = verification.questions_and_answers(served, network.preprocessing)
         differences = verification.differences(expected, fresh_process.ask(questions))
 
         report("finishing the pictures and the card")
         export = replace(export, picture=export.picture.with_suffix(picture.result().suffix))
         card = {
-            **_card(record, model, served, names, weights),
+            **_card(network, model, served, names),
             "strategy": took,
             "verification": {
                 "photograph": verification.PHOTOGRAPH,
@@ -154,7 +162,7 @@ def export_model(
                 "best_guess": names[int(np.argmax(expected["serve_bytes/1/probabilities"]))],
             },
         }
-        aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         publication.publish()
     return replace(export, strategy=took)
 
@@ -172,41 +180,39 @@ def _draw(model: keras.Model, export: Export) -> Path:
     return export.picture
 
 
-def _card(
-    record: ModelRecord, model: keras.Model, served: keras.Model, names: list[str], weights: str | Path | None
-) -> dict[str, Any]:
-    channels = model.input.shape[-1]
+def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequence[str]) -> dict[str, Any]:
+    channels, preprocessing = model.input.shape[-1], network.preprocessing
     return {
-        "name": record.name,
-        "description": record.description,
-        "weights": _weights(record, weights),
+        "name": network.record.name,
+        "description": network.record.description,
+        "weights": _weights(network),
         "parameters": model.count_params(),
         "multiply_adds": describe.count_multiply_adds(model),
         "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
         "input": {
             "shape": model.input.shape[1:],
-            "lowest": record.preprocessing(np.full(channels, 0, "uint8")).tolist(),
-            "highest": record.preprocessing(np.full(channels, 255, "uint8")).tolist(),
-            "preprocessing": record.preprocessing.as_dict(),
+            "lowest": preprocessing(np.full(channels, 0, "uint8")).tolist(),
+            "highest": preprocessing(np.full(channels, 255, "uint8")).tolist(),
+            "preprocessing": preprocessing.as_dict(),
         },
         "signatures": {
             name: {"shape": signature.input.shape.as_list(), "dtype": signature.input.dtype.name}
-            for name, signature in signatures(served, record.preprocessing).items()
+            for name, signature in signatures(served, preprocessing).items()
         },
         "labels": names,
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in ("keras", "tensorflow", "numpy")},
-            "googlenet_keras": __version__,
-        },
+        "versions": package_versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _weights(record: ModelRecord, weights: str | Path | None) -> dict[str, Any] | str:
-    if weights is None:
+def _weights(network: Network) -> dict[str, Any] | str:
+    if network.weights is None:
         return "untrained: as initialized"
-    if published := find_published(record.name, weights):
-        facts = ("name", "file", "sha256", "source", "licence", "images", "accuracy")
-        return {fact: getattr(published, fact) for fact in facts}
-    return {"file": Path(weights).name, "sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
+    published = find_published(network.weights, network.record.name)
+    file = weight_file(network.weights, network.record.name)
+    facts: dict[str, Any] = {"name": published.name} if published else {}
+    facts |= {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    if network.card:
+        told = ("source", "licence", "images", "dataset", "recipe", "accuracy", "versions")
+        facts |= {fact: getattr(network.card, fact) for fact in told}
+    return facts

@@ -1,15 +1,17 @@
-"""A trained network, asked about images: a SavedModel of this package, or built of its weights."""
+"""A trained network, asked about images: a SavedModel of this package, or a weight file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.models import model_record
-from googlenet_keras.saved_model.networks import build_network, class_names
-from googlenet_keras.saved_model.signatures import serving_model, signatures
+from googlenet_keras.images import refusal
+from googlenet_keras.models import serving_model
+from googlenet_keras.models.trained import find_network, read_labels
+from googlenet_keras.saved_model.signatures import check_servable, signatures
+from googlenet_keras.weights.readers import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,23 @@ class Classifier:
         labels: The same.
     """
 
-    def __init__(self, serve_bytes: Callable[..., dict[str, tf.Tensor]], labels: list[str]) -> None:
+    def __init__(self, serve_bytes: Callable[..., dict[str, tf.Tensor]], labels: Sequence[str]) -> None:
         self._serve_bytes = serve_bytes
-        self.labels = labels
+        self.labels = tuple(labels)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Classifier":
-        """The classifier that is a SavedModel of `export_model`.
+    def load(cls, path: str | Path) -> "Classifier":
+        """The classifier that is a SavedModel of `export_model`, or a weight file that says what it is.
 
         Args:
-            folder: The SavedModel.
+            path: The SavedModel's folder, or what `build` takes as ``weights``.
 
         Raises:
-            ValueError: If the folder holds no SavedModel, or one without ``serve_bytes`` and labels.
+            ValueError: If it is neither, or the SavedModel has no ``serve_bytes`` and labels.
         """
-        folder = Path(folder)
+        if str(path).endswith(SUFFIXES):
+            return cls.build(weights=path)
+        folder = Path(path)
         labels_file = folder / "assets" / "labels.txt"
         if not (folder / "saved_model.pb").is_file() or not labels_file.is_file():
             raise ValueError(
@@ -69,13 +73,13 @@ class Classifier:
             # The loaded object owns the variables of its signatures, and must live as long as they.
             return loaded.signatures["serve_bytes"](encoded=encoded)
 
-        return cls(serve_bytes, labels_file.read_text(encoding="utf-8").splitlines())
+        return cls(serve_bytes, read_labels(labels_file))
 
     @classmethod
     def build(
         cls,
-        name: str,
-        weights: str | Path,
+        name: str | None = None,
+        weights: str | Path | None = None,
         *,
         classes: int | None = None,
         input_shape: tuple[int, int, int] | None = None,
@@ -91,28 +95,38 @@ class Classifier:
             labels: See there.
 
         Raises:
-            ValueError: If an argument makes no model.
+            ValueError: If an argument makes no model, or contradicts the card in the weight file.
             OSError: If the labels cannot be read.
         """
-        record = model_record(name, weights)
-        names = class_names(record, labels, classes)
-        model, names = build_network(record, names, weights=weights, input_shape=input_shape)
-        return cls(signatures(serving_model(model), record.preprocessing)["serve_bytes"].graph(), names)
+        network = find_network(
+            name,
+            weights,
+            classes=classes,
+            input_shape=input_shape,
+            labels=None if labels is None else read_labels(labels),
+        )
+        model = network.build()
+        check_servable(model.input.shape[1:])
+        serve_bytes = signatures(serving_model(model), network.preprocessing)["serve_bytes"].graph()
+        return cls(serve_bytes, network.labels_of(model))
 
     def classify(self, encoded: bytes, *, top: int = 5) -> list[Prediction]:
         """Names the likeliest classes of an image, best first.
 
         Args:
-            encoded: The bytes of a JPEG or PNG file.
+            encoded: The bytes of an image file.
             top: How many classes to name.
 
         Raises:
-            ValueError: If the bytes are no such image.
+            ValueError: If the bytes are no image, or one that is too large.
+            RuntimeError: If the answer is no number.
         """
         try:
             answer = self._serve_bytes(encoded=tf.constant([encoded]))
-        except tf.errors.InvalidArgumentError:
-            raise ValueError("not a JPEG or PNG image, or a damaged one") from None
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(refusal(error)) from None
         probabilities = answer["probabilities"].numpy()[0]
+        if not np.isfinite(probabilities).all():
+            raise RuntimeError("The network answers NaN or infinity: its weights are damaged or its training diverged")
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [Prediction(self.labels[i], int(i), float(probabilities[i])) for i in best]

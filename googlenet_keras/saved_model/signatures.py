@@ -1,7 +1,7 @@
 """What a SavedModel of a classifier answers, signature by signature."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from googlenet_keras.models import Preprocessing
+from googlenet_keras.images import Preprocessing, decode_image, fit_images
 
 
 @dataclass(frozen=True)
@@ -29,59 +29,26 @@ class Signature:
         return tf.function(self.function, input_signature=[self.input], autograph=False)
 
 
-def serving_model(model: keras.Model) -> keras.Model:
-    """The model as it is served: named outputs in float32, classes as probabilities.
+# The verification runs three images at once: at this size conv1's output takes 0.8 GB.
+LARGEST_SIDE = 2048
+
+
+def check_servable(shape: Sequence[int] | None) -> None:
+    """Refuses a network that takes no images as files have them.
 
     Args:
-        model: A classifier of this package, with or without auxiliary heads.
-
-    Returns:
-        A model of the same layers that answers ``probabilities`` (batch, classes), ``features`` (batch, features: what
-        the classifier sees) and the auxiliary heads it has, by their names.
+        shape: (height, width, channels) of its input, in pixels; None is not known yet.
 
     Raises:
-        ValueError: If the model has no layer ``predictions``.
+        ValueError: If there are not 1 or 3 channels, or a side is longer than `LARGEST_SIDE`.
     """
-    heads = model.output if isinstance(model.output, dict) else {"predictions": model.output}
-    if "predictions" not in {layer.name for layer in model.layers}:
-        raise ValueError(f"Only a model with its top can be served. Received: {model.name!r}")
-    outputs = {}
-    for name in heads:
-        layer = model.get_layer(name)
-        answer = layer.output
-        if layer.activation is keras.activations.linear:
-            answer = keras.layers.Softmax(dtype=layer.dtype_policy, name=f"{name}_softmax")(answer)
-        outputs["probabilities" if name == "predictions" else name] = answer
-    outputs["features"] = keras.layers.Activation("linear", dtype="float32", name="features")(
-        model.get_layer("predictions").input
-    )
-    return keras.Model(model.input, outputs, name=model.name)
-
-
-def fit_image(images: tf.Tensor, size: tuple[int, int], crop_fraction: float) -> tf.Tensor:
-    """Crops images centrally to the network's aspect ratio and resizes them to its input.
-
-    Args:
-        images: Pixels (batch, height, width, channels) of any number type.
-        size: Height and width of the network's input, in pixels.
-        crop_fraction: Part of the largest such crop that is kept.
-
-    Returns:
-        float32 pixels (batch, *size, channels): bilinear, antialiased where the image shrinks.
-    """
-    extent = tf.cast(tf.shape(images)[1:3], tf.float32)
-    scale = crop_fraction * tf.reduce_min(extent / tf.constant(size, tf.float32))
-    crop = tf.cast(tf.maximum(tf.round(scale * tf.constant(size, tf.float32)), 1), tf.int32)
-    top, left = tf.unstack((tf.shape(images)[1:3] - crop) // 2)
-    images = images[:, top : top + crop[0], left : left + crop[1], :]
-    return tf.image.resize(images, size, method="bilinear", antialias=True)
-
-
-def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes one JPEG or PNG file: a scalar string to uint8 (height, width, channels)."""
-    # Always by way of RGB: the decoders cannot turn every kind of file (CMYK, palettes) into grey.
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.image.rgb_to_grayscale(image) if channels == 1 else image
+    if shape is None:
+        return
+    height, width, channels = shape
+    if channels not in (1, 3):
+        raise ValueError(f"An image to be served has 1 or 3 channels. Received: {channels}")
+    if max(height, width) > LARGEST_SIDE:
+        raise ValueError(f"An image to be served is at most {LARGEST_SIDE} pixels a side. Received: {height}x{width}")
 
 
 def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, Signature]:
@@ -93,7 +60,7 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
 
     Returns:
         ``serving_default`` (preprocessed float32 images), ``serve_images`` (uint8 pixels of any size), ``serve_bytes``
-        (encoded JPEG or PNG) and ``features`` (preprocessed float32 images), by name.
+        (encoded image files) and ``features`` (preprocessed float32 images), by name.
     """
     height, width, channels = served.input.shape[1:]
     preprocessed = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
@@ -112,7 +79,7 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
         return {"features": answer(images)["features"]}
 
     def fit(images: tf.Tensor) -> tf.Tensor:
-        return fit_image(images, (height, width), preprocessing.crop_fraction)
+        return fit_images(images, (height, width), preprocessing.crop_fraction)
 
     def serve_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return serving_default(preprocessing(fit(images)))

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.models import Preprocessing
-from googlenet_keras.saved_model.signatures import decode_image, fit_image
+from googlenet_keras.images import Preprocessing, decode_image, fit_images
 
 # Rear Admiral Grace Hopper, by James S. Davis, United States Navy, 1984: in the public domain as a work of the U.S.
 # federal government (Wikimedia Commons, File:Grace_Hopper.jpg).
@@ -95,7 +94,7 @@ def questions_and_answers(
 
     def model_says(pixels: list[np.ndarray]) -> dict[str, np.ndarray]:
         """The model's own answer to images of any size, without the SavedModel's graph."""
-        fitted = [fit_image(image[np.newaxis], (height, width), preprocessing.crop_fraction) for image in pixels]
+        fitted = [fit_images(image[np.newaxis], (height, width), preprocessing.crop_fraction) for image in pixels]
         images = preprocessing(np.concatenate(fitted))
         return {"images": images, **{name: np.asarray(said) for name, said in served(images, training=False).items()}}
 

@@ -17,15 +17,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset
+from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset, trained_split
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import create_model, model_record
+from googlenet_keras.models.trained import trained_preprocessing
 from googlenet_keras.training import records
 from googlenet_keras.training.checkpoints import Checkpoints
 from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.strategies import has_accelerators, has_other_workers, is_chief
+from googlenet_keras.weights.cards import Card, package_versions
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
 AVERAGE_STEPS = 8
@@ -151,7 +153,8 @@ class Training:
         self.strategy = strategy
         self.chief = is_chief(strategy)
         self.train_split = dataset.split(recipe.train_split)
-        self.validation_split = dataset.split(recipe.validation_split)
+        self.validation_split = dataset.split(trained_split(dataset, recipe.validation_split))
+        self.preprocessing = trained_preprocessing(model_record(recipe.model), whole_images=dataset.small)
         self.progress = Progress()
         train_steps = self.batches(training=True).steps
         self.steps = min(train_steps, recipe.steps_per_epoch or train_steps)
@@ -209,7 +212,8 @@ class Training:
             training=training,
             batch_size=self.recipe.batch_size,
             input_size=self.recipe.input_size_in(self.progress.epoch),
-            preprocessing=model_record(self.recipe.model).preprocessing,
+            preprocessing=self.preprocessing,
+            crop_fraction=self.preprocessing.crop_fraction,
             augmentation=_augmentation(self.recipe) if training else None,
             seed=self.recipe.seed,
             shards=tuple(shards),
@@ -254,7 +258,7 @@ class Training:
             self._epoch(hooks)
         results = self._results()
         if self.chief:
-            records.write_results(self.output, self.average, results, self.progress.rows)
+            records.write_results(self.output, self.average, self._card(), results, self.progress.rows)
         self._replicated.wait_for_all()
         hooks.on_train_end(self.progress.rows[-1] if self.progress.rows else {})
         return results
@@ -363,6 +367,21 @@ class Training:
         if self.chief:
             self._checkpoints.save(self._steps_done(), dataclasses.asdict(self.progress))
 
+    def _card(self) -> Card:
+        recipe = self.recipe
+        given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
+        return Card(
+            model=recipe.model,
+            arguments={name: value for name, value in given.items() if value is not None},
+            input_shape=(recipe.input_size, recipe.input_size, self.dataset.channels),
+            labels=self.dataset.label_names,
+            preprocessing=self.preprocessing,
+            dataset=recipe.dataset,
+            recipe=dataclasses.asdict(recipe),
+            accuracy=self.progress.rows[-1]["val_accuracy"] if self.progress.rows else None,
+            versions=package_versions(),
+        )
+
     def _results(self) -> dict[str, Any]:
         rows = self.progress.rows
         return {
@@ -374,7 +393,7 @@ class Training:
             "bad_images": list(self.train_split.bad),
             "best_val_accuracy": max((row["val_accuracy"] for row in rows), default=None),
             **(rows[-1] if rows else {}),
-            "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
+            "versions": package_versions(),
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from googlenet_keras.files import write_aside
+from googlenet_keras.weights.cards import Card, save_weights
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -32,24 +33,20 @@ def write_log(folder: Path, rows: Rows) -> None:
         file.write(text.getvalue().encode())
 
 
-def write_results(folder: Path, model: keras.Model, results: Mapping[str, Any], rows: Rows) -> None:
+def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping[str, Any], rows: Rows) -> None:
     """Writes what a finished training leaves: weights, picture, log, and last of all ``results.json``.
 
     Args:
         folder: Where to.
         model: Whose weights are kept.
+        card: What is to be known of them, for the weight file.
         results: What is to be known of the training; JSON.
         rows: The epochs.
 
     Raises:
         OSError: If the disk refuses.
     """
-    weights = folder / "model.weights.h5"
-    aside = folder / ".partial.weights.h5"
-    model.save_weights(aside)
-    with write_aside(weights) as file:
-        file.write(aside.read_bytes())
-    aside.unlink()
+    save_weights(model, folder / "model.weights.h5", card)
     if rows:
         write_log(folder, rows)
         with write_aside(folder / "curves.png") as file:

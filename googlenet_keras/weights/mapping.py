@@ -119,10 +119,13 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
         assignments.append((variable, array))
 
     here = {layer.name for layer in model.layers}
-    left_out = [there for name in OPTIONAL_LAYERS if name not in here and (there := layer_name(name))]
     extra = [name for name in state if name not in used and not re.fullmatch(framework.bookkeeping, name)]
-    passed_over = [name for name in extra if any(re.match(rf"{re.escape(there)}(\W|_bn/)", name) for there in left_out)]
-    extra = [name for name in extra if name not in passed_over]
+    passed_over = {}
+    for layer in OPTIONAL_LAYERS:
+        if layer not in here and (there := layer_name(layer)):
+            tensors = [name for name in extra if re.match(rf"{re.escape(there)}(\W|_bn/)", name)]
+            passed_over |= {there: tensors} if tensors else {}
+    extra = [name for name in extra if not any(name in tensors for tensors in passed_over.values())]
 
     problems = [
         f"{len(names)} {kind} ({', '.join(names)})"
@@ -135,7 +138,8 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> Non
             f"Received tensors: {'; '.join(problems)}"
         )
     if passed_over:
-        logger.warning("%s leaves out %s: passed over %d tensors", model.name, ", ".join(left_out), len(passed_over))
+        count = sum(map(len, passed_over.values()))
+        logger.warning("%s has no %s: left out %d tensors of the file", model.name, ", ".join(passed_over), count)
     for variable, array in assignments:
         variable.assign(array)
 

@@ -79,6 +79,14 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         path: See `read_weights`.
 
     Raises:
-        ValueError: If the file cannot be read or does not fit; the message lists every weight that does not.
+        ValueError: If the file cannot be read, holds NaN or infinity, or does not fit; the message lists every weight
+            that does not.
     """
-    load_state(model, read_weights(path), "keras")
+    state = read_weights(path)
+    damaged = [name for name, array in state.items() if not np.isfinite(array).all()]
+    if damaged:
+        raise ValueError(
+            f"The weight file holds NaN or infinity, in {damaged[0]} and {len(damaged) - 1} other tensors: the "
+            f"training diverged or the file is damaged. Received: {str(path)!r}"
+        )
+    load_state(model, state, "keras")
