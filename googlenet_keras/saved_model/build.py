@@ -16,7 +16,7 @@ import numpy as np
 
 from googlenet_keras import __version__, describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
-from googlenet_keras.files import Publication
+from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import ModelRecord, model_record
 from googlenet_keras.saved_model import verification
 from googlenet_keras.saved_model.networks import build_network, class_names
@@ -112,8 +112,8 @@ def export_model(
     export = Export.at(folder, name)
     if export.saved_model.exists() and not force:
         raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
-    folder.mkdir(parents=True, exist_ok=True)
     with (
+        output_folder(folder),
         Publication(folder, name) as publication,
         verification.FreshProcess() as fresh_process,
         ThreadPoolExecutor(1) as drawing,
