@@ -32,7 +32,7 @@ def parser() -> commands.Parser:
     )
     result.add_argument(
         "paths",
-        type=Path,
+        type=commands.path,
         nargs="+",
         metavar="PATH",
         help="SAVED_MODEL: folder that googlenet_keras.export made, where there is no --model; IMAGE: image file, or "
@@ -48,7 +48,7 @@ def parser() -> commands.Parser:
     result.add_argument(
         "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
     )
-    result.add_argument("--labels", type=Path, metavar="FILE", help="as for googlenet_keras.export")
+    result.add_argument("--labels", type=commands.path, metavar="FILE", help="as for googlenet_keras.export")
     result.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
     result.add_argument("--json", action="store_true", help="JSON instead of a table")
     return result
