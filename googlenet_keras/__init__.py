@@ -4,7 +4,7 @@ Names are looked up when they are first used, so that ``import googlenet_keras``
 next to nothing.
 """
 
-from googlenet_keras import lazy
+from googlenet_keras import lazy, registration
 
 __version__ = "0.1.0"
 
@@ -79,3 +79,5 @@ _HOMES = {
 }
 
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _HOMES)
+
+registration.register_with_keras()

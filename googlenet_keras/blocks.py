@@ -76,8 +76,8 @@ def conv_block(
     filters: int,
     kernel_size: int | tuple[int, int],
     *,
-    strides: int = 1,
-    padding: Literal["same", "valid"] | int | None = None,
+    strides: int | tuple[int, int] = 1,
+    padding: Literal["same", "valid"] | int | tuple[int, int] | None = None,
     groups: int = 1,
     activation: Literal["relu"] | None = "relu",
     normalize: bool = True,
@@ -89,9 +89,10 @@ def conv_block(
     Args:
         x: Float tensor (batch, height, width, channels).
         filters: Number of output channels.
-        kernel_size: Height and width of the kernel, in pixels.
-        strides: Step of the kernel, in pixels.
-        padding: ``"same"``, ``"valid"``, or so many zeros on every side; None is the style's.
+        kernel_size: Height and width of the kernel, in pixels; a single number is both.
+        strides: Steps of the kernel down and to the right, in pixels; a single number is both.
+        padding: ``"same"``, ``"valid"``, or the number of zeros on every side, or those above and below and those on
+            the left and right; None is the style's.
         groups: Into how many groups the channels are split, each convolved on its own.
         activation: ``"relu"``, or None for none.
         normalize: Whether the style's batch normalization follows; without it the convolution has a bias.
@@ -102,11 +103,11 @@ def conv_block(
         Float tensor (batch, height', width', filters).
     """
     if padding is None:
-        # At stride 1 an odd kernel is padded alike on both sides by everyone.
-        explicit = style.padding == "explicit" and strides > 1 and kernel_size > 1
-        padding = kernel_size // 2 if explicit else "same"
-    if isinstance(padding, int):
-        if padding:
+        # At stride 1 an odd kernel is padded alike on both sides by everyone, and a 1x1 kernel by nobody.
+        explicit = style.padding == "explicit" and max(_pair(strides)) > 1 and max(_pair(kernel_size)) > 1
+        padding = tuple(extent // 2 for extent in _pair(kernel_size)) if explicit else "same"
+    if not isinstance(padding, str):
+        if any(_pair(padding)):
             x = layers.ZeroPadding2D(padding, data_format="channels_last", dtype=style.dtype, name=f"{name}_padding")(x)
         padding = "valid"
     normalization = style.batch_normalization if normalize else None
@@ -137,6 +138,11 @@ def conv_block(
         if activation:
             x = layers.ReLU(dtype=style.dtype, name=f"{name}_relu")(x)
     return x
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """A size of height and width, given as Keras takes it: both, or one number for both."""
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def max_pool(

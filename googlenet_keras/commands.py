@@ -1,28 +1,117 @@
 """What the commands share: their parser, their errors and their exit statuses."""
 
+import _thread
 import argparse
 import contextlib
+import difflib
 import os
+import re
+import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
+from googlenet_keras import files
+
+# What --strategy takes: `googlenet_keras.training.STRATEGIES`, whose module imports TensorFlow.
+STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 WORK_FAILED = 1
 WRONG_USE = 2
+KILLED_BY = 128  # a shell's exit status of a command that a signal ended is this and the signal's number
+CLOSED_PIPE = KILLED_BY + 13  # SIGPIPE, which Windows does not have
 LONGEST_MESSAGE = 600  # characters
 
 
+class TerminatedError(BaseException):
+    """SIGTERM came; as `KeyboardInterrupt`, it is no `Exception`, so that nothing but clean-up takes note of it."""
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line and exit status 2."""
+    """An argument parser whose errors are one line, exit status 2, and name what may have been meant.
+
+    Flags must be written out: an abbreviation that is accepted today is ambiguous, or means something else, once there
+    is another flag. The error names the flags that begin so.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+        self._has_commands = False
+
+    def add_subparsers(self, **options: Any) -> Any:
+        """As argparse's."""
+        self._has_commands = True
+        return super().add_subparsers(**options)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's, but flags that there are not come before arguments that are missing because of them."""
+        args = sys.argv[1:] if args is None else list(args)
+        # What follows a subcommand is that one's.
+        if not self._has_commands:
+            unknown = self._unknown_flags(args)
+            if unknown:
+                self.error(f"unrecognized arguments: {', '.join(unknown)}")
+        return super().parse_known_args(args, namespace)
+
+    def _unknown_flags(self, args: Sequence[str]) -> list[str]:
+        """The flags that there are not, each with those that are near."""
+        known = [flag for action in self._actions for flag in action.option_strings]
+        unknown = []
+        for argument in args:
+            flag = argument.partition("=")[0]
+            if argument == "--" or flag in ("-h", "--help"):
+                break
+            # Numbers may be negative, and argparse takes what has a space for a value.
+            if re.match(r"--?[A-Za-z]", flag) and " " not in flag and flag not in known:
+                beginning = [one for one in known if flag.startswith("--") and one.startswith(flag)]
+                unknown.append(flag + _suggestion(flag, known, beginning))
+        return unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse's, which lists the choices, and names the one that is near."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += _suggestion(str(value), map(str, action.choices))
+            raise
+
+    def print_help(self, file: IO[str] | None = None) -> None:
+        """As argparse's, which does not say when nobody reads it."""
+        print(self.format_help(), end="", file=file)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Ends the command, after what it has printed, such as ``--help``, has arrived."""
+        _flush()
+        super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
         """Says what was wrong and ends the command."""
         self.exit(WRONG_USE, f"{self.prog}: error: {message} (see --help)\n")
 
 
-def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None) -> int:
+def _suggestion(received: str, known: Iterable[str], near: Sequence[str] = ()) -> str:
+    near = near or difflib.get_close_matches(received, list(known), n=1)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def path(text: str) -> Path:
+    """A path, as an argparse ``type``: an empty one, as of a variable that is not set, is not the working folder.
+
+    Args:
+        text: What was given.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; the working folder is '.'. Received: ''")
+    return Path(text)
+
+
+def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None, *, needs_tensorflow: bool = True) -> int:
     """Runs a command and turns its failures into one line on stderr and an exit status.
 
     Args:
@@ -30,31 +119,154 @@ def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None) -
             other exception is work that failed.
         parser: Its parser.
         argv: The arguments; None is those of the process.
+        needs_tensorflow: Whether the command is refused where the user has chosen another Keras backend.
 
     Returns:
-        The exit status: 0, 1 for failed work, 2 for wrong use, 130 if interrupted.
+        The exit status: 0, 1 for failed work, 2 for wrong use, 130 if interrupted, 143 by SIGTERM, and 141, without a
+        word, if nobody reads any more what it prints.
     """
-    arguments = parser.parse_args(argv)
-    # SavedModels are TensorFlow's, whatever backend the user trains with.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        with quiet_start():
-            import tensorflow as tf
+        return _run(command, parser, argv, needs_tensorflow)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _finish(stream)
 
-            tf.get_logger().setLevel("ERROR")
-            tf.config.list_physical_devices()
-        return command(arguments)
+
+def _run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None, needs_tensorflow: bool) -> int:
+    placed_before = len(files.placed)
+    try:
+        arguments = parser.parse_args(argv)
+        with _stoppable():
+            _start_keras(needs_tensorflow)
+            status = command(arguments)
+            _flush()
+        return status
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; nothing was changed", file=sys.stderr)
-        return 130
+        return _interrupted(parser, signal.SIGINT, "interrupted", placed_before)
+    except TerminatedError:
+        return _interrupted(parser, signal.SIGTERM, "stopped by SIGTERM", placed_before)
+    except BrokenPipeError:
+        return CLOSED_PIPE
+    except SystemExit as stop:
+        # Rich ends the process when it meets a closed pipe.
+        if isinstance(stop.__context__, BrokenPipeError):
+            return CLOSED_PIPE
+        raise
     except Exception as error:
         # For those who develop the package: the whole story.
         if os.environ.get("GOOGLENET_KERAS_TRACEBACK"):
             raise
         wrong_use = isinstance(error, (ValueError, OSError))
         kind = "" if wrong_use or isinstance(error, RuntimeError) else f"{type(error).__name__}: "
-        print(f"{parser.prog}: error: {kind}{_one_line(_message(error))}", file=sys.stderr)
+        _say(f"{parser.prog}: error: {kind}{_one_line(_message(error))}")
         return WRONG_USE if wrong_use else WORK_FAILED
+
+
+def _start_keras(needs_tensorflow: bool) -> None:
+    """Starts Keras and its backend, without their chatter.
+
+    Raises:
+        ValueError: If the user has chosen a backend that the command cannot use, or one that is not there.
+    """
+    chosen = os.environ.get("KERAS_BACKEND")
+    if needs_tensorflow:
+        if chosen and chosen != "tensorflow":
+            raise ValueError(
+                "This command needs Keras's backend tensorflow: unset KERAS_BACKEND, or set it to tensorflow. "
+                f"Received: KERAS_BACKEND={chosen!r}"
+            )
+        # Above the user's Keras configuration file, which may name another.
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    with quiet_start():
+        if needs_tensorflow:
+            import tensorflow as tf
+
+            tf.get_logger().setLevel("ERROR")
+            tf.config.list_physical_devices()
+            return
+        try:
+            import keras
+        except (ImportError, ValueError) as error:
+            raise ValueError(
+                f"Keras does not start ({error}): install its backend, or name another one in KERAS_BACKEND. "
+                f"Received: KERAS_BACKEND={chosen!r}"
+            ) from None
+        keras.ops.zeros(())  # A backend looks for devices, and speaks of them, when it first computes.
+
+
+def _interrupted(parser: Parser, number: int, how: str, placed_before: int) -> int:
+    """Says what a signal has left behind, and returns the exit status."""
+    placed = [str(path) for path in dict.fromkeys(files.placed[placed_before:])]
+    left = f"it had written {', '.join(placed)}" if placed else "nothing was changed"
+    _say(f"{parser.prog}: {how}; {_one_line(left)}")
+    return KILLED_BY + number
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """While the block runs, SIGTERM raises a TerminatedError; neither that nor a KeyboardInterrupt is lost."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise TerminatedError
+
+    # Only the main thread may set handlers; one that is set already is its owner's, and an ignored signal is ignored.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    with _raised_again():
+        signal.signal(signal.SIGTERM, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _raised_again() -> Iterator[None]:
+    """Repeats a signal whose exception Python has dropped because it came in a callback of the garbage collector.
+
+    JAX, which Keras imports where it is installed, has such a callback: one signal in some ten was lost in an export.
+    """
+    others = sys.unraisablehook
+    timers: list[threading.Timer] = []
+
+    def repeat(dropped: Any) -> None:
+        for kind, number in ((KeyboardInterrupt, signal.SIGINT), (TerminatedError, signal.SIGTERM)):
+            if issubclass(dropped.exc_type, kind):
+                # A little later, when the callback is over.
+                timers.append(threading.Timer(0.05, _thread.interrupt_main, [number]))
+                timers[-1].start()
+                return
+        others(dropped)
+
+    sys.unraisablehook = repeat
+    try:
+        yield
+    finally:
+        sys.unraisablehook = others
+        for timer in timers:
+            timer.cancel()
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(line, file=sys.stderr)
+
+
+def _flush() -> None:
+    """Writes what has been printed, so that a closed pipe or a full disk is met here and not at Python's exit."""
+    print(end="", flush=True)
+
+
+def _finish(stream: IO[str] | None) -> None:
+    """Drops what a stream cannot get rid of: Python would try again at its exit, and complain."""
+    try:
+        print(end="", file=stream, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _one_line(message: str) -> str:
@@ -79,7 +291,7 @@ def quiet_start() -> Iterator[None]:
         os.dup2(said.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             said.seek(0)
             os.write(terminal, said.read())
             raise

@@ -36,7 +36,7 @@ def parser() -> commands.Parser:
         metavar="NAME",
         help="TensorFlow Datasets name, or folder:PATH (default: what the weights were trained on)",
     )
-    result.add_argument("--data-dir", type=Path, metavar="DIR", help="where datasets are (default: TFDS's)")
+    result.add_argument("--data-dir", type=commands.path, metavar="DIR", help="where datasets are (default: TFDS's)")
     result.add_argument("--split", help="such as test or train[90%%:] (default: what the training was measured on)")
     result.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="crops answered at once (default: 128)"
@@ -50,7 +50,7 @@ def parser() -> commands.Parser:
     )
     result.add_argument(
         "--output",
-        type=Path,
+        type=commands.path,
         default=Path("evaluation"),
         metavar="DIR",
         help="where evaluation.json and confusion.png go (default: evaluation)",
@@ -68,12 +68,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from googlenet_keras.files import output_folder
+
+    with output_folder(arguments.output):
+        return _evaluate_into_folder(arguments)
+
+
+def _evaluate_into_folder(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.text import Text
 
     from googlenet_keras.evaluation import evaluate_model
 
-    arguments.output.mkdir(parents=True, exist_ok=True)
     with Console(stderr=True).status("opening the data and the model") as status:
         evaluation = evaluate_model(
             arguments.model,
@@ -90,14 +96,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         )
     for file, reason in evaluation.skipped.items():
         print(f"{file}: {reason}; left out", file=sys.stderr)
-    if arguments.json:
-        print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
-    else:
-        console = Console()
-        console.print(_table(evaluation))
-        console.print(Text(_summary(evaluation)))
-    # Last: a full disk does not cost what has been measured.
-    evaluation.save(arguments.output)
+    # Neither a full disk nor a closed pipe costs what has been measured.
+    try:
+        if arguments.json:
+            print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
+        else:
+            console = Console()
+            console.print(_table(evaluation))
+            console.print(Text(_summary(evaluation)))
+    finally:
+        evaluation.save(arguments.output)
     return 0
 
 

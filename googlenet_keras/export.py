@@ -21,7 +21,7 @@ def parser() -> commands.Parser:
         help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file (default: untrained)",
     )
     result.add_argument(
-        "--output", type=Path, default=Path("saved_models"), metavar="DIR", help="default: saved_models"
+        "--output", type=commands.path, default=Path("saved_models"), metavar="DIR", help="default: saved_models"
     )
     result.add_argument(
         "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's)"
@@ -33,9 +33,15 @@ def parser() -> commands.Parser:
         metavar=("H", "W", "C"),
         help="pixels (default: the weights' or the network's, 224 224 3)",
     )
-    result.add_argument("--labels", type=Path, metavar="FILE", help="class names, one per line (default: the weights')")
     result.add_argument(
-        "--strategy", default="auto", metavar="NAME", help="auto, cpu, gpu or mirrored (default: auto, every GPU)"
+        "--labels", type=commands.path, metavar="FILE", help="class names, one per line (default: the weights')"
+    )
+    result.add_argument(
+        "--strategy",
+        default="auto",
+        choices=commands.STRATEGIES,
+        metavar="NAME",
+        help="auto, cpu, gpu or mirrored (default: auto, every GPU)",
     )
     result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16")
     result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers and answer them too")

@@ -6,6 +6,9 @@ import errno
 import json
 import os
 import shutil
+import signal
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -18,6 +21,9 @@ except ImportError:  # Windows: no locks there
 # Of <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+
+# What this process has put in place so far, in order: what a command that is interrupted can truthfully say.
+placed: list[Path] = []
 
 
 class Publication:
@@ -49,9 +55,11 @@ class Publication:
         inodes = {path.name: path.stat().st_ino for path in self.aside.iterdir()}
         (self.aside / "inodes.json").write_text(json.dumps(inodes))
         _make_durable(self.aside)
-        self.aside.rename(self._whole)
-        _sync(self.folder)
-        self._put_in_place()
+        with _uninterrupted():
+            self.aside.rename(self._whole)
+            _sync(self.folder)
+            self._put_in_place()
+            placed.extend(self.folder / name for name in inodes)
 
     def _put_in_place(self) -> None:
         """Carries a whole publication through; safe to repeat from any point."""
@@ -68,20 +76,20 @@ class Publication:
         shutil.rmtree(self._whole)
 
     def __enter__(self) -> "Publication":
-        self._lock = contextlib.ExitStack()
-        self._lock.enter_context(_lock(self.folder / f".{self.name}.lock"))
-        try:
-            self._put_in_place()
-            shutil.rmtree(self.aside, ignore_errors=True)
-            self.aside.mkdir()
-        except BaseException:
-            self._lock.close()
-            raise
+        with contextlib.ExitStack() as opened:
+            # A signal that came in here is raised again only once what is to be undone is known.
+            with _uninterrupted():
+                opened.enter_context(_lock(self.folder / f".{self.name}.lock"))
+                self._put_in_place()
+                shutil.rmtree(self.aside, ignore_errors=True)
+                self.aside.mkdir()
+                opened.callback(shutil.rmtree, self.aside, ignore_errors=True)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self.aside, ignore_errors=True)
-        self._lock.close()
+        with _uninterrupted():
+            self._opened.close()
 
 
 @contextlib.contextmanager
@@ -102,6 +110,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield aside
         _sync(aside)
         aside.replace(path)
+        placed.append(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
@@ -123,6 +132,30 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """
     with replacing(path) as aside, aside.open("wb") as file:
         yield file
+
+
+@contextlib.contextmanager
+def output_folder(path: Path) -> Iterator[None]:
+    """Makes a folder that can be written to; if the block fails, folders that were made for it and are empty are gone.
+
+    Args:
+        path: The folder; those above it are made too.
+
+    Raises:
+        OSError: If it cannot be made, or no file can be made in it: before the block's work and not after it.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # Permissions do not tell of a read-only or full disk, nor of the superuser.
+        with tempfile.TemporaryFile(dir=path):
+            pass
+        yield
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # it is not empty, or could not be made
+                folder.rmdir()
+        raise
 
 
 def tree_size(path: Path) -> int:
@@ -180,6 +213,27 @@ def _lock(path: Path) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds SIGINT and SIGTERM back until the block has ended: it takes moments, and must not be left half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python runs its handlers in the main thread alone
+        return
+    held: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A handler that is None is not Python's, and could not be put back.
+    handlers = {number: handler for number, handler in handlers.items() if handler is not None}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in held:
+            signal.raise_signal(number)
 
 
 def _make_durable(folder: Path) -> None:

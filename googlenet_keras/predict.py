@@ -28,7 +28,7 @@ def parser() -> commands.Parser:
     )
     result.add_argument(
         "paths",
-        type=Path,
+        type=commands.path,
         nargs="+",
         metavar="PATH",
         help="NETWORK: a SavedModel's folder that googlenet_keras.export made, or a weight file, unless --weights "
@@ -44,7 +44,7 @@ def parser() -> commands.Parser:
     result.add_argument(
         "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
     )
-    result.add_argument("--labels", type=Path, metavar="FILE", help="as for googlenet_keras.export")
+    result.add_argument("--labels", type=commands.path, metavar="FILE", help="as for googlenet_keras.export")
     result.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
     result.add_argument("--json", action="store_true", help="JSON instead of a table")
     return result

@@ -9,7 +9,6 @@ import os
 import sys
 import types
 import typing
-from pathlib import Path
 from typing import Any
 
 from googlenet_keras import commands
@@ -21,9 +20,16 @@ def parser() -> commands.Parser:
     result = commands.Parser(prog="python -m googlenet_keras.train", description=__doc__.splitlines()[0])
     add = result.add_argument
     add("--recipe", required=True, choices=recipe_names(), metavar="NAME", help=f"one of {', '.join(recipe_names())}")
-    add("--output", type=Path, required=True, metavar="DIR", help="folder of the weights, log, curves and checkpoints")
-    add("--data-dir", type=Path, metavar="DIR", help="where TensorFlow Datasets keeps its data")
-    add("--strategy", default="auto", metavar="NAME", help="auto, none, cpu, gpu, mirrored, multi_worker or tpu")
+    add(
+        "--output",
+        type=commands.path,
+        required=True,
+        metavar="DIR",
+        help="folder of the weights, log, curves and checkpoints",
+    )
+    add("--data-dir", type=commands.path, metavar="DIR", help="where TensorFlow Datasets keeps its data")
+    strategies = ", ".join(commands.STRATEGIES)
+    add("--strategy", default="auto", choices=commands.STRATEGIES, metavar="NAME", help=f"one of {strategies}")
     add("--deterministic", action="store_true", help="the same weights bit for bit from the same command; slower")
     add("--resume", action=argparse.BooleanOptionalAction, default=True, help="go on from the newest checkpoint")
     add("--max-bad", type=int, default=10, metavar="N", help="broken images to pass over in a folder (default: 10)")

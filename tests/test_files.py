@@ -1,12 +1,13 @@
 """What was there before a crash is there after it, and what was whole gets in place."""
 
+import pathlib
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from googlenet_keras.files import Publication, tree_size
+from googlenet_keras.files import Publication, output_folder, tree_size
 
 NEW = {"thing/weights": "new weights", "thing/graph": "new graph", "thing.txt": "new text", "extra.txt": "new extra"}
 OLD = {"thing/weights": "old weights", "thing/old": "old only", "thing.txt": "old text"}
@@ -137,3 +138,29 @@ def test_a_dead_writers_lock_holds_nobody_up(tmp_path):
     (tmp_path / ".thing.partial" / "rest").touch()
     publish(tmp_path)
     assert read(tmp_path) == NEW
+
+
+def test_a_failure_takes_the_folders_that_it_made_away_again(tmp_path):
+    """Those that were there before stay, and so does everything that holds something."""
+    (tmp_path / "before").mkdir()
+    for path in ("before", "before/new", "made/for/it"):
+        with pytest.raises(ValueError, match="refused"), output_folder(tmp_path / path):
+            raise ValueError("refused")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["before"]
+    results = tmp_path / "made" / "results"
+    with pytest.raises(FileNotFoundError), output_folder(results):
+        write(results, {"log": "kept", "no/such/folder": ""})
+    assert read(tmp_path) == {"made/results/log": "kept"}
+    with output_folder(tmp_path / "success"):
+        pass
+    assert (tmp_path / "success").is_dir()
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_the_work(tmp_path):
+    """Not after hours of training; /proc refuses the superuser too."""
+    (tmp_path / "file").touch()
+    name = "n" * 300  # more than any file system takes
+    for path in (pathlib.Path("/proc/self"), tmp_path / "file", tmp_path / "file" / "below", tmp_path / "new" / name):
+        with pytest.raises(OSError), output_folder(path):  # noqa: PT011 (the system's words)
+            pytest.fail("the work began")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

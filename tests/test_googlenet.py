@@ -6,6 +6,7 @@ import pytest
 
 from googlenet_keras import (
     GoogLeNet,
+    Style,
     auxiliary_head,
     conv_block,
     create_model,
@@ -267,6 +268,53 @@ def test_blocks_make_other_networks():
     assert answers["helper"].shape == (2, 5)
     with pytest.raises(ValueError, match="5x5 or larger"):
         auxiliary_head(inception_module(keras.Input((4, 4, 8)), (8, 8, 16, 4, 8, 8), name="small"), 5, name="helper")
+
+
+def convolve(x, kernel, strides, zeros):
+    """Caffe's and PyTorch's convolution, position by position: zeros above and below, left and right."""
+    x = np.pad(x, ((0, 0), (zeros[0], zeros[0]), (zeros[1], zeros[1]), (0, 0)))
+    rows, columns = (
+        range(0, extent - size + 1, step)
+        for extent, size, step in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+    )
+    windows = [[x[:, i : i + kernel.shape[0], j : j + kernel.shape[1]] for j in columns] for i in rows]
+    return np.einsum("ijbrcd,rcdf->bijf", np.array(windows), kernel)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "zeros"),
+    [
+        ((7, 1), 2, (3, 0)),
+        ((1, 7), 2, (0, 3)),
+        ((3, 5), (2, 1), (1, 2)),
+        (3, (1, 2), (1, 1)),
+        (1, (2, 1), (0, 0)),
+        ((7, 1), 1, (3, 0)),
+    ],
+)
+def test_explicit_padding_of_kernels_that_are_not_square(kernel_size, strides, zeros):
+    """Weights of Caffe and PyTorch give other answers where a zero too many or too few is put around a map."""
+    inputs = keras.Input((13, 12, 2))
+    style = Style(padding="explicit", bias_initializer="ones")
+    model = keras.Model(
+        inputs, conv_block(inputs, 3, kernel_size, strides=strides, activation=None, name="conv", style=style)
+    )
+    x = np.random.default_rng(0).normal(size=(2, 13, 12, 2)).astype("float32")
+    kernel, bias = model.get_weights()
+    steps = strides if isinstance(strides, tuple) else (strides, strides)
+    expected = convolve(x, kernel, steps, zeros) + bias
+    assert model.output.shape[1:] == expected.shape[1:]
+    # float32 in another order of additions.
+    np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_zeros_as_given_by_the_caller():
+    """One number for every side, or those above and below and those on the left and right."""
+    inputs = keras.Input((8, 8, 1))
+    shapes = [
+        conv_block(inputs, 1, 3, padding=padding, name="conv").shape[1:3] for padding in (0, 2, (1, 0), "valid", "same")
+    ]
+    assert shapes == [(6, 6), (10, 10), (8, 6), (6, 6), (8, 8)]
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])

@@ -6,7 +6,6 @@ Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR`` or
 
 import argparse
 import sys
-from pathlib import Path
 
 from googlenet_keras import commands
 
@@ -20,7 +19,7 @@ def parser() -> commands.Parser:
     prepare.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=commands.path,
         required=True,
         metavar="DIR",
         help="folder of the archives: the originals, or those of Debian's package dataset-fashion-mnist",
@@ -31,7 +30,7 @@ def parser() -> commands.Parser:
     show.add_argument("--max-bad", type=int, default=10, metavar="N", help="broken images to allow (default: 10)")
     show.set_defaults(command=_show)
     for part in (prepare, show):
-        part.add_argument("--data-dir", type=Path, metavar="DIR", help="default: TensorFlow Datasets' own")
+        part.add_argument("--data-dir", type=commands.path, metavar="DIR", help="default: TensorFlow Datasets' own")
     return result
 
 

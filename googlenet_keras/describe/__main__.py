@@ -7,7 +7,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from googlenet_keras import commands
@@ -28,7 +27,7 @@ def parser() -> commands.Parser:
     result.add_argument("--classes", type=int, metavar="N", help="number of classes (default: the network's, 1000)")
     result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers too")
     result.add_argument("--bottlenecks", action="store_true", help="say what each 1x1 reduction saves, too")
-    result.add_argument("--plot", type=Path, metavar="FILE", help="draw the comparison (.png or .svg)")
+    result.add_argument("--plot", type=commands.path, metavar="FILE", help="draw the comparison (.png or .svg)")
     form = result.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="Markdown instead of a table")
@@ -37,7 +36,7 @@ def parser() -> commands.Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return commands.run(_describe, parser(), argv)
+    return commands.run(_describe, parser(), argv, needs_tensorflow=False)
 
 
 def _describe(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from keras import layers
 from googlenet_keras.describe.cost import count_multiply_adds
 from googlenet_keras.describe.minimum import smallest_input
 from googlenet_keras.describe.stages import describe_model
+from googlenet_keras.files import write_aside
 from googlenet_keras.models import create_model, model_record
 
 if TYPE_CHECKING:
@@ -127,10 +127,8 @@ def plot_comparison(summaries: Sequence[ModelSummary], path: str | Path) -> None
     _draw_costs(scatter, summaries)
     _draw_shares(bars, summaries)
     _label_points(scatter, summaries)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
-        picture = Path(aside) / path.name
-        figure.savefig(picture)
-        picture.replace(path)
+    with write_aside(path) as file:
+        figure.savefig(file, format=path.suffix.removeprefix(".").lower())
 
 
 def check_plot_path(path: Path) -> None:

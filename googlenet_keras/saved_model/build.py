@@ -14,7 +14,7 @@ import numpy as np
 
 from googlenet_keras import describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
-from googlenet_keras.files import Publication
+from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
 from googlenet_keras.saved_model import verification
@@ -119,8 +119,8 @@ def export_model(
     export = Export.at(folder, name)
     if export.saved_model.exists() and not force:
         raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
-    folder.mkdir(parents=True, exist_ok=True)
     with (
+        output_folder(folder),
         Publication(folder, name) as publication,
         verification.FreshProcess() as fresh_process,
         ThreadPoolExecutor(1) as drawing,

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset, trained_split
+from googlenet_keras.files import output_folder
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import create_model, model_record
 from googlenet_keras.models.trained import trained_preprocessing
@@ -116,9 +117,8 @@ def train(
         WorkerLostError: If another worker is gone.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    with Interruption() as interruption:
-        if is_chief(strategy):
-            output.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(output) if is_chief(strategy) else contextlib.nullcontext()
+    with Interruption() as interruption, folder:
         try:
             training = Training(recipe, output, open_dataset(recipe.dataset, data_dir, max_bad=max_bad), strategy)
             return training.run(resume=resume, callbacks=callbacks, interruption=interruption)

@@ -1,0 +1,57 @@
+"""Makes the package's own classes known to Keras, which finds only registered ones when it loads a model."""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# Every module that registers a class; importing them costs nothing beyond Keras itself.
+MODULES = ("googlenet_keras.layers", "googlenet_keras.training.muon")
+
+
+def register_with_keras() -> None:
+    """Registers the package's layers and its optimizer: now if Keras is imported, otherwise right after its import."""
+    if sys.modules.get("keras"):
+        _register()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())
+
+
+def _register() -> None:
+    for module in MODULES:
+        importlib.import_module(module)
+
+
+class _AfterKeras:
+    """Lets the other finders find Keras, and has the classes registered once it has been imported.
+
+    ``import googlenet_keras`` and every command's ``--help`` take milliseconds, and an import of Keras takes seconds:
+    the package cannot import it only to register. Keras has no hook for classes that are not imported yet, and does not
+    import the module that a saved model names.
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What the finders after this one find, if it is Keras that is asked for."""
+        if name != "keras":
+            return None
+        others = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None:
+            self._register_after(spec.loader)
+        return spec
+
+    def _register_after(self, loader: object) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            with contextlib.suppress(ValueError):
+                sys.meta_path.remove(self)
+            _register()
+
+        # The loader stays the object that it was: resources and source code are read through it too.
+        loader.exec_module = exec_module
