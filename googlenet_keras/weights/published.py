@@ -95,11 +95,11 @@ PUBLISHED = (
 )
 
 
-def find_published(model: str, weights: Any) -> PublishedWeights | None:
+def find_published(model: str | None, weights: Any) -> PublishedWeights | None:
     """What a factory's ``weights=`` means.
 
     Args:
-        model: The network, by its name in `list_models`.
+        model: The network, by its name in `list_models`; None is any other network, which has no published weights.
         weights: None, the path of a weight file, or the name of published weights.
 
     Returns:
@@ -114,6 +114,7 @@ def find_published(model: str, weights: Any) -> PublishedWeights | None:
         if (published.model, published.name) == (model, str(weights)):
             return published
     known = ", ".join(f"{published.name!r} of {published.model}" for published in PUBLISHED)
+    model = model or "this network"
     raise ValueError(
         f"Weights of {model} are read from files named *{' or *'.join(SUFFIXES)}; those published by name are {known}. "
         f"Received: {str(weights)!r}"
