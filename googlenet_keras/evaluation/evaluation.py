@@ -126,7 +126,7 @@ def evaluate_model(
     record = model_record(name, weights[0])
     data = open_dataset(dataset, data_dir=data_dir, max_bad=max_bad)
     part = data.split(split)
-    size = record.factory(**record.arguments).input.shape[1] if input_size is None else input_size
+    size = record.input_shape[0] if input_size is None else input_size
     models = [
         create_model(
             name,

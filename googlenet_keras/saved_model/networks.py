@@ -67,7 +67,7 @@ def build_network(
     Raises:
         ValueError: If an argument makes no network.
     """
-    height, width, channels = input_shape or record.arguments.get("input_shape", (224, 224, 3))
+    height, width, channels = input_shape or record.input_shape
     if channels not in (1, 3):
         raise ValueError(f"An image to be served has 1 or 3 channels. Received: {channels}")
     if max(height, width) > LARGEST_SIDE:
