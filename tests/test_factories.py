@@ -61,6 +61,7 @@ def test_help_explains_every_argument(factory):
     explained = re.findall(r"^    (\w+): \S", arguments, re.MULTILINE)
     assert explained == list(inspect.signature(factory).parameters)
     assert str(next(iter(records_of(factory))).default_shape) in arguments
+    assert not re.search(r"\b(OWN_|AUX_|LEAST_)", documentation)
     assert "\nRaises:\n" in documentation
     assert max(map(len, documentation.splitlines())) <= 120
 

@@ -113,7 +113,7 @@ def AlexNet(arguments: Arguments, *, variant: str = "torchvision", dropout: floa
     with it, height and width of the input must be known. The last map is (batch, height, width, 256).
 
     Args:
-        variant: One of `VARIANTS`: ``"torchvision"``, ``"caffe"``.
+        variant: One of `VARIANTS`: ``"torchvision"``, or ``"caffe"``, whose own input is (227, 227, 3).
         dropout: Fraction dropped before ``fc6`` and ``fc7`` (torchvision), or after them (Caffe), while training; 0
             leaves it out.
     """

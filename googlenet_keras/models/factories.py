@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
@@ -22,7 +23,7 @@ class Arguments:
             ``create_model("googlenet_bn", weights="fashion_mnist")`` fills in what they were trained at.
         input_tensor: A Keras tensor (batch, height, width, channels) to build upon, or None for an input of its own.
         input_shape: (height, width, channels) in pixels; None is any height and width without the top, and with it the
-            network's own: OWN_SHAPES.
+            network's own: OWN_SHAPE.
         pooling: Without the top: None answers the last map (batch, height, width, channels), ``"avg"`` and ``"max"``
             its pooling (batch, channels).
         classes: Number of classes.
@@ -46,6 +47,13 @@ class Arguments:
     dtype: Any = None
 
 
+# What several families take, and what all of them answer.
+_OFTEN = """\
+    aux_heads: Whether auxiliary classifiers are built: AUX_HEADS.
+        They need LEAST_SIZE pixels of height and width. The model then answers a dictionary of their answers and of
+        ``predictions``, by these names.
+    dropout: Fraction dropped before ``predictions`` while training; 0 leaves it out.
+"""
 _RESULT = """\
 Returns:
     A functional Keras model. Its input is a float tensor (batch, height, width, channels), preprocessed as
@@ -55,7 +63,8 @@ Raises:
     ValueError: If an argument is none of the above, the input is of unknown size where the network needs to know it
         or too small for the network (see `ModelRecord.minimum_size`) or its auxiliary heads, or the weights do not
         fit.
-    TypeError: If there is no argument of that name."""
+    TypeError: If there is no argument of that name.
+"""
 
 
 def factory(
@@ -64,12 +73,12 @@ def factory(
     """Makes a factory in the manner of keras.applications, and makes its networks known by their names.
 
     Args:
-        *records: The networks that it builds.
+        *records: The networks that it builds; the docstring tells input and auxiliary heads of the first.
         **defaults: The defaults of shared arguments that are other than those of `Arguments`.
 
     Returns:
-        A decorator of a function that takes `Arguments` and, by name, arguments of the family's own, and whose
-        docstring has an "Args:" section of the latter alone. The factory's signature and docstring have all of them.
+        A decorator of a function that takes `Arguments` and, by name, arguments of the family's own. The factory's
+        signature has all of them, and its docstring explains them: with the function's docstring, of the latter alone.
     """
 
     def decorate(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
@@ -92,7 +101,8 @@ def factory(
             return function(Arguments(**{one.name: given.pop(one.name) for one in shared}), **given)
 
         build_model.__signature__ = signature
-        build_model.__doc__ = _docstring(function.__doc__ or "", records, before=last[0].name)
+        # Python strips docstrings with -OO.
+        build_model.__doc__ = function.__doc__ and _docstring(function.__doc__, records[0], signature)
         for record in records:
             register(replace(record, factory=build_model))
         return build_model
@@ -100,11 +110,17 @@ def factory(
     return decorate
 
 
-def _docstring(text: str, records: tuple[ModelRecord, ...], *, before: str) -> str:
-    """A family's docstring with the shared arguments around its own, which stand before the one named."""
+def _docstring(text: str, record: ModelRecord, signature: inspect.Signature) -> str:
+    """A family's docstring, with an entry for every argument of the signature."""
     about, _, own = inspect.cleandoc(text).partition("\n\nArgs:\n")
-    shared = inspect.cleandoc(Arguments.__doc__ or "").partition("Attributes:\n")[2]
-    shapes = " or ".join(dict.fromkeys(str(record.default_shape) for record in records))
-    first, mark, last = shared.replace("OWN_SHAPES", shapes).partition(f"    {before}:")
-    arguments = "\n".join(part for part in (first.rstrip(), own.rstrip(), mark + last) if part)
+    entries: dict[str, str] = {}
+    for section in (inspect.cleandoc(Arguments.__doc__), _OFTEN, own):
+        entries |= re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    arguments = "\n".join(f"    {name}: {entries[name]}" for name in signature.parameters)
+    for word, value in (
+        ("OWN_SHAPE", record.default_shape),
+        ("AUX_HEADS", ", ".join(f"``{head}`` (on {endpoint})" for head, endpoint in record.aux_head_on.items())),
+        ("LEAST_SIZE", record.minimum_size_of_aux_heads),
+    ):
+        arguments = arguments.replace(word, str(value))
     return f"{about}\n\nArgs:\n{arguments}\n\n{_RESULT}"

@@ -8,6 +8,7 @@ from functools import partial
 
 import keras
 
+from googlenet_keras import blocks
 from googlenet_keras.blocks import (
     BatchNormalizationStyle,
     Conv,
@@ -16,9 +17,7 @@ from googlenet_keras.blocks import (
     Pool,
     Stage,
     Style,
-    auxiliary_head,
     initializer,
-    local_response_normalization,
 )
 from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
@@ -31,20 +30,15 @@ from googlenet_keras.models.preprocessing import (
 from googlenet_keras.models.registry import ModelRecord
 
 # Table 1, before its Inception modules, with LRN and without it.
+_LRN = blocks.local_response_normalization
 _POOL = Pool("max", strides=2)
 LRN_STEM: tuple[Stage, ...] = (
     {"conv1_7x7": Conv(64, 7, strides=2, padding=None)},  # 112x112x64
     {"pool1": _POOL},  # 56x56x64
-    {
-        "pool1_norm1": local_response_normalization,
-        "conv2_3x3_reduce": Conv(64),
-        "conv2_3x3": Conv(192, 3),  # 56x56x192
-    },
-    {"conv2_norm2": local_response_normalization, "pool2": _POOL},  # 28x28x192
+    {"pool1_norm1": _LRN, "conv2_3x3_reduce": Conv(64), "conv2_3x3": Conv(192, 3)},  # 56x56x192
+    {"conv2_norm2": _LRN, "pool2": _POOL},  # 28x28x192
 )
-STEM: tuple[Stage, ...] = tuple(
-    {name: step for name, step in stage.items() if step is not local_response_normalization} for stage in LRN_STEM
-)
+STEM = tuple({name: step for name, step in stage.items() if step is not _LRN} for stage in LRN_STEM)
 # Its nine modules, and the poolings after some.
 MODULES = {
     #                             1x1  3x3r  3x3 5x5r  5x5 pool
@@ -86,7 +80,7 @@ PAPER = ModelRecord(
     minimum_size=1,
     # Section 5. A head averages 5x5 windows of a map that is 1/16 of the input: 65 pixels are the first to leave 5.
     aux_head_on={"aux1": "inception_4a", "aux2": "inception_4d"},
-    aux_head=auxiliary_head,
+    aux_head=blocks.auxiliary_head,
     minimum_size_of_aux_heads=65,
     preprocessing=MEAN_SUBTRACTED_RGB,
     arguments={"variant": "paper"},
@@ -133,7 +127,7 @@ TORCHVISION = replace(
     stages=_stages(branch5x5_kernel_size=3, pool4_size=2),
     style=replace(_BATCH_NORMALIZED, padding="explicit", kernel_initializer=_TRUNCATED_NORMAL),
     minimum_size=15,
-    aux_head=partial(auxiliary_head, adaptive_pool=True),
+    aux_head=partial(blocks.auxiliary_head, adaptive_pool=True),
     arguments={"variant": "torchvision"},
 )
 # tensorflow/models research/slim/nets/inception_v1.py, inception_utils.py (batch_norm_decay, epsilon).
@@ -174,14 +168,12 @@ def GoogLeNet(
     """Builds GoogLeNet, which is ``googlenet``, or ``googlenet_VARIANT``.
 
     The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1024).
+    The paper weighs the losses of ``predictions``, ``aux1`` and ``aux2`` 1, 0.3 and 0.3.
 
     Args:
         variant: One of `VARIANTS`: ``"paper"``, ``"bvlc"``, ``"bn"``, ``"residual"``, ``"torchvision"``, ``"slim"``,
             ``"d2l"``.
         normalization: ``"lrn"`` around conv2, ``"batch"`` after every convolution, ``"none"``; None is the variant's.
-        aux_heads: Whether the classifiers ``aux1`` (on inception_4a) and ``aux2`` (on inception_4d) are built. The
-            model then answers ``{"predictions", "aux1", "aux2"}``, by name; the paper weighs their losses 1, 0.3, 0.3.
-            It needs 65 pixels.
         dropout: Fraction dropped before ``predictions`` while training; None is the variant's, 0 leaves it out.
     """
     if variant not in VARIANTS:

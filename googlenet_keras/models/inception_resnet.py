@@ -19,6 +19,15 @@ from googlenet_keras.models.preprocessing import MINUS_ONE_TO_ONE
 from googlenet_keras.models.registry import ModelRecord
 
 
+def _mixed_7a(second: int, third: tuple[int, int]) -> tuple[Branch, ...]:
+    return (
+        (Conv(256), shrink(384)),
+        (Conv(256), shrink(second)),
+        (Conv(256), Conv(third[0], 3), shrink(third[1])),
+        (SHRINK,),
+    )
+
+
 def _repeated(block: str, repeats: int, scale: float, *branches: Branch) -> dict[str, Residual]:
     """Equal blocks, of which so much of the residual is added."""
     return {f"{block}_{number}": Residual(branches, scale) for number in range(1, repeats + 1)}
@@ -39,14 +48,7 @@ V1 = (
     {"conv_4b": shrink(256), **_repeated("block35", 5, 0.17, *_V1_BLOCK35)},  # 35x35x256
     {"mixed_6a": ((shrink(384),), (Conv(192), Conv(192, 3), shrink(256)), (SHRINK,))},  # 17x17x896
     _repeated("block17", 10, 0.1, *_V1_BLOCK17),  # 17x17x896
-    {
-        "mixed_7a": (  # 8x8x1792
-            (Conv(256), shrink(384)),
-            (Conv(256), shrink(256)),
-            (Conv(256), Conv(256, 3), shrink(256)),
-            (SHRINK,),
-        )
-    },
+    {"mixed_7a": _mixed_7a(256, (256, 256))},  # 8x8x1792
     {**_repeated("block8", 5, 0.2, *_V1_BLOCK8), "block8_6": _last(_V1_BLOCK8)},  # 8x8x1792
 )
 _V2_BLOCK35: tuple[Branch, ...] = ((Conv(32),), (Conv(32), Conv(32, 3)), (Conv(32), Conv(48, 3), Conv(64, 3)))
@@ -66,14 +68,7 @@ V2 = (
     _repeated("block35", 10, 0.17, *_V2_BLOCK35),  # 35x35x320
     {"mixed_6a": ((shrink(384),), (Conv(256), Conv(256, 3), shrink(384)), (SHRINK,))},  # 17x17x1088
     _repeated("block17", 20, 0.1, *_V2_BLOCK17),  # 17x17x1088
-    {
-        "mixed_7a": (  # 8x8x2080
-            (Conv(256), shrink(384)),
-            (Conv(256), shrink(288)),
-            (Conv(256), Conv(288, 3), shrink(320)),
-            (SHRINK,),
-        )
-    },
+    {"mixed_7a": _mixed_7a(288, (288, 320))},  # 8x8x2080
     {**_repeated("block8", 9, 0.2, *_V2_BLOCK8), "block8_10": _last(_V2_BLOCK8)},  # 8x8x2080
     {"conv_7b": Conv(1536)},  # 8x8x1536
 )
@@ -110,7 +105,6 @@ def InceptionResNetV1(arguments: Arguments, *, last_block: bool = True, dropout:
 
     Args:
         last_block: Whether a sixth block at 8x8 ends the body, as in facenet; the paper has five.
-        dropout: Fraction dropped before ``predictions`` while training; 0 leaves it out.
     """
     record = INCEPTION_RESNET_V1
     if not last_block:
@@ -124,10 +118,5 @@ def InceptionResNetV2(arguments: Arguments, *, aux_heads: bool = False, dropout:
     """Builds Inception-ResNet v2.
 
     The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1536).
-
-    Args:
-        aux_heads: Whether the classifier ``aux`` (on block17_20) is built; the model then answers
-            ``{"predictions", "aux"}``. It needs 107 pixels.
-        dropout: Fraction dropped before ``predictions`` while training; 0 leaves it out.
     """
     return build(INCEPTION_RESNET_V2, arguments, aux_heads=aux_heads, dropout=dropout)

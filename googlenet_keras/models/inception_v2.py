@@ -111,6 +111,5 @@ def InceptionV2(arguments: Arguments, *, separable_stem: bool = True, dropout: f
         separable_stem: Whether conv1 is separable, of depth multiplier 8, with a bias and no normalization, and the
             normalizations have no scale, as in TF-slim; without it conv1 is a full 7x7 convolution, normalized like the
             others, and all normalizations have a scale.
-        dropout: Fraction dropped before ``predictions`` while training; 0 leaves it out.
     """
     return build(INCEPTION_V2 if separable_stem else BN_INCEPTION, arguments, dropout=dropout)

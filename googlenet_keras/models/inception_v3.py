@@ -63,11 +63,7 @@ MODULES: dict[str, tuple[Branch, ...]] = {
     "mixed_5b": _module_35(32),  # 35x35x256
     "mixed_5c": _module_35(64),  # 35x35x288
     "mixed_5d": _module_35(64),  # 35x35x288
-    "mixed_6a": (  # 17x17x768
-        (shrink(384),),
-        (Conv(64), Conv(96, 3), shrink(96)),
-        (SHRINK,),
-    ),
+    "mixed_6a": ((shrink(384),), (Conv(64), Conv(96, 3), shrink(96)), (SHRINK,)),  # 17x17x768
     "mixed_6b": _module_17(128),  # 17x17x768
     "mixed_6c": _module_17(160),  # 17x17x768
     "mixed_6d": _module_17(160),  # 17x17x768
@@ -102,8 +98,6 @@ def InceptionV3(arguments: Arguments, *, aux_heads: bool = False, dropout: float
     The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 2048).
 
     Args:
-        aux_heads: Whether the classifier ``aux`` (on mixed_6e) is built; the model then answers
-            ``{"predictions", "aux"}``. It needs 107 pixels.
         dropout: Fraction dropped before ``predictions`` while training; TF-slim's. 0 leaves it out.
     """
     return build(INCEPTION_V3, arguments, aux_heads=aux_heads, dropout=dropout)

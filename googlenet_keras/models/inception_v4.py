@@ -45,11 +45,7 @@ MODULES: dict[str, tuple[Branch, ...]] = {
     ),
     "mixed_5a": ((shrink(192),), (SHRINK,)),  # 35x35x384
     **{f"mixed_5{letter}": _MODULE_A for letter in "bcde"},  # 35x35x384
-    "mixed_6a": (  # 17x17x1024
-        (shrink(384),),
-        (Conv(192), Conv(224, 3), shrink(256)),
-        (SHRINK,),
-    ),
+    "mixed_6a": ((shrink(384),), (Conv(192), Conv(224, 3), shrink(256)), (SHRINK,)),  # 17x17x1024
     **{f"mixed_6{letter}": _MODULE_B for letter in "bcdefgh"},  # 17x17x1024
     "mixed_7a": (  # 8x8x1536
         (Conv(192), shrink(192)),
@@ -77,10 +73,5 @@ def InceptionV4(arguments: Arguments, *, aux_heads: bool = False, dropout: float
     """Builds Inception v4.
 
     The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1536).
-
-    Args:
-        aux_heads: Whether the classifier ``aux`` (on mixed_6h) is built; the model then answers
-            ``{"predictions", "aux"}``. It needs 107 pixels.
-        dropout: Fraction dropped before ``predictions`` while training; 0 leaves it out.
     """
     return build(INCEPTION_V4, arguments, aux_heads=aux_heads, dropout=dropout)
