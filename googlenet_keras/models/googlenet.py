@@ -9,16 +9,7 @@ from functools import partial
 import keras
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import (
-    BatchNormalizationStyle,
-    Conv,
-    Inception,
-    ModuleFilters,
-    Pool,
-    Stage,
-    Style,
-    initializer,
-)
+from googlenet_keras.blocks import BatchNormalizationStyle, Conv, Inception, ModuleFilters, Pool, Stage, Style
 from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.preprocessing import (
@@ -68,7 +59,7 @@ def _stages(
 
 
 _BATCH_NORMALIZED = Style(batch_normalization=BatchNormalizationStyle(momentum=0.9), kernel_initializer="he_normal")
-_TRUNCATED_NORMAL = initializer("TruncatedNormal", stddev=0.01)
+_TRUNCATED_NORMAL = blocks.initializer("TruncatedNormal", stddev=0.01)
 
 # The paper gives no numbers for LRN, no initializer and no padding: BVLC's, Keras's and TensorFlow's.
 PAPER = ModelRecord(
@@ -93,7 +84,7 @@ BVLC = replace(
     style=Style(
         padding="explicit",
         kernel_initializer="lecun_uniform",
-        bias_initializer=initializer("Constant", value=0.2),
+        bias_initializer=blocks.initializer("Constant", value=0.2),
     ),
     minimum_size=31,
     preprocessing=MEAN_SUBTRACTED_BGR,

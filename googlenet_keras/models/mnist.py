@@ -4,6 +4,7 @@ Source: the two PyTorch listings whose answers are tests/data/mnist_inception.se
 layer's name is their attributes' names, joined.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -70,26 +71,25 @@ def _top(x: Tensor, classes: int, *, activation: Any, dropout: float, style: Sty
 
 
 DEFAULTS = {"classes": 10, "classifier_activation": None}
-
-
-def _network(name: str, stages: tuple[Stage, ...], modules: str) -> ModelRecord:
-    return ModelRecord(
-        name=name,
-        description=f"{modules} for 28x28x1 digits, 10 classes, logits",
-        stages=stages,
-        top=_top,
-        default_shape=(28, 28, 1),
-        fixed_size=True,
-        # Twice a 5x5 convolution and a 2x2 pooling without padding: 16, 12, 6, 2, 1.
-        minimum_size=16,
-        preprocessing=ZERO_TO_ONE,
-        labels="mnist",
-        arguments={"input_shape": (28, 28, 1), **DEFAULTS},
-    )
-
-
-MNIST_INCEPTION = _network("mnist_inception", INCEPTION_STAGES, "two Inception modules")
-MNIST_RESIDUAL = _network("mnist_residual", RESIDUAL_STAGES, "two residual blocks")
+MNIST_INCEPTION = ModelRecord(
+    name="mnist_inception",
+    description="two Inception modules for 28x28x1 digits, 10 classes, logits",
+    stages=INCEPTION_STAGES,
+    top=_top,
+    default_shape=(28, 28, 1),
+    fixed_size=True,
+    # Twice a 5x5 convolution and a 2x2 pooling without padding: 16, 12, 6, 2, 1.
+    minimum_size=16,
+    preprocessing=ZERO_TO_ONE,
+    labels="mnist",
+    arguments={"input_shape": (28, 28, 1), **DEFAULTS},
+)
+MNIST_RESIDUAL = replace(
+    MNIST_INCEPTION,
+    name="mnist_residual",
+    description="two residual blocks for 28x28x1 digits, 10 classes, logits",
+    stages=RESIDUAL_STAGES,
+)
 
 
 @factory(MNIST_INCEPTION, **DEFAULTS)
