@@ -4,7 +4,7 @@ Every layer's name follows from the ``name`` given to its block, never from what
 NHWC whatever `keras.config.image_data_format` says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,11 @@ from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, Con
 
 Tensor = keras.KerasTensor
 Initializer = str | dict[str, Any]
+
+
+def initializer(class_name: str, **config: Any) -> Initializer:
+    """The Keras config of an initializer, of which every layer makes its own."""
+    return {"class_name": class_name, "config": config}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,7 @@ def conv_block(
     strides: int | tuple[int, int] = 1,
     padding: Literal["same", "valid"] | int | tuple[int, int] | None = None,
     groups: int = 1,
+    bias: float | None = None,
     activation: Literal["relu"] | None = "relu",
     normalize: bool = True,
     name: str,
@@ -94,6 +100,7 @@ def conv_block(
         padding: ``"same"``, ``"valid"``, or the number of zeros on every side, or those above and below and those on
             the left and right; None is the style's.
         groups: Into how many groups the channels are split, each convolved on its own.
+        bias: What the biases start at; None is the style's.
         activation: ``"relu"``, or None for none.
         normalize: Whether the style's batch normalization follows; without it the convolution has a bias.
         name: Name of the convolution; ``NAME_bn`` and ``NAME_relu`` are the layers after it.
@@ -121,7 +128,7 @@ def conv_block(
         activation=None if normalization else activation,
         use_bias=not normalization or normalization.bias,
         kernel_initializer=style.kernel_initializer,
-        bias_initializer=style.bias_initializer,
+        bias_initializer=style.bias_initializer if bias is None else initializer("Constant", value=bias),
         kernel_regularizer=style.kernel_regularizer,
         dtype=style.dtype,
         name=name,
@@ -136,13 +143,18 @@ def conv_block(
             name=f"{name}_bn",
         )(x)
         if activation:
-            x = layers.ReLU(dtype=style.dtype, name=f"{name}_relu")(x)
+            x = relu(x, name=f"{name}_relu", style=style)
     return x
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """A size of height and width, given as Keras takes it: both, or one number for both."""
     return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def relu(x: Tensor, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
+    """ReLU as a layer of its own: a tensor of any shape to the same shape."""
+    return layers.ReLU(dtype=style.dtype, name=name)(x)
 
 
 def max_pool(
@@ -230,7 +242,7 @@ def inception_module(
     if x.shape[-1] != mixed.shape[-1]:
         x = conv_block(x, mixed.shape[-1], 1, activation=None, name=f"{name}_shortcut", style=style)
     x = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, mixed])
-    return layers.ReLU(dtype=style.dtype, name=name)(x)
+    return relu(x, name=name, style=style)
 
 
 def flatten(x: Tensor, *, name: str = "flatten", style: Style = DEFAULT_STYLE) -> Tensor:
@@ -345,20 +357,24 @@ def auxiliary_head(
 
 
 class Conv(NamedTuple):
-    """A convolution in a table of branches."""
+    """A `conv_block` in a table."""
 
     filters: int
     kernel_size: int | tuple[int, int] = 1
     strides: int = 1
-    padding: Literal["same", "valid"] = "same"
+    padding: Literal["same", "valid"] | int | None = "same"
+    groups: int = 1
+    bias: float | None = None
+    activation: Literal["relu"] | None = "relu"
 
 
 class Pool(NamedTuple):
-    """A 3x3 pooling in a table of branches; an average leaves out what lies beyond the border, as TensorFlow's does."""
+    """A pooling in a table; an average leaves out what lies beyond the border, as TensorFlow's does."""
 
     kind: Literal["max", "avg"]
     strides: int = 1
     padding: Literal["same", "valid"] = "same"
+    size: int = 3
 
 
 class Fork(NamedTuple):
@@ -370,20 +386,73 @@ class Fork(NamedTuple):
 Branch = tuple[Conv | Pool | Fork, ...]
 
 
-def chain(x: Tensor, steps: Mapping[str, Conv | Pool], *, style: Style = DEFAULT_STYLE) -> Tensor:
-    """Convolutions and poolings one after the other, such as a stem.
+class Inception(NamedTuple):
+    """An `inception_module` in a table."""
+
+    filters: ModuleFilters
+    branch5x5_kernel_size: int = 5
+    residual: bool = False
+
+
+class Residual(NamedTuple):
+    """A `residual_block` in a table."""
+
+    branches: tuple[Branch, ...]
+    scale: float
+    activation: Literal["relu"] | None = "relu"
+
+
+# Branches alone are a `mixed_block`; a function is called as ``step(x, name=name, style=style)``.
+Step = Conv | Pool | Inception | Residual | tuple[Branch, ...] | Callable[..., Tensor]
+# Steps one after the other, by the names of their layers.
+Stage = Mapping[str, Step]
+
+
+def stages(x: Tensor, table: Sequence[Stage], *, style: Style = DEFAULT_STYLE) -> Iterator[tuple[str, Tensor]]:
+    """Builds the body of a network, stage by stage.
 
     Args:
         x: Float tensor (batch, height, width, channels).
-        steps: What to do, by the name of the layer.
+        table: The stages, from the input on.
         style: What the network's blocks have in common.
 
-    Returns:
-        Float tensor (batch, height', width', channels').
+    Yields:
+        The name of the layer that ends a stage, see `endpoint`, and its output (batch, height', width', channels').
     """
-    for name, step in steps.items():
-        x = (_convolve if isinstance(step, Conv) else _pool)(x, step, name=name, style=style)
+    for stage in table:
+        x = chain(x, stage, style=style)
+        yield endpoint(stage, style=style), x
+
+
+def chain(x: Tensor, stage: Stage, *, style: Style = DEFAULT_STYLE) -> Tensor:
+    """Builds the steps of one stage, (batch, height, width, channels) to (batch, height', width', channels')."""
+    for name, step in stage.items():
+        x = _take(x, step, name=name, style=style)
     return x
+
+
+def endpoint(stage: Stage, *, style: Style = DEFAULT_STYLE) -> str:
+    """The name of the last layer of a stage, which is a convolution's ReLU where that is a layer of its own."""
+    name, step = list(stage.items())[-1]
+    apart = isinstance(step, Conv) and style.batch_normalization
+    return f"{name}_{'relu' if step.activation else 'bn'}" if apart else name
+
+
+def _take(x: Tensor, step: Step, *, name: str, style: Style) -> Tensor:
+    if callable(step):
+        return step(x, name=name, style=style)
+    if type(step) is tuple:
+        return mixed_block(x, step, name=name, style=style)
+    builders = {Conv: conv_block, Pool: _pool, Inception: inception_module, Residual: residual_block}
+    return builders[type(step)](x, **step._asdict(), name=name, style=style)
+
+
+def _pool(x: Tensor, *, kind: str, strides: int, padding: str, size: int, name: str, style: Style) -> Tensor:
+    if kind == "max":
+        return max_pool(x, size, strides=strides, padding=padding, name=name, style=style)
+    return layers.AveragePooling2D(
+        size, strides=strides, padding=padding, data_format="channels_last", dtype=style.dtype, name=name
+    )(x)
 
 
 def mixed_block(x: Tensor, branches: tuple[Branch, ...], *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
@@ -404,16 +473,13 @@ def mixed_block(x: Tensor, branches: tuple[Branch, ...], *, name: str, style: St
         y = x
         for index, step in enumerate(branch):
             step_name = f"{name}_branch{number}" + (f"_{index}" if len(branch) > 1 else "")
-            match step:
-                case Conv():
-                    y = _convolve(y, step, name=step_name, style=style)
-                case Pool():
-                    y = _pool(y, step, name=step_name, style=style)
-                case Fork():
-                    arms = [
-                        _convolve(y, arm, name=f"{step_name}{letter}", style=style)
-                        for arm, letter in zip(step.arms, "ab", strict=True)
-                    ]
+            if isinstance(step, Fork):
+                arms = [
+                    _take(y, arm, name=f"{step_name}{letter}", style=style)
+                    for arm, letter in zip(step.arms, "ab", strict=True)
+                ]
+            else:
+                y = _take(y, step, name=step_name, style=style)
         outputs += arms if isinstance(branch[-1], Fork) else [y]
     return layers.Concatenate(axis=-1, dtype=style.dtype, name=name)(outputs)
 
@@ -449,7 +515,7 @@ def residual_block(
     if activation is None:
         return layers.Add(dtype=style.dtype, name=name)([x, y])
     y = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, y])
-    return layers.ReLU(dtype=style.dtype, name=name)(y)
+    return relu(y, name=name, style=style)
 
 
 def convolutional_auxiliary_head(
@@ -477,16 +543,3 @@ def convolutional_auxiliary_head(
     x = conv_block(x, 768, tuple(x.shape[1:3]), padding="valid", name=f"{name}_conv2", style=style)
     x = flatten(x, name=f"{name}_flatten", style=style)
     return classifier(x, classes, activation=activation, name=name, style=style)
-
-
-def _convolve(x: Tensor, step: Conv, *, name: str, style: Style) -> Tensor:
-    return conv_block(
-        x, step.filters, step.kernel_size, strides=step.strides, padding=step.padding, name=name, style=style
-    )
-
-
-def _pool(x: Tensor, step: Pool, *, name: str, style: Style) -> Tensor:
-    pool = layers.MaxPooling2D if step.kind == "max" else layers.AveragePooling2D
-    return pool(
-        3, strides=step.strides, padding=step.padding, data_format="channels_last", dtype=style.dtype, name=name
-    )(x)

@@ -215,7 +215,7 @@ def test_weights_of_the_top_are_passed_over(caplog):
 def test_smallest_input(name):
     """It is what the registry says: that size answers, and one pixel less would leave a pooling without a pixel."""
     record = model_record(name)
-    smallest, channels = record.minimum_size, record.factory(include_top=False).input.shape[-1]
+    smallest, channels = record.minimum_size, record.input_shape[-1]
     width = {"width": 1 / 16} if name.startswith("vgg") else {}
     model = create_model(name, input_shape=(smallest, smallest, channels), classes=3, **width)
     assert np.isfinite(model(np.ones((1, smallest, smallest, channels)))).all()

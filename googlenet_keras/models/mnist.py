@@ -4,157 +4,28 @@ Source: the two PyTorch listings whose answers are tests/data/mnist_inception.se
 layer's name is their attributes' names, joined.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
 from keras import layers
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import Style, Tensor
-from googlenet_keras.models import conventions
-from googlenet_keras.models.preprocessing import ZERO_TO_ONE
-from googlenet_keras.models.registry import ModelRecord, register
+from googlenet_keras.blocks import Conv, Pool, Stage, Style, Tensor
+from googlenet_keras.images.preprocessing import ZERO_TO_ONE
+from googlenet_keras.models.conventions import build
+from googlenet_keras.models.factories import Arguments, factory
+from googlenet_keras.models.registry import ModelRecord
 
-# Filters and kernel of each convolution of a module, branch by branch; the last branch starts with an average pooling.
-INCEPTION_A = (
-    {"branch1x1": (16, 1)},
-    {"branch5x5_1": (16, 1), "branch5x5_2": (24, 5)},
-    {"branch3x3_1": (16, 1), "branch3x3_2": (24, 3), "branch3x3_3": (24, 3)},
-    {"branch_pool": (24, 1)},
+_linear = partial(Conv, activation=None)
+# The convolutions of a module, branch by branch; the last branch starts with an average pooling.
+INCEPTION_A: tuple[Stage, ...] = (
+    {"branch1x1": _linear(16)},
+    {"branch5x5_1": _linear(16), "branch5x5_2": _linear(24, 5)},
+    {"branch3x3_1": _linear(16), "branch3x3_2": _linear(24, 3), "branch3x3_3": _linear(24, 3)},
+    {"branch_pool": _linear(24)},
 )
-# Filters of the 5x5 convolution before each of the two modules or blocks.
-INCEPTION_STAGES = {"incep1": 10, "incep2": 20}
-RESIDUAL_STAGES = {"rblock1": 16, "rblock2": 32}
-
-INPUT_SHAPE = (28, 28, 1)
-CLASSES = 10
-# Twice a 5x5 convolution and a 2x2 pooling without padding: 16, 12, 6, 2, 1.
-MINIMUM_SIZE = 16
-
-
-def MNISTInception(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = CLASSES,
-    classifier_activation: Any = None,
-    name: str | None = None,
-    *,
-    kernel_regularizer: Any = None,
-    dtype: Any = None,
-) -> keras.Model:
-    """Builds the Inception network for MNIST, with the arguments of `googlenet_keras.GoogLeNet`.
-
-    ``conv1``, ``mp1``, ``incep1``, ``conv2``, ``mp2``, ``incep2``, ``flatten``, ``predictions``. Inside a module there
-    is no ReLU, and its average pooling counts the zeros around the map.
-
-    Args:
-        include_top: See there, as for all that is not named here; the top is flattening and the classifier. The last
-            map is (batch, height, width, 88).
-        weights: See there.
-        input_tensor: See there.
-        input_shape: See there; None is (28, 28, 1) with the top and (None, None, 1) without it. With the top, height
-            and width must be known.
-        pooling: See there.
-        classes: See there; 10 digits.
-        classifier_activation: See there; None leaves the logits.
-        name: The model's name; None is ``mnist_inception``.
-        kernel_regularizer: See there.
-        dtype: See there.
-
-    Returns:
-        A functional Keras model.
-
-    Raises:
-        ValueError: If an argument is none of the above, the input is too small or of unknown size, or the weights do
-            not fit.
-    """
-    style = Style(kernel_regularizer=kernel_regularizer, dtype=dtype)
-
-    def body(x: Tensor) -> Tensor:
-        for stage, (module, filters) in enumerate(INCEPTION_STAGES.items(), start=1):
-            x = blocks.conv_block(x, filters, 5, padding="valid", activation=None, name=f"conv{stage}", style=style)
-            x = blocks.max_pool(x, 2, padding="valid", name=f"mp{stage}", style=style)
-            x = layers.ReLU(dtype=style.dtype, name=f"mp{stage}_relu")(x)
-            x = _inception_a(x, name=module, style=style)
-        return x
-
-    return _network(
-        body,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name or "mnist_inception",
-        style=style,
-    )
-
-
-def MNISTResidual(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: tuple[int | None, ...] | None = None,
-    pooling: str | None = None,
-    classes: int = CLASSES,
-    classifier_activation: Any = None,
-    name: str | None = None,
-    *,
-    kernel_regularizer: Any = None,
-    dtype: Any = None,
-) -> keras.Model:
-    """Builds the residual network for MNIST, with the arguments of `googlenet_keras.GoogLeNet`.
-
-    ``conv1``, ``mp1``, ``rblock1``, ``conv2``, ``mp2``, ``rblock2``, ``flatten``, ``predictions``.
-
-    Args:
-        include_top: See there, as for all that is not named here; the top is flattening and the classifier. The last
-            map is (batch, height, width, 32).
-        weights: See there.
-        input_tensor: See there.
-        input_shape: See there; None is (28, 28, 1) with the top and (None, None, 1) without it. With the top, height
-            and width must be known.
-        pooling: See there.
-        classes: See there; 10 digits.
-        classifier_activation: See there; None leaves the logits.
-        name: The model's name; None is ``mnist_residual``.
-        kernel_regularizer: See there.
-        dtype: See there.
-
-    Returns:
-        A functional Keras model.
-
-    Raises:
-        ValueError: If an argument is none of the above, the input is too small or of unknown size, or the weights do
-            not fit.
-    """
-    style = Style(kernel_regularizer=kernel_regularizer, dtype=dtype)
-
-    def body(x: Tensor) -> Tensor:
-        for stage, (block, filters) in enumerate(RESIDUAL_STAGES.items(), start=1):
-            x = blocks.conv_block(x, filters, 5, padding="valid", name=f"conv{stage}", style=style)
-            x = blocks.max_pool(x, 2, padding="valid", name=f"mp{stage}", style=style)
-            x = _residual_block(x, name=block, style=style)
-        return x
-
-    return _network(
-        body,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name or "mnist_residual",
-        style=style,
-    )
 
 
 def _inception_a(x: Tensor, *, name: str, style: Style) -> Tensor:
@@ -170,9 +41,7 @@ def _inception_a(x: Tensor, *, name: str, style: Style) -> Tensor:
             y = layers.AveragePooling2D(
                 3, strides=1, data_format="channels_last", dtype=style.dtype, name=f"{name}_avg_pool"
             )(y)
-        for layer, (filters, kernel_size) in branch.items():
-            y = blocks.conv_block(y, filters, kernel_size, activation=None, name=f"{name}_{layer}", style=style)
-        outputs.append(y)
+        outputs.append(blocks.chain(y, {f"{name}_{layer}": step for layer, step in branch.items()}, style=style))
     return layers.Concatenate(axis=-1, dtype=style.dtype, name=name)(outputs)
 
 
@@ -181,42 +50,65 @@ def _residual_block(x: Tensor, *, name: str, style: Style) -> Tensor:
     y = blocks.conv_block(x, x.shape[-1], 3, name=f"{name}_conv1", style=style)
     y = blocks.conv_block(y, x.shape[-1], 3, activation=None, name=f"{name}_conv2", style=style)
     y = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, y])
-    return layers.ReLU(dtype=style.dtype, name=name)(y)
+    return blocks.relu(y, name=name, style=style)
 
 
-def _network(
-    body: Callable[[Tensor], Tensor], *, classes: int, classifier_activation: Any, style: Style, **arguments: Any
-) -> keras.Model:
-    def top(x: Tensor) -> Tensor:
-        x = blocks.flatten(x, style=style)
-        return blocks.classifier(x, classes, activation=classifier_activation, name="predictions", style=style)
-
-    return conventions.network(
-        body,
-        top,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        style=style,
-        default_shape=INPUT_SHAPE,
-        minimum_size=MINIMUM_SIZE,
-        fixed_size=True,
-        **arguments,
-    )
+_POOL = Pool("max", strides=2, padding="valid", size=2)
+_CONV = partial(Conv, kernel_size=5, padding="valid")
+INCEPTION_STAGES = (
+    {"conv1": _CONV(10, activation=None), "mp1": _POOL, "mp1_relu": blocks.relu, "incep1": _inception_a},  # 12x12x88
+    {"conv2": _CONV(20, activation=None), "mp2": _POOL, "mp2_relu": blocks.relu, "incep2": _inception_a},  # 4x4x88
+)
+RESIDUAL_STAGES = (
+    {"conv1": _CONV(16), "mp1": _POOL, "rblock1": _residual_block},  # 12x12x16
+    {"conv2": _CONV(32), "mp2": _POOL, "rblock2": _residual_block},  # 4x4x32
+)
 
 
-for _name, _factory, _stages, _description in (
-    ("mnist_inception", MNISTInception, INCEPTION_STAGES, "two Inception modules"),
-    ("mnist_residual", MNISTResidual, RESIDUAL_STAGES, "two residual blocks"),
-):
-    register(
-        ModelRecord(
-            name=_name,
-            description=f"{_description} for 28x28x1 digits, 10 classes, logits",
-            factory=_factory,
-            arguments={"input_shape": INPUT_SHAPE, "classes": CLASSES, "classifier_activation": None},
-            preprocessing=ZERO_TO_ONE,
-            labels="mnist",
-            minimum_size=MINIMUM_SIZE,
-            endpoints=tuple(_stages),
-        )
-    )
+def _top(x: Tensor, classes: int, *, activation: Any, dropout: float, style: Style) -> Tensor:
+    x = blocks.flatten(x, style=style)
+    return blocks.classifier(x, classes, activation=activation, name="predictions", style=style)
+
+
+DEFAULTS = {"classes": 10, "classifier_activation": None}
+MNIST_INCEPTION = ModelRecord(
+    name="mnist_inception",
+    description="two Inception modules for 28x28x1 digits, 10 classes, logits",
+    stages=INCEPTION_STAGES,
+    top=_top,
+    default_shape=(28, 28, 1),
+    fixed_size=True,
+    # Twice a 5x5 convolution and a 2x2 pooling without padding: 16, 12, 6, 2, 1.
+    minimum_size=16,
+    preprocessing=ZERO_TO_ONE,
+    labels="mnist",
+    arguments={"input_shape": (28, 28, 1), **DEFAULTS},
+)
+MNIST_RESIDUAL = replace(
+    MNIST_INCEPTION,
+    name="mnist_residual",
+    description="two residual blocks for 28x28x1 digits, 10 classes, logits",
+    stages=RESIDUAL_STAGES,
+)
+
+
+@factory(MNIST_INCEPTION, **DEFAULTS)
+def MNISTInception(arguments: Arguments) -> keras.Model:
+    """Builds the Inception network for MNIST.
+
+    ``conv1``, ``mp1``, ``incep1``, ``conv2``, ``mp2``, ``incep2``, ``flatten``, ``predictions``. Inside a module there
+    is no ReLU, and its average pooling counts the zeros around the map. The top is flattening and the classifier; with
+    it, height and width of the input must be known. The last map is (batch, height, width, 88).
+    """
+    return build(MNIST_INCEPTION, arguments)
+
+
+@factory(MNIST_RESIDUAL, **DEFAULTS)
+def MNISTResidual(arguments: Arguments) -> keras.Model:
+    """Builds the residual network for MNIST.
+
+    ``conv1``, ``mp1``, ``rblock1``, ``conv2``, ``mp2``, ``rblock2``, ``flatten``, ``predictions``. The top is
+    flattening and the classifier; with it, height and width of the input must be known. The last map is
+    (batch, height, width, 32).
+    """
+    return build(MNIST_RESIDUAL, arguments)

@@ -2,11 +2,13 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 
+from googlenet_keras import blocks
+from googlenet_keras.blocks import DEFAULT_STYLE, Stage, Style, Tensor
 from googlenet_keras.images.preprocessing import Preprocessing
 from googlenet_keras.weights.cards import read_card
 from googlenet_keras.weights.published import weight_file
@@ -14,36 +16,74 @@ from googlenet_keras.weights.published import weight_file
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """What the package knows of a model before it is built.
+    """What a network is: all that sets it apart from the others, whatever it is built for.
 
     Attributes:
         name: What `create_model` calls it.
         description: What sets it apart, in a line.
-        factory: The function that builds it.
-        arguments: What `create_model` passes to the factory where the caller says nothing.
+        stages: Its body, from the input to the last map; see `blocks.stages`.
+        style: What its blocks have in common; regularizer and dtype are the caller's.
+        top: From the last map to the answer, called as `conventions.average_top` is, which is what None stands for.
+        dropout: What the factory's argument is where its default is None.
+        pool_name: Name of the global pooling, in the top or in its place.
+        default_shape: (height, width, channels) that the factory takes, with the top, where none is given.
+        fixed_size: Whether the top's weights depend on the input's height and width, which must then be known.
+        minimum_size: Smallest height and width of an input, in pixels, without auxiliary heads.
+        aux_head_on: The endpoint that each auxiliary head hangs off, by the head's name.
+        aux_head: What builds one, called as `blocks.convolutional_auxiliary_head` is.
+        minimum_size_of_aux_heads: Smallest height and width for them, in pixels.
         preprocessing: What its published weights expect of an image.
         labels: Whose class names are meant: the stem of a ``*_labels.txt`` among the package's assets.
-        minimum_size: Smallest height and width of an input, in pixels, without auxiliary heads.
-        endpoints: Names of the layers after which the network's stages end, from input to output.
-        aux_heads: Names of the auxiliary heads that ``aux_heads=True`` builds.
-        minimum_size_of_aux_heads: Smallest height and width for them, in pixels.
+        arguments: What `create_model` passes to the factory where the caller says nothing.
+        factory: The function that builds it; see `factories.factory`, which puts it here.
     """
 
     name: str
     description: str
-    factory: Callable[..., keras.Model]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[Stage, ...]
+    style: Style = DEFAULT_STYLE
+    top: Callable[..., Tensor] | None = None
+    dropout: float = 0.0
+    pool_name: str = "global_pool"
+    default_shape: tuple[int, int, int] = (224, 224, 3)
+    fixed_size: bool = False
+    minimum_size: int
+    aux_head_on: Mapping[str, str] = field(default_factory=dict)
+    aux_head: Callable[..., Tensor] = blocks.convolutional_auxiliary_head
+    minimum_size_of_aux_heads: int | None = None
     preprocessing: Preprocessing
     labels: str = "imagenet"
-    minimum_size: int
-    endpoints: tuple[str, ...]
-    aux_heads: tuple[str, ...] = ()
-    minimum_size_of_aux_heads: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    factory: Callable[..., keras.Model] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Temporary."""
-        return self.arguments.get("input_shape", (224, 224, 3))
+        """The network's own (height, width, channels): what `create_model` builds it for, if nothing else is said."""
+        return self.arguments.get("input_shape", self.default_shape)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Names of the layers after which the network's stages end, from input to output."""
+        return tuple(blocks.endpoint(stage, style=self.style) for stage in self.stages)
+
+    @property
+    def aux_heads(self) -> tuple[str, ...]:
+        """Names of the auxiliary heads that ``aux_heads=True`` builds."""
+        return tuple(self.aux_head_on)
+
+    def endpoint_shapes(self, input_shape: tuple[int | None, ...] | None = None) -> dict[str, tuple[int | None, ...]]:
+        """Builds the body alone, to see what its stages answer.
+
+        Args:
+            input_shape: (height, width, channels) in pixels; None is the network's own.
+
+        Returns:
+            (height, width, channels) of the output of each endpoint, by its name, in their order.
+        """
+        # Zeros are quick, and draw no random number that the caller's next model would miss.
+        style = replace(self.style, kernel_initializer="zeros", bias_initializer="zeros")
+        ends = blocks.stages(keras.Input(input_shape or self.input_shape), self.stages, style=style)
+        return {name: tuple(tensor.shape[1:]) for name, tensor in ends}
 
 
 _RECORDS: dict[str, ModelRecord] = {}
@@ -61,6 +101,13 @@ def register(record: ModelRecord) -> None:
     if record.name in _RECORDS:
         raise ValueError(f"Two models cannot share a name. Received: {record.name!r}")
     _RECORDS[record.name] = record
+
+
+def registered_name(record: ModelRecord) -> str | None:
+    """The name that a network's published weights go by; None if no network of `list_models` has the same layers."""
+    known = _RECORDS.get(record.name)
+    same = known and (known.stages, known.style, known.top) == (record.stages, record.style, record.top)
+    return record.name if same else None
 
 
 def list_models() -> list[str]:

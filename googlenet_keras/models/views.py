@@ -65,7 +65,8 @@ def feature_extractor(model: keras.Model, endpoints: Sequence[str]) -> keras.Mod
 
     Args:
         model: A functional Keras model.
-        endpoints: Names of layers, such as ``["inception_3b", "inception_4e", "inception_5b"]``.
+        endpoints: Names of layers, such as ``["inception_3b", "inception_4e", "inception_5b"]``; those that end the
+            stages of a network, and their shapes, are its `ModelRecord.endpoint_shapes`.
 
     Returns:
         A model from the same input to ``{endpoint: tensor}``, of the same layers and weights.
