@@ -71,7 +71,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     import tensorflow as tf
 
-    from googlenet_keras.training.strategies import create_strategy, is_chief
+    from googlenet_keras.devices import create_strategy, is_chief
 
     if arguments.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
-from googlenet_keras.machine import core_count
+from googlenet_keras.devices import core_count
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 SPLITS = ("train", "validation", "val", "test")

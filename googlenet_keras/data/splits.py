@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.machine import core_count
+from googlenet_keras.devices import core_count
 
 # Images of one size up to this are small: whole, flipped and shifted; larger ones are cropped.
 SMALL_SIDE = 128  # pixels

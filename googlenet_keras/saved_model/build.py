@@ -16,12 +16,12 @@ import numpy as np
 
 from googlenet_keras import __version__, describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
+from googlenet_keras.devices import create_strategy
 from googlenet_keras.files import Publication
 from googlenet_keras.models import ModelRecord, model_record
 from googlenet_keras.saved_model import verification
 from googlenet_keras.saved_model.networks import build_network, class_names
 from googlenet_keras.saved_model.signatures import serving_model, signatures, write_saved_model
-from googlenet_keras.training import create_strategy
 from googlenet_keras.weights.published import find_published
 
 LABELS_FILE = "labels.txt"

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset
+from googlenet_keras.devices import has_accelerators, has_other_workers, is_chief
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import create_model, model_record
 from googlenet_keras.training import records
@@ -25,7 +26,6 @@ from googlenet_keras.training.checkpoints import Checkpoints
 from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
 from googlenet_keras.training.recipe import Recipe
-from googlenet_keras.training.strategies import has_accelerators, has_other_workers, is_chief
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
 AVERAGE_STEPS = 8

@@ -1,17 +1,33 @@
-"""Which devices a model lives on: tf.distribute strategies by name."""
+"""What processors and accelerators this process has: the strategies by name, and the dtype that fits the hardware.
+
+Nothing else in the package asks what hardware there is. TensorFlow is imported inside the functions, so that the layers
+can ask on any Keras backend and importing this module costs nothing.
+"""
 
 import contextlib
 import os
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
-from googlenet_keras.machine import core_count
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 SLURM_PORT = 8888  # of a node's first task; the next ones take the next ports
 
 
-def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
+def core_count() -> int:
+    """How many of the machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_accelerators() -> bool:
+    """Whether TensorFlow sees other devices than CPUs."""
+    import tensorflow as tf
+
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+
+
+def create_strategy(name: str = "auto") -> tuple["tf.distribute.Strategy", str]:
     """Makes the strategy in whose scope a model is to be built.
 
     Args:
@@ -29,6 +45,8 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
     """
     if name not in STRATEGIES:
         raise ValueError(f"The strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}")
+    import tensorflow as tf
+
     if name == "none":
         return tf.distribute.get_strategy(), "TensorFlow's default device"
     if name == "multi_worker":
@@ -49,12 +67,7 @@ def create_strategy(name: str = "auto") -> tuple[tf.distribute.Strategy, str]:
     return tf.distribute.OneDeviceStrategy(device), f"one {'GPU' if device in gpus else 'CPU'}"
 
 
-def has_accelerators() -> bool:
-    """Whether TensorFlow sees other devices than CPUs."""
-    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
+def is_chief(strategy: "tf.distribute.Strategy") -> bool:
     """Whether this process is the one that writes what all workers share: the chief, or else worker 0."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
@@ -64,12 +77,14 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
-def has_other_workers(strategy: tf.distribute.Strategy) -> bool:
+def has_other_workers(strategy: "tf.distribute.Strategy") -> bool:
     """Whether this process trains together with others."""
+    import tensorflow as tf
+
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and _workers(strategy.cluster_resolver) > 1
 
 
-def _workers(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> int:
+def _workers(resolver: "tf.distribute.cluster_resolver.ClusterResolver") -> int:
     return sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())
 
 
@@ -78,6 +93,8 @@ def _one_cpu_per_core() -> None:
 
     Replicas of one thread each do not wait for each other at every layer, as the threads of one replica do.
     """
+    import tensorflow as tf
+
     (cpu,) = tf.config.list_physical_devices("CPU")
     if tf.config.get_logical_device_configuration(cpu):
         return
@@ -87,7 +104,9 @@ def _one_cpu_per_core() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(core_count())
 
 
-def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
+def _multi_worker() -> tuple["tf.distribute.Strategy", str]:
+    import tensorflow as tf
+
     if "TF_CONFIG" in os.environ:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif "SLURM_PROCID" in os.environ:
@@ -103,12 +122,14 @@ def _multi_worker() -> tuple[tf.distribute.Strategy, str]:
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver), where
 
 
-def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
+def _slurm() -> "tf.distribute.cluster_resolver.ClusterResolver":
     """The tasks of this Slurm step as workers, each with the GPUs that Slurm lets it see.
 
     TensorFlow's own resolver reads Slurm's variables, but makes a cluster that sorts node10 before node9, so that
     tasks have each other's addresses, and fails without GPUs, or where a task sees only its own.
     """
+    import tensorflow as tf
+
     slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(gpus_per_node=0, auto_set_gpu=False)
     nodes = slurm._resolve_task_configuration()
     addresses = [f"{node}:{SLURM_PORT + task}" for node, tasks in nodes.items() for task in range(tasks)]
@@ -121,7 +142,9 @@ def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     )
 
 
-def _tpu() -> tuple[tf.distribute.Strategy, str]:
+def _tpu() -> tuple["tf.distribute.Strategy", str]:
+    import tensorflow as tf
+
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
         tf.config.experimental_connect_to_cluster(resolver)

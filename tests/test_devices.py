@@ -1,11 +1,11 @@
-"""A model built inside a strategy's scope is the model."""
+"""What the hardware decides: where a model lives, and in which dtype it computes."""
 
 import json
 
 import pytest
 import tensorflow as tf
 
-from googlenet_keras.training import create_strategy
+from googlenet_keras.devices import create_strategy
 
 # Logical devices must be there before TensorFlow is used: a process of its own.
 MIRRORED = """
@@ -17,7 +17,7 @@ tf.config.set_logical_device_configuration(
 import keras
 import numpy as np
 from googlenet_keras import create_model, export
-from googlenet_keras.training import create_strategy
+from googlenet_keras.devices import create_strategy
 
 folder, weights = sys.argv[1:]
 arguments = dict(input_shape=(65, 65, 3), classes=4, weights=weights)
@@ -54,7 +54,7 @@ def test_mirrored_over_two_cpus(tmp_path, python):
 def test_mirrored_takes_every_core(python):
     """Without GPUs each core is a replica, of one thread, in a process that has not used TensorFlow."""
     script = (
-        "import os, sys\nimport tensorflow as tf\nfrom googlenet_keras.training import create_strategy\n"
+        "import os, sys\nimport tensorflow as tf\nfrom googlenet_keras.devices import create_strategy\n"
         "os.sched_getaffinity = lambda process: range(3)\n"
         "if len(sys.argv) > 1: tf.constant(0)\n"
         "strategy, took = create_strategy('mirrored')\n"
@@ -109,3 +109,19 @@ def test_refusals(monkeypatch):
         create_strategy("gpu")
     with pytest.raises(ValueError, match="must be one of auto, none, cpu, gpu, mirrored, multi_worker, tpu"):
         create_strategy("all")
+
+
+def test_asking_nothing_costs_nothing(python):
+    """The layers import the module on every Keras backend: it must not bring TensorFlow with it."""
+    script = "import sys\nimport googlenet_keras.devices\nassert not {'tensorflow', 'keras'} & set(sys.modules)"
+    process = python("-c", script)
+    assert process.returncode == 0, process.stderr
+
+
+def test_the_names_are_where_they_were():
+    """Users import them from the package and from its training."""
+    import googlenet_keras
+    from googlenet_keras import training
+
+    assert googlenet_keras.create_strategy is training.create_strategy is create_strategy
+    assert training.STRATEGIES == ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
