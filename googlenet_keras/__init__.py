@@ -32,7 +32,7 @@ _HOMES = {
         "plot_architecture",
         "plot_model",
     ),
-    "googlenet_keras.devices": ("create_strategy",),
+    "googlenet_keras.devices": ("DtypeChoice", "choose_dtype", "create_strategy"),
     "googlenet_keras.evaluation": (
         "Evaluation",
         "evaluate_model",

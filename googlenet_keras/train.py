@@ -71,7 +71,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     import tensorflow as tf
 
-    from googlenet_keras.devices import create_strategy, is_chief
+    from googlenet_keras.devices import choose_dtype, create_strategy, is_chief
 
     if arguments.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -81,7 +81,9 @@ def _train(arguments: argparse.Namespace) -> int:
     from googlenet_keras.training.reporting import Reporter, default_callbacks
 
     callbacks = default_callbacks(recipe, arguments.output) if is_chief(strategy) else []
-    print(f"Training {recipe.model} on {recipe.dataset}, on {where}", flush=True)
+    # The training takes the same one; here it is only told of, before the data is opened.
+    dtype = choose_dtype(recipe.dtype, strategy)
+    print(f"Training {recipe.model} on {recipe.dataset}, on {where}, in {dtype.name} ({dtype.reason})", flush=True)
     try:
         results = train(
             recipe,

@@ -5,7 +5,8 @@ import json
 import pytest
 import tensorflow as tf
 
-from googlenet_keras.devices import create_strategy
+from googlenet_keras import create_model, devices, evaluate_model, export_model
+from googlenet_keras.devices import choose_dtype, cpu_computes_bfloat16, create_strategy, gpus_compute_bfloat16
 
 # Logical devices must be there before TensorFlow is used: a process of its own.
 MIRRORED = """
@@ -41,8 +42,6 @@ print(took)
 
 def test_mirrored_over_two_cpus(tmp_path, python):
     """Builds, answers and exports as one device does."""
-    from googlenet_keras import create_model
-
     create_model("googlenet_bn", input_shape=(65, 65, 3), classes=4).save_weights(tmp_path / "trained.weights.h5")
     process = python("-c", MIRRORED, tmp_path / "exports", tmp_path / "trained.weights.h5")
     assert process.returncode == 0, process.stderr
@@ -125,3 +124,132 @@ def test_the_names_are_where_they_were():
 
     assert googlenet_keras.create_strategy is training.create_strategy is create_strategy
     assert training.STRATEGIES == ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
+
+
+# What Linux says of processors, cut to the words that matter.
+ZEN_3 = "processor\t: 0\nflags\t\t: fpu sse4_2 avx avx2 fma\n\nprocessor\t: 1\nflags\t\t: fpu sse4_2 avx avx2 fma\n"
+ZEN_5 = "processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni avx512_bf16\n"
+SKYLAKE = "processor\t: 0\nflags\t\t: fpu avx2 avx512f\n"
+SAPPHIRE_RAPIDS = "processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile\n"
+ALDER_LAKE = "processor\t: 0\nflags\t\t: fpu avx2 avx_vnni avx_ne_convert\n"
+GRAVITON_3 = "processor\t: 0\nFeatures\t: fp asimd sve bf16 i8mm\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "environment", "native", "reason"),
+    [
+        (ZEN_5, {}, True, "the processor computes bfloat16 (avx512_bf16)"),
+        (SAPPHIRE_RAPIDS, {}, True, "the processor computes bfloat16 (avx512_bf16, amx_bf16)"),
+        (ZEN_3, {}, False, "the processor has no bfloat16 arithmetic (neither avx512_bf16 nor amx_bf16)"),
+        (SKYLAKE, {}, False, "no bfloat16 arithmetic"),
+        (ALDER_LAKE, {}, False, "no bfloat16 arithmetic"),
+        (GRAVITON_3, {}, False, "has no x86 flags"),
+        (None, {}, False, "the processor's features are unknown"),
+        (ZEN_5, {"TF_ENABLE_ONEDNN_OPTS": "0"}, False, "TF_ENABLE_ONEDNN_OPTS turns oneDNN off"),
+        (ZEN_5, {"TF_ENABLE_ONEDNN_OPTS": "False"}, False, "TF_ENABLE_ONEDNN_OPTS turns oneDNN off"),
+        (ZEN_5, {"TF_ENABLE_ONEDNN_OPTS": "1"}, True, "avx512_bf16"),
+        (ZEN_5, {"ONEDNN_MAX_CPU_ISA": "avx512_core"}, False, "oneDNN is limited to avx512_core"),
+        (ZEN_5, {"DNNL_MAX_CPU_ISA": "AVX2"}, False, "oneDNN is limited to AVX2"),
+        (ZEN_5, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, True, "avx512_bf16"),
+    ],
+)
+def test_which_cpus_compute_bfloat16(cpuinfo, environment, native, reason):
+    """A user whose processor emulates bfloat16 would train for five times as long if this were wrong."""
+    answer, why = cpu_computes_bfloat16(cpuinfo, environment)
+    assert answer is native
+    assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("gpus", "native", "reason"),
+    [
+        ([{"device_name": "A", "compute_capability": (8, 0)}], True, "the A has compute capability 8.0"),
+        ([{"device_name": "T", "compute_capability": (7, 5)}], False, "the T has compute capability 7.5"),
+        ([{"compute_capability": (9, 0)}, {"device_name": "T", "compute_capability": (7, 5)}], False, "the T"),
+        ([{"device_name": "R"}], False, "the compute capability of the R is unknown"),
+    ],
+)
+def test_which_gpus_compute_bfloat16(gpus, native, reason):
+    """The weakest of them decides."""
+    answer, why = gpus_compute_bfloat16(gpus)
+    assert answer is native
+    assert reason in why
+
+
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """Makes this machine's processor another one, in a process that has warned of nothing yet."""
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    devices._warn_of_emulation.cache_clear()
+
+    def become(cpuinfo):
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+        monkeypatch.setattr(devices, "CPUINFO", tmp_path / "cpuinfo")
+
+    yield become
+    devices._warn_of_emulation.cache_clear()
+
+
+@pytest.mark.parametrize(("cpuinfo", "name"), [(ZEN_3, "float32"), (ZEN_5, "mixed_bfloat16")])
+@pytest.mark.parametrize("strategy", [None, "cpu", "mirrored"])
+def test_auto_takes_what_the_processor_computes(processor, cpuinfo, name, strategy):
+    processor(cpuinfo)
+    choice = choose_dtype("auto", strategy and create_strategy(strategy)[0])
+    assert choice.name == name
+    assert "bfloat16" in choice.reason
+
+
+def test_auto_on_accelerators(processor, monkeypatch):
+    """A GPU decides where the strategy has one, whatever the processor; on the CPU beside it the processor does."""
+    processor(ZEN_3)
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [gpu])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda _: {"device_name": "H", "compute_capability": (9, 0)}
+    )
+
+    class On:
+        """A strategy of these devices."""
+
+        def __init__(self, *places):
+            self.extended = self
+            self.worker_devices = places
+
+    worker = "/job:worker/replica:0/task:0/device"
+    assert choose_dtype().name == "mixed_bfloat16"
+    assert choose_dtype("auto", On(f"{worker}:GPU:0", f"{worker}:GPU:1")).name == "mixed_bfloat16"
+    assert choose_dtype("auto", On(f"{worker}:CPU:0")).name == "float32"
+    assert choose_dtype("auto", On(f"{worker}:TPU:0")) == devices.DtypeChoice("mixed_bfloat16", "TPUs compute bfloat16")
+
+
+def test_emulated_bfloat16_is_warned_of_once(processor):
+    """Who asks for it gets it, and learns what it costs; who asks again is not told again."""
+    processor(ZEN_3)
+    asked = ("mixed_bfloat16", "bfloat16", "mixed_bfloat16")
+    with pytest.warns(UserWarning, match=r"bfloat16 is emulated here .*5\.5 times as long in mixed_bfloat16") as told:
+        choices = [choose_dtype(name) for name in asked]
+    assert choices == [devices.DtypeChoice(name, "as asked for") for name in asked]
+    assert len(told) == 1
+    assert told[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error:bfloat16 is emulated")
+@pytest.mark.parametrize(
+    ("cpuinfo", "requested"), [(ZEN_5, "mixed_bfloat16"), (ZEN_3, "float32"), (ZEN_3, "float64"), (ZEN_3, "auto")]
+)
+def test_nothing_else_is_warned_of(processor, cpuinfo, requested):
+    processor(cpuinfo)
+    choice = choose_dtype(requested)
+    assert requested in (choice.name, "auto")
+
+
+def test_export_and_evaluate_take_auto(tmp_path):
+    """Both say which dtype it was."""
+    small = {"classes": 10, "input_shape": (28, 28, 1)}
+    made = export_model("mnist_inception", folder=tmp_path, dtype="auto", **small)
+    assert json.loads(made.card.read_text())["dtype"] == choose_dtype().name
+    create_model("mnist_inception", **small).save_weights(tmp_path / "some.weights.h5")
+    arguments = {"dataset": "fashion_mnist", "data_dir": "tests/data/fashion_mnist_sample", "split": "test[:8]"}
+    measured = evaluate_model("mnist_inception", [tmp_path / "some.weights.h5"], dtype="auto", **arguments)
+    assert measured.dtype == choose_dtype().name

@@ -16,7 +16,7 @@ import numpy as np
 
 from googlenet_keras import __version__, describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
-from googlenet_keras.devices import create_strategy
+from googlenet_keras.devices import choose_dtype, create_strategy
 from googlenet_keras.files import Publication
 from googlenet_keras.models import ModelRecord, model_record
 from googlenet_keras.saved_model import verification
@@ -86,7 +86,7 @@ def export_model(
         labels: A text file of one class name per line; None is the model's own names where their number fits, and
             numbers otherwise.
         strategy: See `create_strategy`.
-        dtype: Keras dtype policy; None is the global one.
+        dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
         aux_heads: Whether the auxiliary heads are built, and answered by name.
         force: Whether an export of the same name is replaced.
         report: Called with a few words as each step begins.
@@ -121,6 +121,7 @@ def export_model(
         report("building the model")
         placement, took = create_strategy(strategy)
         report(f"building the model on {took}")
+        dtype = dtype and choose_dtype(dtype, placement).name
         with placement.scope():
             model, names = build_network(
                 record, names, weights=weights, input_shape=input_shape, dtype=dtype, aux_heads=aux_heads
