@@ -32,6 +32,7 @@ _HOMES = {
         "plot_architecture",
         "plot_model",
     ),
+    "googlenet_keras.devices": ("DtypeChoice", "choose_dtype", "create_strategy"),
     "googlenet_keras.evaluation": (
         "Evaluation",
         "evaluate_model",
@@ -64,7 +65,7 @@ _HOMES = {
         "preprocess_input",
     ),
     "googlenet_keras.saved_model": ("Classifier", "Export", "Prediction", "export_model"),
-    "googlenet_keras.training": ("Recipe", "create_strategy", "load_recipe", "recipe_names"),
+    "googlenet_keras.training": ("Recipe", "load_recipe", "recipe_names"),
     "googlenet_keras.weights": (
         "PUBLISHED",
         "Card",

@@ -17,8 +17,6 @@ from typing import IO, Any, NoReturn
 
 from googlenet_keras import files
 
-# What --strategy takes: `googlenet_keras.training.STRATEGIES`, whose module imports TensorFlow.
-STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 WORK_FAILED = 1
 WRONG_USE = 2
 KILLED_BY = 128  # a shell's exit status of a command that a signal ended is this and the signal's number

@@ -44,7 +44,7 @@ def parser() -> commands.Parser:
     result.add_argument(
         "--input-size", type=int, metavar="N", help="height and width in pixels (default: the weights')"
     )
-    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16")
+    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
     result.add_argument(
         "--crops", type=int, default=1, metavar="N", help="1, 10 or the GoogLeNet paper's 144 (default: 1)"
     )

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from googlenet_keras import commands
+from googlenet_keras import commands, devices
 
 
 def parser() -> commands.Parser:
@@ -39,11 +39,11 @@ def parser() -> commands.Parser:
     result.add_argument(
         "--strategy",
         default="auto",
-        choices=commands.STRATEGIES,
+        choices=devices.STRATEGIES,
         metavar="NAME",
         help="auto, cpu, gpu or mirrored (default: auto, every GPU)",
     )
-    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16")
+    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
     result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers and answer them too")
     result.add_argument("--force", action="store_true", help="replace an export of the same name")
     return result

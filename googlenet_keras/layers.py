@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from googlenet_keras.devices import has_accelerators
+
 AlphaConvention = Literal["caffe", "tensorflow"]
 
 
@@ -287,14 +289,8 @@ class Conv2D(keras.layers.Conv2D):
             and math.prod(self.strides) == math.prod(self.dilation_rate) == self.groups == 1
             and None not in (height, width)
             and height * width <= _LARGEST_PLANE
-            and _only_cpus()
+            and not has_accelerators()
         )
-
-
-def _only_cpus() -> bool:
-    import tensorflow as tf
-
-    return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
 
 
 def _pointwise(inputs: Any, kernel: Any) -> Any:

@@ -11,7 +11,7 @@ import types
 import typing
 from typing import Any
 
-from googlenet_keras import commands
+from googlenet_keras import commands, devices
 from googlenet_keras.training.recipe import Recipe, load_recipe, recipe_names
 
 
@@ -28,8 +28,8 @@ def parser() -> commands.Parser:
         help="folder of the weights, log, curves and checkpoints",
     )
     add("--data-dir", type=commands.path, metavar="DIR", help="where TensorFlow Datasets keeps its data")
-    strategies = ", ".join(commands.STRATEGIES)
-    add("--strategy", default="auto", choices=commands.STRATEGIES, metavar="NAME", help=f"one of {strategies}")
+    strategies = ", ".join(devices.STRATEGIES)
+    add("--strategy", default="auto", choices=devices.STRATEGIES, metavar="NAME", help=f"one of {strategies}")
     add("--deterministic", action="store_true", help="the same weights bit for bit from the same command; slower")
     add("--resume", action=argparse.BooleanOptionalAction, default=True, help="go on from the newest checkpoint")
     add("--max-bad", type=int, default=10, metavar="N", help="broken images to pass over in a folder (default: 10)")
@@ -77,7 +77,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     import tensorflow as tf
 
-    from googlenet_keras.training.strategies import create_strategy, is_chief
+    from googlenet_keras.devices import choose_dtype, create_strategy, is_chief
 
     if arguments.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -87,7 +87,9 @@ def _train(arguments: argparse.Namespace) -> int:
     from googlenet_keras.training.reporting import Reporter, default_callbacks
 
     callbacks = default_callbacks(recipe, arguments.output) if is_chief(strategy) else []
-    print(f"Training {recipe.model} on {recipe.dataset}, on {where}", flush=True)
+    # The training takes the same one; here it is only told of, before the data is opened.
+    dtype = choose_dtype(recipe.dtype, strategy)
+    print(f"Training {recipe.model} on {recipe.dataset}, on {where}, in {dtype.name} ({dtype.reason})", flush=True)
     try:
         results = train(
             recipe,

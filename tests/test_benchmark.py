@@ -8,8 +8,8 @@ import pytest
 
 from googlenet_keras import GoogLeNet, benchmark, create_model
 from googlenet_keras.benchmarks import interleaved, lrn, steps, training
+from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization, Conv2D
-from googlenet_keras.machine import core_count
 
 
 def test_ratio_is_of_the_same_round(monkeypatch):

@@ -14,7 +14,6 @@ from conftest import ROOT
 from googlenet_keras import benchmark, commands, evaluate, export, files, predict, train
 from googlenet_keras.data import __main__ as data
 from googlenet_keras.describe import __main__ as describe
-from googlenet_keras.training import STRATEGIES
 
 SAMPLE = str(ROOT / "tests" / "data" / "fashion_mnist_sample")
 
@@ -73,10 +72,6 @@ def test_values_are_not_taken_for_flags():
     parser.add_argument("paths", nargs="*")
     found = parser.parse_args(["--seed", "-1", "--name=--other", "-a b", "--", "--sed"])
     assert (found.seed, found.name, found.paths) == (-1, "--other", ["-a b", "--sed"])
-
-
-def test_strategies_are_those_of_the_training():
-    assert commands.STRATEGIES == STRATEGIES
 
 
 @pytest.mark.parametrize(

@@ -262,22 +262,26 @@ def test_training_and_evaluation_resize_the_same_way(sample):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        {"batch_size": 0},
-        {"input_size": 0},
-        {"seed": -1},
-        {"channels": 4},
-        {"shards": (1,)},
-        {"shards": (1, 0), "shard_count": 2},
-        {"shards": ()},
-        {"shard_count": 64},
-        {"training": False, "augmentation": ALL},
+        ({"batch_size": 0}, "^batch_size must be at least the number of replicas, 1. Received: 0$"),
+        ({"input_size": 0}, "^input_size must be at least 1. Received: 0$"),
+        ({"seed": -1}, "^seed must be at least 0. Received: -1$"),
+        ({"channels": 4}, "^channels must be 1 or 3. Received: 4$"),
+        ({"shards": (1,)}, "^shards must rise"),
+        ({"shards": (1, 0), "shard_count": 2}, "^shards must rise"),
+        ({"shards": ()}, "^shards must rise"),
+        ({"shard_count": 64}, "^batch_size must be at least the number of replicas, 64. Received: "),
+        ({"training": False, "augmentation": ALL}, "^Only training images are changed at random. Received: "),
     ],
 )
-def test_wrong_arguments(sample, arguments):
-    with pytest.raises(ValueError, match="Received: "):
+def test_wrong_arguments(sample, arguments, message):
+    """The message names the one argument that is wrong, and no other."""
+    with pytest.raises(ValueError, match=message):
         batches(sample.split("test"), **arguments)
+
+
+def test_wrong_augmentations():
     for wrong in ({"flip": 2}, {"erase": -0.1}, {"shift": -1}):
         with pytest.raises(ValueError, match="Received: "):
             Augmentation(**wrong)

@@ -92,9 +92,10 @@ class Workers(contextlib.ExitStack):
     Args:
         outputs: The folder that each is told to leave its results in.
         fields: Of the recipe.
+        own_fields: For each worker, what it is told otherwise.
     """
 
-    def __init__(self, outputs, fields):
+    def __init__(self, outputs, fields, own_fields=({}, {})):
         super().__init__()
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in outputs]
         addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
@@ -103,7 +104,7 @@ class Workers(contextlib.ExitStack):
         self.processes = []
         for index, output in enumerate(outputs):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            arguments = command(output, fields, "multi_worker")
+            arguments = command(output, {**fields, **own_fields[index]}, "multi_worker")
             process = start("-m", "googlenet_keras.train", *arguments, TF_CONFIG=json.dumps(config))
             self.processes.append(self.enter_context(process))
             self.callback(process.kill)
@@ -175,6 +176,16 @@ def test_two_workers_end_as_one_process(tmp_path, alone):
     assert json.loads((folders[0] / "results.json").read_text())["replicas"] == 2
     assert {path.name for path in folders[0].iterdir()} == {path.name for path in alone.iterdir()}
     assert not folders[1].exists()
+
+
+@pytest.mark.slow
+def test_workers_of_different_dtypes_end_with_advice(tmp_path):
+    """Neither of them waits for the other for ever, and nothing is trained."""
+    with Workers([tmp_path] * 2, PLAIN, ({"dtype": "float32"}, {"dtype": "mixed_bfloat16"})) as workers:
+        statuses, said = workers.ends()
+    assert statuses == [2, 2], said
+    assert all("give all of them the same --dtype" in text.splitlines()[-1] for text in said), said
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.slow

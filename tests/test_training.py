@@ -17,6 +17,7 @@ from googlenet_keras import create_model, load_recipe, recipe_names
 from googlenet_keras import train as train_command
 from googlenet_keras.data import __main__ as data_command
 from googlenet_keras.data import open_dataset
+from googlenet_keras.devices import DtypeChoice, choose_dtype
 from googlenet_keras.models import model_record
 from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, loop, train
 from googlenet_keras.training.loop import Training
@@ -339,6 +340,7 @@ def test_every_field_is_a_flag():
     [
         ({"epochs": 0}, "epochs must be above 0"),
         ({"dropout": 1.5}, "dropout must be in 0 to 1"),
+        ({"seed": -1}, "^seed must be at least 0. Received: -1$"),
         ({"schedule": "polynomial"}, "schedule must be one of constant, cosine, staircase"),
         ({"warmup_epochs": 1.0}, "warm-up belongs to the schedule cosine"),
         ({"dtype": "mixed_float16"}, "use mixed_bfloat16"),
@@ -355,7 +357,9 @@ def test_a_wrong_recipe_is_refused(changes, message):
     ("flags", "message"),
     [
         (["--model", "vgg99"], "There is no model of that name"),
-        (["--dropout", "0.5"], "mnist_inception cannot be built so"),
+        (["--dropout", "0.5"], "mnist_inception has no dropout: leave it out. Received: dropout=0.5"),
+        (["--aux-heads"], "mnist_inception has no aux_heads: leave it out. Received: aux_heads=True"),
+        (["--seed", "-1"], "error: seed must be at least 0. Received: -1"),
         (["--strategy", "everything"], "The strategy must be one of"),
         (["--strategy", "tpu"], "TensorFlow finds no TPU here"),
         (["--strategy", "multi_worker"], "needs TF_CONFIG to name the workers"),
@@ -371,6 +375,50 @@ def test_wrong_use_is_one_line(tmp_path, capfd, flags, message):
     assert status == 2
     assert len(error) == 1
     assert message in error[0]
+
+
+def test_a_mistake_in_a_factory_is_not_taken_for_wrong_use(tmp_path, monkeypatch):
+    """A TypeError of the code that builds the network comes through as it is, for its traceback is what is needed."""
+
+    def broken(name, **arguments):
+        return len(None)
+
+    monkeypatch.setattr(loop, "create_model", broken)
+    with pytest.raises(TypeError, match="has no len"):
+        run(tmp_path)
+
+
+def test_what_auto_took_is_in_the_results(tmp_path, capfd):
+    """A user sees in the first line and in results.json which dtype was taken, and why; checkpoints have it as well."""
+    command = ["--recipe", "d2l_fashion_mnist", "--model", "mnist_inception", "--input-size", "28", "--epochs", "1"]
+    command += ["--steps-per-epoch", "1", "--validation-split", "test[:8]", "--dtype", "auto", "--data-dir", SAMPLE]
+    assert train_command.main([*command, "--output", str(tmp_path)]) == 0
+    choice = choose_dtype("auto")
+    assert choice.name in ("float32", "mixed_bfloat16")
+    first = capfd.readouterr().out.splitlines()[0]
+    assert first == (f"Training mnist_inception on fashion_mnist, on one CPU, in {choice.name} ({choice.reason})")
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert (results["recipe"]["dtype"], results["dtype_reason"]) == (choice.name, choice.reason)
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    with np.load(checkpoint) as archive:
+        assert json.loads(archive["facts"].item())["identity"]["dtype"] == choice.name
+
+
+def test_a_checkpoint_of_another_dtype_is_not_continued(tmp_path, monkeypatch):
+    """On a machine where auto takes another dtype the message says which one the training was begun in."""
+    monkeypatch.setattr(loop, "choose_dtype", lambda *_: DtypeChoice("float32", "of a test"))
+    run(tmp_path, dtype="auto", epochs=1, steps_per_epoch=1)
+    monkeypatch.setattr(loop, "choose_dtype", lambda *_: DtypeChoice("mixed_bfloat16", "of a test"))
+    with pytest.raises(ValueError, match="dtype 'float32' there and 'mixed_bfloat16' here"):
+        run(tmp_path, dtype="auto", epochs=1, steps_per_epoch=1)
+
+
+def test_workers_of_different_dtypes_are_refused(tmp_path, monkeypatch):
+    """Where auto differs from machine to machine, the message says what to give, before a network is built."""
+    monkeypatch.setattr(loop, "_all_have", lambda strategy, number: False)
+    monkeypatch.setattr(loop, "create_model", None)
+    with pytest.raises(ValueError, match=r"give all of them the same --dtype\. Received: 'auto', for which this one"):
+        run(tmp_path, dtype="auto")
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, capfd):

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.devices import create_strategy
 from googlenet_keras.models import create_model
-from googlenet_keras.training.strategies import create_strategy
 
 CHANNELS, CLASSES = 1, 10
 LEARNING_RATE = 1e-3

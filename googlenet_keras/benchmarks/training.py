@@ -13,8 +13,8 @@ import tensorflow as tf
 from googlenet_keras.benchmarks.interleaved import compare
 from googlenet_keras.benchmarks.steps import PerCore, network, training_step
 from googlenet_keras.describe import count_multiply_adds
+from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization, Conv2D
-from googlenet_keras.machine import core_count
 
 NETWORKS = ("googlenet_d2l", "googlenet_bn")
 # Large enough for the rate to be the machine's, small enough for a fraction of a second.

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
+from googlenet_keras.devices import core_count
 from googlenet_keras.images import SUFFIXES, image_files, inspect_image
-from googlenet_keras.machine import core_count
 
 SPLITS = ("train", "validation", "val", "test")
 # Of a folder without splits, this part of each class is held out as ``test``.

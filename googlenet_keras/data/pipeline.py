@@ -58,11 +58,14 @@ class Batches:
         shards: Sequence[int] = (0,),
         shard_count: int = 1,
     ) -> None:
-        if batch_size < shard_count or input_size < 1 or seed < 0:
+        if batch_size < shard_count:
             raise ValueError(
-                f"batch_size must be at least the number of replicas ({shard_count}), input_size at least 1, seed at "
-                f"least 0. Received: {batch_size}, {input_size}, {seed}"
+                f"batch_size must be at least the number of replicas, {shard_count}. Received: {batch_size}"
             )
+        if input_size < 1:
+            raise ValueError(f"input_size must be at least 1. Received: {input_size}")
+        if seed < 0:
+            raise ValueError(f"seed must be at least 0. Received: {seed}")
         if augmentation is not None and not training:
             raise ValueError(f"Only training images are changed at random. Received: {augmentation} to evaluate with")
         if not shards or list(shards) != sorted({*shards} & {*range(shard_count)}):

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.devices import core_count
 from googlenet_keras.images import decode_image
-from googlenet_keras.machine import core_count
 
 # Images of one size up to this are small: whole, flipped and shifted; larger ones are cropped.
 SMALL_SIDE = 128  # pixels

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.data import Batches, Dataset, open_dataset, trained_split
+from googlenet_keras.devices import choose_dtype
 from googlenet_keras.evaluation.crops import CROPS
 from googlenet_keras.evaluation.pictures import plot_confusion
 from googlenet_keras.evaluation.scores import Scores, Tally
@@ -103,7 +104,7 @@ def evaluate_model(
             was measured on, or ``"test"``.
         batch_size: Crops that are answered at once, though at least those of one image.
         input_size: Height and width of the network's input, in pixels; None is the card's or the network's own.
-        dtype: Keras dtype policy; None is the global one.
+        dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
         crops: 1, 10 (see `ten_crops`) or 144 (see `paper_crops`).
         max_bad: See `open_dataset`.
         report: Called with the steps that are done and those there are, before the first and after each.
@@ -128,6 +129,7 @@ def evaluate_model(
             raise ValueError(f"The {what} must be at least 1. Received: {value}")
     if not weights:
         raise ValueError("At least one weight file is needed. Received: none")
+    dtype = dtype and choose_dtype(dtype).name
     networks = [find_network(name, file) for file in weights]
     card = networks[0].card
     dataset = dataset or (card and card.dataset)

@@ -14,12 +14,12 @@ import numpy as np
 
 from googlenet_keras import describe
 from googlenet_keras.describe.pictures import PictureTooLargeError
+from googlenet_keras.devices import choose_dtype, create_strategy
 from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
 from googlenet_keras.saved_model import verification
 from googlenet_keras.saved_model.signatures import check_servable, signatures, write_saved_model
-from googlenet_keras.training import create_strategy
 from googlenet_keras.weights.cards import package_versions
 from googlenet_keras.weights.published import find_published, weight_file
 
@@ -85,7 +85,7 @@ def export_model(
         labels: A text file of one class name per line; None is the weight file's names, the model's own where their
             number fits, and numbers otherwise.
         strategy: See `create_strategy`.
-        dtype: Keras dtype policy; None is the global one.
+        dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
         aux_heads: Whether the auxiliary heads are built, and answered by name.
         force: Whether an export of the same name is replaced.
         report: Called with a few words as each step begins.
@@ -128,6 +128,7 @@ def export_model(
         report("building the model")
         placement, took = create_strategy(strategy)
         report(f"building the model on {took}")
+        dtype = dtype and choose_dtype(dtype, placement).name
         with placement.scope():
             check_servable(network.input_shape)
             model = network.build(dtype=dtype, aux_heads=aux_heads)

@@ -6,7 +6,9 @@ Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch 
 
 import contextlib
 import dataclasses
+import inspect
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset, trained_split
+from googlenet_keras.devices import choose_dtype, has_accelerators, has_other_workers, is_chief
 from googlenet_keras.files import output_folder
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import create_model, model_record
@@ -27,7 +30,6 @@ from googlenet_keras.training.checkpoints import Checkpoints
 from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
 from googlenet_keras.training.recipe import Recipe
-from googlenet_keras.training.strategies import has_accelerators, has_other_workers, is_chief
 from googlenet_keras.weights.cards import Card, package_versions
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
@@ -95,7 +97,8 @@ def train(
     """Trains a recipe's model and leaves its weights, log, picture and results in a folder.
 
     Args:
-        recipe: What to train, on what and how.
+        recipe: What to train, on what and how. For the dtype ``"auto"`` see `choose_dtype`; checkpoints and results
+            have the one that was taken.
         output: The folder: ``model.weights.h5``, ``results.json``, ``log.csv``, ``curves.png`` and ``checkpoints/``.
             Under several workers only the chief writes it; all must be able to read it.
         data_dir: Where TensorFlow Datasets keeps its data; None is its own default.
@@ -109,7 +112,8 @@ def train(
         What is in ``results.json``.
 
     Raises:
-        ValueError: If the data cannot be had, or the folder holds another training's checkpoint.
+        ValueError: If the data cannot be had, the folder holds another training's checkpoint, or the workers would take
+            different dtypes.
         OSError: If the folder cannot be written.
         LossNotFiniteError: If the loss becomes NaN or infinite.
         TrainingInterruptedError: If a SIGTERM or Ctrl-C came, to this or another worker; what was done is in a
@@ -141,13 +145,22 @@ class Training:
         strategy: Where to train.
 
     Attributes:
+        recipe: The recipe, with the dtype that was taken.
+        dtype_reason: Why it is that dtype.
         model: The model that is trained; it answers logits.
         average: The model of the moving average, or the same model where there is none: what is measured and kept.
         progress: Where the training is.
     """
 
     def __init__(self, recipe: Recipe, output: Path, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
-        self.recipe = recipe
+        choice = choose_dtype(recipe.dtype, strategy)
+        if not _all_have(strategy, zlib.crc32(choice.name.encode())):
+            raise ValueError(
+                "The workers would compute in different dtypes: give all of them the same --dtype. "
+                f"Received: {recipe.dtype!r}, for which this one takes {choice.name} ({choice.reason})"
+            )
+        self.recipe = recipe = dataclasses.replace(recipe, dtype=choice.name)
+        self.dtype_reason = choice.reason
         self.output = output
         self.dataset = dataset
         self.strategy = strategy
@@ -176,7 +189,8 @@ class Training:
     def _create_model(self) -> keras.Model:
         recipe = self.recipe
         sizes = {recipe.input_size_in(epoch) for epoch in range(recipe.epochs)}
-        smallest = model_record(recipe.model).minimum_size
+        record = model_record(recipe.model)
+        smallest = record.minimum_size
         if min(sizes) < smallest:
             raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
         size = recipe.input_size if len(sizes) == 1 else None
@@ -187,14 +201,12 @@ class Training:
             "dtype": recipe.dtype,
         }
         # Not every factory has these.
-        if recipe.aux_heads:
-            arguments["aux_heads"] = True
-        if recipe.dropout is not None:
-            arguments["dropout"] = recipe.dropout
-        try:
-            model = create_model(recipe.model, **arguments)
-        except TypeError as error:
-            raise ValueError(f"{recipe.model} cannot be built so: {error}") from None
+        optional = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
+        for name, value in optional.items():
+            if value is not None and name not in inspect.signature(record.factory).parameters:
+                raise ValueError(f"{recipe.model} has no {name}: leave it out. Received: {name}={value}")
+        arguments |= {name: value for name, value in optional.items() if value is not None}
+        model = create_model(recipe.model, **arguments)
         for layer in model.layers:
             if isinstance(layer, BatchNormalization):
                 layer.synchronized = recipe.synchronized
@@ -242,7 +254,7 @@ class Training:
         else:
             self._checkpoints.forget()
         begun_at = self._steps_done()
-        if not self._replicated.all_have(begun_at):
+        if not _all_have(self.strategy, begun_at):
             raise ValueError(
                 "The workers would begin at different steps: give all of them the same --output, in a folder that "
                 f"all can read. Received: {str(self.output)!r}, where this one finds step {begun_at}"
@@ -386,6 +398,7 @@ class Training:
         rows = self.progress.rows
         return {
             "recipe": dataclasses.asdict(self.recipe),
+            "dtype_reason": self.dtype_reason,
             "classes": self.dataset.classes,
             "labels": list(self.dataset.label_names),
             "parameters": self.model.count_params(),
@@ -508,16 +521,10 @@ class _Replicated:
         for average, variable in pairs:
             average.assign(decay * average + (1 - decay) * variable)
 
-    def all_have(self, number: int) -> bool:
-        """Whether all workers call this with the same number; it returns once all of them do."""
-        numbers = self._strategy.run(lambda: tf.constant(number, "int64"))
-        total = self._strategy.reduce("SUM", numbers, axis=None)
-        return int(total) == number * self._strategy.num_replicas_in_sync
-
     def wait_for_all(self) -> None:
         """Returns once all workers are here or gone: the others may still wait for what a worker that leaves sent."""
         with contextlib.suppress(*_WORKER_LOST):
-            self.all_have(0)
+            _all_have(self._strategy, 0)
 
     def agree_on_moments(self) -> None:
         """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
@@ -550,6 +557,13 @@ class _Clock:
     def settle(self, waited: float) -> None:
         """Adds an epoch's waiting for good."""
         self._before["wait"] += waited
+
+
+def _all_have(strategy: tf.distribute.Strategy, number: int) -> bool:
+    """Whether all workers call this with the same number; it returns once all of them do."""
+    numbers = strategy.run(lambda: tf.constant(number, "int64"))
+    total = strategy.reduce("SUM", numbers, axis=None)
+    return int(total) == number * strategy.num_replicas_in_sync
 
 
 def _augmentation(recipe: Recipe) -> Augmentation:

@@ -34,7 +34,7 @@ class Recipe:
     epochs: int = _field(10, "passes over the training split")
     steps_per_epoch: int | None = _field(None, "steps of an epoch, if fewer than the split has")
     seed: int = _field(0, "of initial weights, order, augmentation and dropout")
-    dtype: str = _field("float32", "Keras dtype policy, such as mixed_bfloat16")
+    dtype: str = _field("auto", "Keras dtype policy, or auto: mixed_bfloat16 where it is native, or else float32")
 
     dropout: float | None = _field(None, "fraction dropped before the classifier, in place of the network's own")
     aux_heads: bool = _field(False, "train with the auxiliary heads")
@@ -82,6 +82,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0. Received: {value}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0. Received: {self.seed}")
         for name in ("early_share", "dropout", "label_smoothing", "flip", "erase", "average_decay", "momentum"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

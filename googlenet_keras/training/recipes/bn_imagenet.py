@@ -25,7 +25,6 @@ class BNImageNet(Recipe):
     input_size: int = 224
     batch_size: int = 256
     epochs: int = 90
-    dtype: str = "mixed_bfloat16"
     learning_rate: float = 0.1
     momentum: float = 0.9
     nesterov: bool = True

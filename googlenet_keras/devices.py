@@ -1,0 +1,286 @@
+"""What processors and accelerators this process has: the strategies by name, and the dtype that fits the hardware.
+
+Nothing else in the package asks what hardware there is. TensorFlow is imported inside the functions, so that the layers
+can ask on any Keras backend and importing this module costs nothing.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
+SLURM_PORT = 8888  # of a node's first task; the next ones take the next ports
+
+CPUINFO = Path("/proc/cpuinfo")
+# Processors with one of these multiply bfloat16. avx_ne_convert (oneDNN's avx2_vnni_2) only converts it to float32 and
+# back, and with avx512f alone oneDNN emulates it. Source: oneDNN's developer guide, "Data Types".
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+# The instruction sets below avx512_core_bf16 that oneDNN can be limited to. Source: oneDNN's developer guide, "CPU
+# Dispatcher Control".
+ISAS_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+# NVIDIA's tensor cores take bfloat16 from Ampere on. Source: CUDA C++ Programming Guide, "Compute Capabilities".
+COMPUTE_CAPABILITY = (8, 0)
+# Seconds that a training step of googlenet_bn (64x64, batch 32) took on an AVX2-only machine (Zen 3 class, two cores).
+FLOAT32_SECONDS, EMULATED_SECONDS = 1.24, 6.86
+
+
+def core_count() -> int:
+    """How many of the machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_accelerators() -> bool:
+    """Whether TensorFlow sees other devices than CPUs."""
+    import tensorflow as tf
+
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+
+
+def create_strategy(name: str = "auto") -> tuple["tf.distribute.Strategy", str]:
+    """Makes the strategy in whose scope a model is to be built.
+
+    Args:
+        name: ``"cpu"`` and ``"gpu"`` are the first device of their kind; ``"mirrored"`` is every GPU, or where
+            there is none every logical CPU, of which each core becomes one if TensorFlow has not done anything yet;
+            ``"auto"`` is every GPU there is, or else the CPU; ``"none"`` leaves the placing to TensorFlow.
+            ``"multi_worker"`` is one process of several, told of each other by TF_CONFIG or by Slurm; it must come
+            before TensorFlow has done anything. ``"tpu"`` is the TPU that TPU_NAME names.
+
+    Returns:
+        The strategy, and in words what it took.
+
+    Raises:
+        ValueError: If the name is unknown, a GPU is asked for and there is none, or nothing tells of other workers.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"The strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}")
+    import tensorflow as tf
+
+    if name == "none":
+        return tf.distribute.get_strategy(), "TensorFlow's default device"
+    if name == "multi_worker":
+        return _multi_worker()
+    if name == "tpu":
+        return _tpu()
+    if name == "mirrored" and not tf.config.list_physical_devices("GPU"):
+        _one_cpu_per_core()
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+    if name == "gpu" and not gpus:
+        raise ValueError("TensorFlow sees no GPU here: use the strategy auto or cpu. Received: 'gpu'")
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+        devices = gpus or cpus
+        kind = "GPU" if gpus else "CPU"
+        return tf.distribute.MirroredStrategy(devices), f"mirrored over {len(devices)} {kind}{'s' * (len(devices) > 1)}"
+    device = cpus[0] if name == "cpu" or not gpus else gpus[0]
+    return tf.distribute.OneDeviceStrategy(device), f"one {'GPU' if device in gpus else 'CPU'}"
+
+
+@dataclass(frozen=True)
+class DtypeChoice:
+    """A Keras dtype policy, and why it is that one.
+
+    Attributes:
+        name: Of the policy, such as ``"mixed_bfloat16"``.
+        reason: In words, without a full stop.
+    """
+
+    name: str
+    reason: str
+
+
+def choose_dtype(requested: str = "auto", strategy: "tf.distribute.Strategy | None" = None) -> DtypeChoice:
+    """The dtype policy to compute in.
+
+    Args:
+        requested: A Keras dtype policy, which is taken as it is, or ``"auto"``: ``mixed_bfloat16`` where bfloat16 is
+            computed natively (TPUs, GPUs of compute capability 8.0 or more, CPUs with AVX512_BF16 or AMX), and
+            ``float32`` elsewhere. A policy of bfloat16 that would be emulated triggers a UserWarning, once in a
+            process.
+        strategy: Whose devices compute; None is the strategy in whose scope this is called.
+
+    Returns:
+        The policy, and the reason for it.
+    """
+    if requested != "auto" and "bfloat16" not in requested:
+        return DtypeChoice(requested, "as asked for")
+    native, reason = _computes_bfloat16(strategy)
+    if requested == "auto":
+        return DtypeChoice("mixed_bfloat16" if native else "float32", reason)
+    if not native:
+        _warn_of_emulation(reason)
+    return DtypeChoice(requested, "as asked for")
+
+
+def _computes_bfloat16(strategy: "tf.distribute.Strategy | None") -> tuple[bool, str]:
+    """Whether a strategy's devices have bfloat16 arithmetic of their own, and how that is known."""
+    import tensorflow as tf
+
+    strategy = strategy or tf.distribute.get_strategy()
+    try:
+        places = strategy.extended.worker_devices
+        kinds = {tf.DeviceSpec.from_string(place).device_type for place in places}
+    except RuntimeError:  # TensorFlow's default strategy leaves the placing to TensorFlow.
+        kinds = {device.device_type for device in tf.config.get_visible_devices()}
+    if "TPU" in kinds:
+        return True, "TPUs compute bfloat16"
+    if "GPU" in kinds:
+        gpus = tf.config.get_visible_devices("GPU")
+        return gpus_compute_bfloat16([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
+    cpuinfo = CPUINFO.read_text(errors="replace") if CPUINFO.exists() else None
+    return cpu_computes_bfloat16(cpuinfo, os.environ)
+
+
+def cpu_computes_bfloat16(cpuinfo: str | None, environment: Mapping[str, str]) -> tuple[bool, str]:
+    """Whether TensorFlow computes bfloat16 natively on a CPU, which it does by oneDNN alone.
+
+    Args:
+        cpuinfo: The text of ``/proc/cpuinfo``, or None where there is no such file.
+        environment: The process's environment variables, which can turn oneDNN off or limit its instruction set.
+
+    Returns:
+        Whether it does, and the reason.
+    """
+    if environment.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false"):
+        return False, "TF_ENABLE_ONEDNN_OPTS turns oneDNN off, without which TensorFlow emulates bfloat16"
+    # oneDNN looks at the older name where the newer one is not set.
+    limit = environment.get("ONEDNN_MAX_CPU_ISA") or environment.get("DNNL_MAX_CPU_ISA", "")
+    if limit.upper() in ISAS_WITHOUT_BFLOAT16:
+        return False, f"oneDNN is limited to {limit}, which has no bfloat16 arithmetic"
+    line = re.search(r"^flags\s*:(.*)$", cpuinfo or "", re.MULTILINE)
+    if line is None:
+        return False, f"the processor's features are unknown: {CPUINFO} has no x86 flags"
+    found = [flag for flag in BFLOAT16_FLAGS if flag in line[1].split()]
+    if found:
+        return True, f"the processor computes bfloat16 ({', '.join(found)})"
+    return False, f"the processor has no bfloat16 arithmetic (neither {' nor '.join(BFLOAT16_FLAGS)})"
+
+
+def gpus_compute_bfloat16(gpus: Sequence[Mapping[str, Any]]) -> tuple[bool, str]:
+    """Whether all of some GPUs compute bfloat16 natively.
+
+    Args:
+        gpus: What ``tf.config.experimental.get_device_details`` says of each.
+
+    Returns:
+        Whether they do, and the reason, which names the weakest of them.
+    """
+    weakest = min(gpus, key=lambda gpu: gpu.get("compute_capability", (0, 0)))
+    name = weakest.get("device_name", "GPU")
+    capability = weakest.get("compute_capability")
+    if capability is None:
+        return False, f"the compute capability of the {name} is unknown"
+    needed = ".".join(map(str, COMPUTE_CAPABILITY))
+    reason = f"the {name} has compute capability {'.'.join(map(str, capability))}"
+    return capability >= COMPUTE_CAPABILITY, f"{reason}, and bfloat16 arithmetic comes with {needed}"
+
+
+@functools.cache
+def _warn_of_emulation(reason: str) -> None:
+    warnings.warn(
+        f"bfloat16 is emulated here ({reason}): on an AVX2-only processor a training step of googlenet_bn took "
+        f"{EMULATED_SECONDS / FLOAT32_SECONDS:.1f} times as long in mixed_bfloat16 as in float32. Take the dtype auto "
+        "or float32 to avoid that",
+        stacklevel=3,
+    )
+
+
+def is_chief(strategy: "tf.distribute.Strategy") -> bool:
+    """Whether this process is the one that writes what all workers share: the chief, or else worker 0."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
+
+
+def has_other_workers(strategy: "tf.distribute.Strategy") -> bool:
+    """Whether this process trains together with others."""
+    import tensorflow as tf
+
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and _workers(strategy.cluster_resolver) > 1
+
+
+def _workers(resolver: "tf.distribute.cluster_resolver.ClusterResolver") -> int:
+    return sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())
+
+
+def _one_cpu_per_core() -> None:
+    """Makes a logical CPU of each core, unless TensorFlow's devices are settled.
+
+    Replicas of one thread each do not wait for each other at every layer, as the threads of one replica do.
+    """
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    if tf.config.get_logical_device_configuration(cpu):
+        return
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * core_count())
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(core_count())
+
+
+def _multi_worker() -> tuple["tf.distribute.Strategy", str]:
+    import tensorflow as tf
+
+    if "TF_CONFIG" in os.environ:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif "SLURM_PROCID" in os.environ:
+        resolver = _slurm()
+    else:
+        raise ValueError(
+            "The strategy multi_worker needs TF_CONFIG to name the workers, or Slurm to start them: see SCALING in "
+            "the README. Received: neither"
+        )
+    where = f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
+    # TensorFlow says nothing until all of them have come, however long that takes.
+    print(f"This is {where}; waiting for the others", flush=True)
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver), where
+
+
+def _slurm() -> "tf.distribute.cluster_resolver.ClusterResolver":
+    """The tasks of this Slurm step as workers, each with the GPUs that Slurm lets it see.
+
+    TensorFlow's own resolver reads Slurm's variables, but makes a cluster that sorts node10 before node9, so that
+    tasks have each other's addresses, and fails without GPUs, or where a task sees only its own.
+    """
+    import tensorflow as tf
+
+    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(gpus_per_node=0, auto_set_gpu=False)
+    nodes = slurm._resolve_task_configuration()
+    addresses = [f"{node}:{SLURM_PORT + task}" for node, tasks in nodes.items() for task in range(tasks)]
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": addresses}),
+        task_type="worker",
+        task_id=int(os.environ["SLURM_PROCID"]),
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+
+
+def _tpu() -> tuple["tf.distribute.Strategy", str]:
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            "TensorFlow finds no TPU here: name it in TPU_NAME, and install a TensorFlow built for it. "
+            f"Received: {reason}"
+        ) from None
+    strategy = tf.distribute.TPUStrategy(resolver)
+    return strategy, f"{strategy.num_replicas_in_sync} TPU cores"
