@@ -47,7 +47,8 @@ def decode_box(encoded: tf.Tensor, channels: int, box: Callable[[tf.Tensor, tf.T
         box: From the upright image's height and width to int32 (4,): top, left, height and width of the part.
 
     Returns:
-        uint8 (height, width, channels): that part of what `decode_image` returns.
+        uint8 (height, width, channels): that part of what `decode_image` returns, but for the colours that a JPEG file
+        keeps in half resolution, which are interpolated otherwise at the part's borders.
 
     Raises:
         tf.errors.InvalidArgumentError: See `decode_image`.
