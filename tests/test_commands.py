@@ -42,6 +42,7 @@ def refusal(command, arguments, capsys):
         (train, ["--recpie", "fashion_mnist", "--output", "x"], "--recpie; did you mean --recipe?"),
         (train, ["--recipe", "fashon_mnist", "--output", "x"], "'paper_imagenet'); did you mean fashion_mnist?"),
         (train, ["--recipe", "fashion_mnist", "--output", "x", "--no-resum"], "did you mean --no-resume?"),
+        (train, ["--recipe", "fashion_mnist", "--strategy", "mult_worker"], "did you mean multi_worker?"),
         (data, ["prepar", "fashion_mnist"], "did you mean prepare?"),
         (data, ["prepare", "fashion_mnist", "--form", "x"], "--form; did you mean --from?"),
         (benchmark, ["lrm"], "did you mean lrn?"),
