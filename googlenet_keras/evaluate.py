@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from googlenet_keras import commands
+from googlenet_keras import commands, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,7 +72,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from googlenet_keras.evaluation import evaluate_model
 
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with Console(stderr=True).status("opening the data and the model") as status:
+    with progress.status("opening the data and the model") as update:
         evaluation = evaluate_model(
             arguments.model,
             arguments.weights,
@@ -84,7 +84,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             dtype=arguments.dtype,
             crops=arguments.crops,
             max_bad=arguments.max_bad,
-            report=lambda done, steps: status.update(f"step {done} of {steps}"),
+            report=lambda done, steps: update(f"evaluated {done} of {steps} batches"),
         )
     for file in evaluation.skipped:
         print(f"{file}: not an image, or a damaged one; skipped", file=sys.stderr)

@@ -227,7 +227,7 @@ def test_emulated_bfloat16_is_warned_of_once(processor):
     """Who asks for it gets it, and learns what it costs; who asks again is not told again."""
     processor(ZEN_3)
     asked = ("mixed_bfloat16", "bfloat16", "mixed_bfloat16")
-    with pytest.warns(UserWarning, match=r"bfloat16 is emulated here .*5\.5 times as long in mixed_bfloat16") as told:
+    with pytest.warns(UserWarning, match=r"bfloat16 is emulated here: .*5\.5 times as long in mixed_bfloat16") as told:
         choices = [choose_dtype(name) for name in asked]
     assert choices == [devices.DtypeChoice(name, "as asked for") for name in asked]
     assert len(told) == 1
