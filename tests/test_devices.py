@@ -192,10 +192,12 @@ def processor(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("cpuinfo", "name"), [(ZEN_3, "float32"), (ZEN_5, "mixed_bfloat16")])
-@pytest.mark.parametrize("strategy", [None, "cpu", "mirrored"])
+@pytest.mark.parametrize("strategy", [None, tf.distribute.OneDeviceStrategy, tf.distribute.MirroredStrategy])
 def test_auto_takes_what_the_processor_computes(processor, cpuinfo, name, strategy):
+    """Whichever way the CPU is asked for, its flags decide, and the reason is there for results.json."""
     processor(cpuinfo)
-    choice = choose_dtype("auto", strategy and create_strategy(strategy)[0])
+    devices_of = {tf.distribute.OneDeviceStrategy: "/cpu:0", tf.distribute.MirroredStrategy: ["CPU:0"]}
+    choice = choose_dtype("auto", strategy and strategy(devices_of[strategy]))
     assert choice.name == name
     assert "bfloat16" in choice.reason
 
