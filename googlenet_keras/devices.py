@@ -187,7 +187,7 @@ def gpus_compute_bfloat16(gpus: Sequence[Mapping[str, Any]]) -> tuple[bool, str]
 @functools.cache
 def _warn_of_emulation(reason: str) -> None:
     warnings.warn(
-        f"bfloat16 is emulated here ({reason}): on an AVX2-only processor a training step of googlenet_bn took "
+        f"bfloat16 is emulated here: {reason}. On an AVX2-only processor a training step of googlenet_bn took "
         f"{EMULATED_SECONDS / FLOAT32_SECONDS:.1f} times as long in mixed_bfloat16 as in float32. Take the dtype auto "
         "or float32 to avoid that",
         stacklevel=3,

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from googlenet_keras import commands
+from googlenet_keras import commands, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,7 +80,7 @@ def _evaluate_into_folder(arguments: argparse.Namespace) -> int:
 
     from googlenet_keras.evaluation import evaluate_model
 
-    with Console(stderr=True).status("opening the data and the model") as status:
+    with progress.status("opening the data and the model") as update:
         evaluation = evaluate_model(
             arguments.model,
             arguments.weights,
@@ -92,7 +92,7 @@ def _evaluate_into_folder(arguments: argparse.Namespace) -> int:
             dtype=arguments.dtype,
             crops=arguments.crops,
             max_bad=arguments.max_bad,
-            report=lambda done, steps: status.update(f"step {done} of {steps}"),
+            report=lambda done, steps: update(f"evaluated {done} of {steps} batches"),
         )
     for file, reason in evaluation.skipped.items():
         print(f"{file}: {reason}; left out", file=sys.stderr)

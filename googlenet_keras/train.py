@@ -89,7 +89,7 @@ def _train(arguments: argparse.Namespace) -> int:
     callbacks = default_callbacks(recipe, arguments.output) if is_chief(strategy) else []
     # The training takes the same one; here it is only told of, before the data is opened.
     dtype = choose_dtype(recipe.dtype, strategy)
-    print(f"Training {recipe.model} on {recipe.dataset}, on {where}, in {dtype.name} ({dtype.reason})", flush=True)
+    print(f"Training {recipe.model} on {recipe.dataset}, on {where}, in {dtype.name}: {dtype.reason}", flush=True)
     try:
         results = train(
             recipe,

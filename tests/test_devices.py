@@ -192,10 +192,12 @@ def processor(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("cpuinfo", "name"), [(ZEN_3, "float32"), (ZEN_5, "mixed_bfloat16")])
-@pytest.mark.parametrize("strategy", [None, "cpu", "mirrored"])
+@pytest.mark.parametrize("strategy", [None, tf.distribute.OneDeviceStrategy, tf.distribute.MirroredStrategy])
 def test_auto_takes_what_the_processor_computes(processor, cpuinfo, name, strategy):
+    """Whichever way the CPU is asked for, its flags decide, and the reason is there for results.json."""
     processor(cpuinfo)
-    choice = choose_dtype("auto", strategy and create_strategy(strategy)[0])
+    devices_of = {tf.distribute.OneDeviceStrategy: "/cpu:0", tf.distribute.MirroredStrategy: ["CPU:0"]}
+    choice = choose_dtype("auto", strategy and strategy(devices_of[strategy]))
     assert choice.name == name
     assert "bfloat16" in choice.reason
 
@@ -227,7 +229,7 @@ def test_emulated_bfloat16_is_warned_of_once(processor):
     """Who asks for it gets it, and learns what it costs; who asks again is not told again."""
     processor(ZEN_3)
     asked = ("mixed_bfloat16", "bfloat16", "mixed_bfloat16")
-    with pytest.warns(UserWarning, match=r"bfloat16 is emulated here .*5\.5 times as long in mixed_bfloat16") as told:
+    with pytest.warns(UserWarning, match=r"bfloat16 is emulated here: .*5\.5 times as long in mixed_bfloat16") as told:
         choices = [choose_dtype(name) for name in asked]
     assert choices == [devices.DtypeChoice(name, "as asked for") for name in asked]
     assert len(told) == 1

@@ -121,8 +121,27 @@ def test_asked_to_leave_it_does_so_within_five_seconds(tmp_path, number, steps):
     _, error = process.communicate()
     assert time.monotonic() - asked < 5
     assert process.returncode == 128 + number
-    assert "goes on from there" in error or "the next run starts from the last checkpoint" in error
+    # It saves and leaves, or, within a step that lasts, says what the disk has.
+    there = "the next run starts from " + ("the last checkpoint" if checkpoints(folder) else "the beginning")
+    assert "goes on from there" in error or there in error
     assert "Traceback" not in error
+
+
+WITHIN_A_LONG_STEP = """
+import os, signal, sys, time
+from googlenet_keras.training import interruption
+interruption.GRACE = 0.1
+with interruption.Interruption(lambda: f"so says {sys.argv[1]}"):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(600)
+"""
+
+
+def test_a_step_that_lasts_is_left_with_what_is_true(python):
+    """The message is asked for when the process ends, and the status is the signal's."""
+    process = python("-c", WITHIN_A_LONG_STEP, "the folder")
+    assert process.returncode == 128 + signal.SIGTERM
+    assert process.stderr == "Interrupted within a long step: so says the folder\n"
 
 
 FULL_DISK = """

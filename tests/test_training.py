@@ -5,7 +5,9 @@ import dataclasses
 import json
 import math
 import os
+import re
 import signal
+import threading
 from pathlib import Path
 
 import keras
@@ -19,12 +21,12 @@ from googlenet_keras.data import __main__ as data_command
 from googlenet_keras.data import open_dataset
 from googlenet_keras.devices import DtypeChoice, choose_dtype
 from googlenet_keras.models import model_record
-from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, loop, train
+from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, interruption, loop, train
 from googlenet_keras.training.loop import Training
 from googlenet_keras.training.muon import Muon, orthogonalize
 from googlenet_keras.training.objective import create_optimizer, head_losses, is_decayed, learning_rate
 from googlenet_keras.training.recipe import Recipe
-from googlenet_keras.training.reporting import StallWarning
+from googlenet_keras.training.reporting import Reporter, StallWarning
 
 ARCHIVES = Path("/usr/share/datasets/fashion-mnist")
 SAMPLE = "tests/data/fashion_mnist_sample"
@@ -233,6 +235,144 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
+def test_nan_without_a_checkpoint_promises_none(tmp_path):
+    """A user is not sent to a folder that does not exist, nor to the checkpoints of the training before."""
+
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.weights[-1].assign(np.full(self.model.weights[-1].shape, np.nan))
+
+    with pytest.raises(LossNotFiniteError, match=r"There is no checkpoint of this training yet$"):
+        run(tmp_path, callbacks=[Spoil()])
+    with pytest.raises(TrainingInterruptedError):
+        run(tmp_path, callbacks=[Stop(0, 0)])
+    with pytest.raises(LossNotFiniteError, match=r"There is no checkpoint of this training yet$"):
+        run(tmp_path, callbacks=[Spoil()], resume=False)
+    with pytest.raises(LossNotFiniteError, match=r"The last good checkpoint is kept in "):
+        run(tmp_path, callbacks=[Spoil()])
+
+
+def test_what_the_next_run_starts_from(tmp_path, monkeypatch):
+    """Who interrupts a long step is told of a checkpoint only if there is one, and if the same command would use it."""
+    said = []
+
+    class Interruption(interruption.Interruption):
+        def __init__(self, next_run):
+            super().__init__(next_run)
+            said.append(next_run())
+
+    monkeypatch.setattr(loop, "Interruption", Interruption)
+    monkeypatch.setattr(loop, "open_dataset", None)  # it is not to train
+    for resume in (True, False):
+        with pytest.raises(TypeError):
+            run(tmp_path, resume=resume)
+        (tmp_path / "checkpoints").mkdir(exist_ok=True)
+        (tmp_path / "checkpoints" / "step-00000001.npz").touch()
+    with pytest.raises(TypeError):
+        run(tmp_path)
+    assert said == [
+        "there is no checkpoint yet, so that the next run starts from the beginning",
+        "the next run starts from the beginning if it is given --no-resume again",
+        "the next run starts from the last checkpoint",
+    ]
+
+
+def test_a_run_that_began_anew_says_how_to_go_on(tmp_path):
+    """The same command with --no-resume would throw away what was saved."""
+    with pytest.raises(TrainingInterruptedError, match="the same command without --no-resume goes on from there"):
+        run(tmp_path, callbacks=[Stop(0, 1)], resume=False)
+
+
+class Lines(Reporter):
+    """A reporter whose lines are kept, and can be waited for."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.lines = []
+        self._said = threading.Condition()
+
+    def _print(self, message):
+        with self._said:
+            self.lines.append(message)
+            self._said.notify_all()
+
+    def wait_for(self, pattern):
+        """Waits for such a line, if there is none yet."""
+        with self._said:
+            found = self._said.wait_for(lambda: any(re.search(pattern, line) for line in self.lines), 60)
+        assert found, (pattern, self.lines)
+
+
+class Wait(keras.callbacks.Callback):
+    """Makes steps of the second epoch as long as it takes until a line tells of them."""
+
+    def __init__(self, lines):
+        super().__init__()
+        self.lines = lines
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == (1, 1):
+            self.lines.wait_for(r"^epoch 2/2  step 1/3  accuracy \d\.\d{4}  loss \d\.\d{4}  \d+ examples/s$")
+            self.lines.wait_for(r"^epoch 2/2  step 2/3 takes \d+ s so far$")
+
+    def on_test_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == (1, 0):
+            self.lines.wait_for(r"^epoch 2/2  evaluation step 1/2 takes \d+ s so far$")
+        if (self.epoch, batch) == (1, 1):
+            self.lines.wait_for(r"^epoch 2/2  evaluation step 1/2  accuracy .* examples/s$")
+
+    def on_test_end(self, logs=None):
+        if self.epoch == 1:
+            self.lines.wait_for(r"^epoch 2/2  all 2 evaluation steps are done; what follows them takes \d+ s so far$")
+
+
+THREE_STEPS = {"steps_per_epoch": 3, "validation_split": "test[:40]"}
+
+
+def test_long_steps_and_evaluations_are_told_of_without_a_terminal(tmp_path):
+    """Whoever follows a log sees step, loss and rate, in a step or an evaluation that lasts as well."""
+    lines = Lines(2, 32, silence=0.02)
+    run(tmp_path, callbacks=[lines, Wait(lines)], **THREE_STEPS)
+    assert lines.lines[0] == "epoch 1/2: tracing the first step, which can take minutes"
+    assert lines._heartbeat._thread is None  # nothing is said after the end
+
+
+def test_what_callbacks_hear_and_what_is_said(tmp_path, monkeypatch):
+    """A quick training says no more than is needed, on a terminal nothing that would tear the bar apart.
+
+    Callbacks hear of the evaluation where `fit` calls them, with running means under Keras's names.
+    """
+    seen = []
+
+    class Recorder(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            seen.append("begin")
+
+        def on_test_batch_begin(self, batch, logs=None):
+            seen.append(batch)
+
+        def on_test_batch_end(self, batch, logs=None):
+            seen.append(sorted(logs))
+
+        def on_test_end(self, logs=None):
+            seen.append(logs)
+
+    in_a_file = Lines(2, 32, silence=1e6)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    on_a_terminal = Lines(2, 32, silence=0.001)
+    results = run(tmp_path, callbacks=[in_a_file, on_a_terminal, Recorder()], **THREE_STEPS)
+    assert [line[:10] for line in in_a_file.lines] == ["epoch 1/2:", "epoch 1/2 ", "epoch 2/2 "]
+    assert [line[:10] for line in on_a_terminal.lines] == ["epoch 1/2 ", "epoch 2/2 "]
+    names = ["accuracy", "loss", "top5_accuracy"]
+    assert seen[6:-1] == ["begin", 0, names, 1, names]
+    assert seen[-1] == {name: results[f"val_{name}"] for name in names}
+
+
 def test_a_stall_is_said(tmp_path):
     """A network that still guesses is told of while it trains."""
     said = []
@@ -395,7 +535,7 @@ def test_what_auto_took_is_in_the_results(tmp_path, capfd):
     choice = choose_dtype("auto")
     assert choice.name in ("float32", "mixed_bfloat16")
     first = capfd.readouterr().out.splitlines()[0]
-    assert first == (f"Training mnist_inception on fashion_mnist, on one CPU, in {choice.name} ({choice.reason})")
+    assert first == (f"Training mnist_inception on fashion_mnist, on one CPU, in {choice.name}: {choice.reason}")
     results = json.loads((tmp_path / "results.json").read_text())
     assert (results["recipe"]["dtype"], results["dtype_reason"]) == (choice.name, choice.reason)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()

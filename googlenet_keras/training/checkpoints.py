@@ -18,6 +18,26 @@ _FACTS = "facts"
 UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
 
 
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The checkpoints that are in a folder, the oldest first; there may be no such folder."""
+    found = [path for path in folder.glob("step-*.npz") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))
+
+
+def next_run(folder: Path, *, resume: bool) -> str:
+    """Where the next run of the same command starts, in words that complete a message.
+
+    Args:
+        folder: Where the checkpoints are.
+        resume: Whether that command goes on from a checkpoint.
+    """
+    if not resume:
+        return "the next run starts from the beginning if it is given --no-resume again"
+    if checkpoint_files(folder):
+        return "the next run starts from the last checkpoint"
+    return "there is no checkpoint yet, so that the next run starts from the beginning"
+
+
 class Checkpoints:
     """The last few checkpoints of one training, in a folder of their own.
 
@@ -70,8 +90,11 @@ class Checkpoints:
 
     def files(self) -> list[Path]:
         """The checkpoints there are, the oldest first."""
-        found = [path for path in self.folder.glob("step-*.npz") if _NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))
+        return checkpoint_files(self.folder)
+
+    def current(self) -> list[Path]:
+        """Those of them that belong to this training, and not to one that it begins anew."""
+        return [path for path in self.files() if path not in self._forgotten]
 
     def restore(self) -> dict[str, Any] | None:
         """Puts the newest readable checkpoint into the variables.

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -21,11 +22,15 @@ class Interruption:
     thread that the signal wakes ends the process if the block has not ended within `GRACE` seconds: what the last
     checkpoint holds is safe. In another thread than the main one, where Python takes no signals, the block just runs.
 
+    Args:
+        next_run: Says where the next run starts; it is called in that thread, when the process is about to end.
+
     Attributes:
         requested: The signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, next_run: Callable[[], str]) -> None:
+        self._next_run = next_run
         self.requested: signal.Signals | None = None
         self._left = threading.Event()
 
@@ -64,7 +69,7 @@ class Interruption:
             while number is not None and number not in numbers:
                 number = self._next_byte()
             if number is not None and not self._left.wait(GRACE):
-                print("Interrupted within a long step: the next run starts from the last checkpoint", file=sys.stderr)
+                print(f"Interrupted within a long step: {self._next_run()}", file=sys.stderr)
                 sys.stderr.flush()
                 os._exit(128 + number)
 

@@ -6,6 +6,7 @@ Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch 
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import time
 import zlib
@@ -25,8 +26,7 @@ from googlenet_keras.files import output_folder
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import create_model, model_record
 from googlenet_keras.models.trained import trained_preprocessing
-from googlenet_keras.training import records
-from googlenet_keras.training.checkpoints import Checkpoints
+from googlenet_keras.training import checkpoints, records
 from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
 from googlenet_keras.training.recipe import Recipe
@@ -34,6 +34,7 @@ from googlenet_keras.weights.cards import Card, package_versions
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
 AVERAGE_STEPS = 8
+CHECKPOINTS = "checkpoints"
 TOP_K = 5
 
 Row = dict[str, float]
@@ -121,8 +122,9 @@ def train(
         WorkerLostError: If another worker is gone.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    next_run = functools.partial(checkpoints.next_run, output / CHECKPOINTS, resume=resume)
     folder = output_folder(output) if is_chief(strategy) else contextlib.nullcontext()
-    with Interruption() as interruption, folder:
+    with Interruption(next_run) as interruption, folder:
         try:
             training = Training(recipe, output, open_dataset(recipe.dataset, data_dir, max_bad=max_bad), strategy)
             return training.run(resume=resume, callbacks=callbacks, interruption=interruption)
@@ -130,8 +132,7 @@ def train(
             if not has_other_workers(strategy):
                 raise
             raise WorkerLostError(
-                "Another worker is gone; its own log says why. Start all of them again: the same command goes on from "
-                "the last checkpoint"
+                f"Another worker is gone; its own log says why. Start all of them again: {next_run()}"
             ) from error
 
 
@@ -182,8 +183,8 @@ class Training:
             self.model.compile(self.optimizer)
         self.heads = list(by_head(self.model.output))
         self._replicated = _Replicated(self)
-        self._checkpoints = Checkpoints(
-            output / "checkpoints", self._variables(), _identity(recipe), recipe.kept_checkpoints
+        self._checkpoints = checkpoints.Checkpoints(
+            output / CHECKPOINTS, self._variables(), _identity(recipe), recipe.kept_checkpoints
         )
 
     def _create_model(self) -> keras.Model:
@@ -247,6 +248,7 @@ class Training:
         self, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback], interruption: Interruption
     ) -> dict[str, Any]:
         """Trains to the recipe's end; see `train`."""
+        self._resumes = resume
         if resume:
             facts = self._checkpoints.restore()
             if facts:
@@ -263,7 +265,17 @@ class Training:
         self._interruption = interruption
         self._signal: Signals | None = None
         hooks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
-        hooks.set_params({"epochs": self.recipe.epochs, "steps": self.steps, "verbose": 0, "begun_at": begun_at})
+        self._hooks = hooks
+        validation_steps = self.batches(training=False).steps
+        hooks.set_params(
+            {
+                "epochs": self.recipe.epochs,
+                "steps": self.steps,
+                "validation_steps": validation_steps,
+                "verbose": 0,
+                "begun_at": begun_at,
+            }
+        )
         self.model.stop_training = False
         hooks.on_train_begin()
         while self.progress.epoch < self.recipe.epochs and not self.model.stop_training:
@@ -287,10 +299,11 @@ class Training:
             # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
             sums = self._together(self._replicated.train, next(batches))
             if not np.isfinite(sums[0]):
+                kept = f"The last good checkpoint is kept in {str(self._checkpoints.folder)!r}"
                 raise LossNotFiniteError(
                     f"The loss is {sums[0]} in epoch {progress.epoch + 1}, step {progress.step + 1}: lower the "
-                    f"learning rate, lengthen the warm-up or set gradient_clip. The last good checkpoint is kept in "
-                    f"{str(self._checkpoints.folder)!r}"
+                    "learning rate, lengthen the warm-up or set gradient_clip. "
+                    f"{kept if self._checkpoints.current() else 'There is no checkpoint of this training yet'}"
                 )
             progress.sums = (np.add(progress.sums, sums) if progress.sums else sums).tolist()
             progress.step += 1
@@ -339,11 +352,17 @@ class Training:
         self._replicated.agree_on_moments()
         batches = self._replicated.batches(training=False)
         total = np.zeros(4)
-        for _ in range(self.batches(training=False).steps):
+        means: Row = {}
+        self._hooks.on_test_begin()
+        for step in range(self.batches(training=False).steps):
+            self._hooks.on_test_batch_begin(step)
             total += self._together(self._replicated.evaluate, next(batches))
+            loss, examples, top1, top_k = total
+            means = {"loss": loss / examples, "accuracy": top1 / examples, "top5_accuracy": top_k / examples}
+            self._hooks.on_test_batch_end(step, means)
             self._leave_if_asked()
-        loss, examples, top1, top_k = total
-        return {"val_loss": loss / examples, "val_accuracy": top1 / examples, "val_top5_accuracy": top_k / examples}
+        self._hooks.on_test_end(means)
+        return {f"val_{name}": value for name, value in means.items()}
 
     def _move_average(self) -> None:
         done = self._steps_done()
@@ -371,7 +390,7 @@ class Training:
         raise TrainingInterruptedError(
             number,
             f"Stopped by {number.name} after {self.progress.step} steps of epoch {self.progress.epoch + 1}; all is "
-            "saved, and the same command goes on from there",
+            f"saved, and the same command {'' if self._resumes else 'without --no-resume '}goes on from there",
         )
 
     def _save(self) -> None:

@@ -1,4 +1,4 @@
-"""What a training says while it runs: a progress bar, a line for each epoch, and what looks wrong."""
+"""What a training says while it runs: a progress bar or lines, a line for each epoch, and what looks wrong."""
 
 import importlib.util
 import math
@@ -10,10 +10,12 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from googlenet_keras.progress import LONGEST_SILENCE, Heartbeat, shows_bars
 from googlenet_keras.training.objective import by_head
 from googlenet_keras.training.recipe import Recipe
 
 STALLED_WITHIN = 0.02  # of the guess's loss
+TRACING = "tracing the first step, which can take minutes"
 
 
 def default_callbacks(recipe: Recipe, output: Path) -> list[keras.callbacks.Callback]:
@@ -31,18 +33,24 @@ def default_callbacks(recipe: Recipe, output: Path) -> list[keras.callbacks.Call
 
 
 class Reporter(keras.callbacks.Callback):
-    """A progress bar on a terminal, and a line for each epoch there and in a log.
+    """A line for each epoch, and between them a progress bar on a terminal, or else a line at least every 30 seconds.
+
+    Without a terminal a thread prints those lines, in a long step as well; `close` ends it.
 
     Args:
         epochs: How many there will be.
         batch_size: Examples in a step.
+        silence: Seconds without a line after which there is one, where there is no terminal.
     """
 
-    def __init__(self, epochs: int, batch_size: int) -> None:
+    def __init__(self, epochs: int, batch_size: int, *, silence: float = LONGEST_SILENCE) -> None:
         super().__init__()
         self._epochs = epochs
         self._batch_size = batch_size
         self._console = Console(soft_wrap=True)
+        self._has_bar = shows_bars(self._console)
+        self._heartbeat = Heartbeat(self._describe, self._print, silence=silence)
+        self._traced = False
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -51,40 +59,98 @@ class Reporter(keras.callbacks.Callback):
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self._has_bar,
         )
 
     def say(self, message: str) -> None:
         """Prints a line above the bar."""
-        self._console.print(message, highlight=False)
+        self._heartbeat.postpone()
+        self._print(message)
+
+    def _print(self, message: str) -> None:
+        self._console.print(message, highlight=False, markup=False)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Draws the bar."""
+        """Draws the bar, or starts the thread that prints lines."""
         begun_at = self.params.get("begun_at", 0)
         if begun_at:
-            self._console.print(f"Resumed after {begun_at} steps")
+            self.say(f"Resumed after {begun_at} steps")
+        self._epoch = min(begun_at // self.params["steps"], self._epochs - 1)
+        self._begin("step", begun_at % self.params["steps"], self.params["steps"])
+        if not self._has_bar:
+            self._heartbeat.start()
         total = self._epochs * self.params["steps"]
         self._task = self._bar.add_task("", total=total, completed=begun_at, epoch="", figures="")
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Names the epoch on the bar."""
+        self._epoch = epoch
         self._bar.update(self._task, epoch=f"{epoch + 1}/{self._epochs}")
         self._steps, self._start = 0, time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Says before the first step of all what makes it a long one."""
+        if self._steps == 0:
+            self._begin("step", batch, self.params["steps"])
+        if not self._traced:
+            self._bar.update(self._task, figures=TRACING)
+            if not self._has_bar:
+                self.say(f"{self._place()}: {TRACING}")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Moves the bar on."""
         self._steps += 1
+        self._done(batch + 1, logs or {})
+        if not self._traced:
+            self._traced = True
+            # What tracing took says nothing of the steps to come.
+            self._begin("step", batch + 1, self.params["steps"])
         rate = self._steps * self._batch_size / (time.perf_counter() - self._start)
         self._bar.update(self._task, advance=1, figures=f"{_figures(logs or {})}  {rate:.0f} examples/s")
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Begins to count the steps of the measurement."""
+        self._begin("evaluation step", 0, self.params["validation_steps"])
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Counts them, on the bar too."""
+        self._done(batch + 1, logs or {})
+        self._bar.update(self._task, figures=f"{self._what} {batch + 1}/{self._of}")
+
+    def _begin(self, what: str, done: int, of: int) -> None:
+        """Begins to count steps of a kind, from those that are done to those there are."""
+        self._what, self._of, self._step = what, of, done
+        self._logs: Mapping[str, float] = {}
+        self._step_began = time.perf_counter()
+        self._marked = done, self._step_began
+
+    def _done(self, step: int, logs: Mapping[str, float]) -> None:
+        """Counts a step."""
+        self._step, self._logs, self._step_began = step, logs, time.perf_counter()
+
+    def _place(self) -> str:
+        return f"epoch {self._epoch + 1}/{self._epochs}"
+
+    def _describe(self) -> str:
+        """Where the training is: the last step and the rate since the last line, or a step that lasts."""
+        now, step = time.perf_counter(), self._step
+        since, marked_at = self._marked
+        if step > since:
+            rate = (step - since) * self._batch_size / (now - marked_at)
+            self._marked = step, now
+            return f"{self._place()}  {self._what} {step}/{self._of}  {_figures(self._logs)}  {rate:.0f} examples/s"
+        lasting = f"{now - self._step_began:.0f} s so far"
+        if step == self._of:
+            return f"{self._place()}  all {self._of} {self._what}s are done; what follows them takes {lasting}"
+        return f"{self._place()}  {self._what} {step + 1}/{self._of} takes {lasting}"
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Prints the epoch's line."""
         logs = logs or {}
-        self._console.print(
-            f"epoch {epoch + 1}/{self._epochs}  {_figures(logs)}  {logs['examples_per_second']:.0f} examples/s  "
-            f"waited {logs['wait_per_step'] * 1000:.1f} ms a step  {logs['seconds']:.0f} s",
-            highlight=False,
+        self.say(
+            f"{self._place()}  {_figures(logs)}  {logs['examples_per_second']:.0f} examples/s  "
+            f"waited {logs['wait_per_step'] * 1000:.1f} ms a step  {logs['seconds']:.0f} s"
         )
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
@@ -92,7 +158,8 @@ class Reporter(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away, however the training ended."""
+        """Takes the bar away, or ends the lines, however the training ended."""
+        self._heartbeat.stop()
         self._bar.stop()
 
 
