@@ -1,4 +1,4 @@
-"""Ships a finished training's weights: the file among the assets, and in weights/published.py where it comes from.
+"""Ships a finished training's weights: the file among the assets with its card, and its checksum.
 
 Run it as ``python tests/publish.py RUN [DATA_DIR]``: RUN is the training's ``--output``, DATA_DIR where Fashion-MNIST
 is, if not in TFDS's own folder. The accuracy is measured on all of the test split, of what is shipped.
@@ -6,13 +6,12 @@ is, if not in TFDS's own folder. The accuracy is measured on all of the test spl
 
 import dataclasses
 import hashlib
-import json
 import re
 import sys
 from pathlib import Path
 
 from googlenet_keras import evaluate_model, load_recipe
-from googlenet_keras.weights import PUBLISHED, shrink_weights
+from googlenet_keras.weights import PUBLISHED, read_card, shrink_weights, write_card
 
 PACKAGE = Path(__file__).parents[1] / "googlenet_keras"
 
@@ -26,24 +25,21 @@ def command(recipe):
 
 def main(run, data_dir=None):
     (record,) = PUBLISHED
-    recipe = json.loads(Path(run, "results.json").read_text())["recipe"]
-    trained = recipe["model"], recipe["dataset"], recipe["input_size"]
-    if trained != (record.model, "fashion_mnist", record.input_shape[0]):
-        raise SystemExit(f"weights/published.py is about another training. Received: {trained}")
+    weights = Path(run, "model.weights.h5")
+    card = read_card(weights)
+    if (card.model, card.dataset) != (record.model, record.name):
+        raise SystemExit(f"weights/published.py is about another training. Received: {card.model}, {card.dataset}")
     asset = PACKAGE / "assets" / record.file
-    shrink_weights(Path(run, "model.weights.h5"), asset)
-    accuracy = evaluate_model(
-        record.model, [asset], dataset="fashion_mnist", data_dir=data_dir, input_size=record.input_shape[0]
-    ).scores.top1
+    shipped = record.card()
+    shrink_weights(weights, asset)
+    accuracy = evaluate_model(None, [asset], data_dir=data_dir).scores.top1
+    told = {"images": shipped.images, "licence": shipped.licence, "source": command(card.recipe)}
+    write_card(weights, dataclasses.replace(card, accuracy=round(accuracy, 4), **told))
+    shrink_weights(weights, asset)
     table = PACKAGE / "weights" / "published.py"
-    text = table.read_text(encoding="utf-8")
-    for field, value in (
-        ("sha256", f'"{hashlib.sha256(asset.read_bytes()).hexdigest()}"'),
-        ("source", f'"{command(recipe)}"'),
-        ("accuracy", f"{accuracy:.4f}"),
-    ):
-        text, found = re.subn(rf"(?m)^        {field}=.*,$", f"        {field}={value},", text)
-        assert found == 1, field
+    digest = hashlib.sha256(asset.read_bytes()).hexdigest()
+    text, found = re.subn(r"(?m)^        sha256=.*,$", f'        sha256="{digest}",', table.read_text(encoding="utf-8"))
+    assert found == 1
     table.write_text(text, encoding="utf-8")
     print(f"{asset} ({asset.stat().st_size / 1e6:.2f} MB), accuracy {accuracy:.4f}")
 

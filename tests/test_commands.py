@@ -46,7 +46,7 @@ def refusal(command, arguments, capsys):
         (data, ["prepar", "fashion_mnist"], "did you mean prepare?"),
         (data, ["prepare", "fashion_mnist", "--form", "x"], "--form; did you mean --from?"),
         (benchmark, ["lrm"], "did you mean lrn?"),
-        (evaluate, ["--weights", "x"], "the following arguments are required"),
+        (evaluate, ["--dataset", "x"], "the following arguments are required"),
         (predict, ["x", "--qqq", "--zzz"], "unrecognized arguments: --qqq, --zzz (see"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
