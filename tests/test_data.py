@@ -52,8 +52,7 @@ def large(photographs):
 
 
 def batches(split, **arguments):
-    chosen = {"batch_size": 32, "input_size": 32, "preprocessing": lambda x: x, "training": True}
-    chosen |= {"crop_fraction": 1.0, **arguments}
+    chosen = {"batch_size": 32, "input_size": 32, "preprocessing": lambda x: x, "training": True, **arguments}
     return Batches(split, **chosen)
 
 
@@ -596,7 +595,6 @@ def test_prepare_from_debian(tmp_path):
         batch_size=128,
         input_size=96,
         preprocessing=lambda x: x,
-        crop_fraction=1.0,
         training=True,
         augmentation=ALL,
     )

@@ -25,9 +25,9 @@ class Batches:
         split: Where the examples come from.
         batch_size: Examples of a step, over all replicas.
         input_size: Height and width that the images get, in pixels.
-        preprocessing: From pixels in [0, 255] to what the network takes: its record's `Preprocessing`.
-        crop_fraction: Part of the largest central crop that is kept of an image which is not changed at random (see
-            `googlenet_keras.images.fit_images`); small training images are used whole.
+        preprocessing: From pixels in [0, 255] to what the network takes: its `Preprocessing`, which also says what part
+            of an image is kept that is not cropped at random. Another function has whole images, and so has training
+            on small ones.
         training: Whether to shuffle, and to leave out a last batch that is not full (but never the only one).
             Otherwise the split's order is kept, and all of it.
         augmentation: Random changes, in training only.
@@ -50,7 +50,6 @@ class Batches:
         batch_size: int,
         input_size: int,
         preprocessing: Callable[[tf.Tensor], tf.Tensor],
-        crop_fraction: float,
         training: bool,
         augmentation: Augmentation | None = None,
         channels: int | None = None,
@@ -75,7 +74,7 @@ class Batches:
         self._split = split
         self._input_size = input_size
         self._preprocessing = preprocessing
-        self._crop_fraction = 1.0 if training and split.dataset.small else crop_fraction
+        self._crop_fraction = 1.0 if training and split.dataset.small else getattr(preprocessing, "crop_fraction", 1.0)
         self._training = training
         self._augmentation = augmentation
         self._channels = channels or split.dataset.channels

@@ -151,7 +151,6 @@ def evaluate_model(
             batch_size=batch_size,
             input_size=size,
             preprocessing=preprocessing,
-            crop_fraction=preprocessing.crop_fraction,
             channels=channels,
             training=False,
         )

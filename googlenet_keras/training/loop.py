@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -168,6 +169,9 @@ class Training:
         self.chief = is_chief(strategy)
         self.train_split = dataset.split(recipe.train_split)
         self.validation_split = dataset.split(trained_split(dataset, recipe.validation_split))
+        if self.chief:
+            for file, reason in self._left_out().items():
+                print(f"{file}: {reason}; left out", file=sys.stderr)
         self.preprocessing = trained_preprocessing(model_record(recipe.model), whole_images=dataset.small)
         self.progress = Progress()
         train_steps = self.batches(training=True).steps
@@ -226,7 +230,6 @@ class Training:
             batch_size=self.recipe.batch_size,
             input_size=self.recipe.input_size_in(self.progress.epoch),
             preprocessing=self.preprocessing,
-            crop_fraction=self.preprocessing.crop_fraction,
             augmentation=_augmentation(self.recipe) if training else None,
             seed=self.recipe.seed,
             shards=tuple(shards),
@@ -398,6 +401,10 @@ class Training:
         if self.chief:
             self._checkpoints.save(self._steps_done(), dataclasses.asdict(self.progress))
 
+    def _left_out(self) -> dict[str, str]:
+        """The image files that cannot be used, and why."""
+        return {**self.train_split.bad, **self.validation_split.bad}
+
     def _card(self) -> Card:
         recipe = self.recipe
         given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
@@ -422,7 +429,7 @@ class Training:
             "labels": list(self.dataset.label_names),
             "parameters": self.model.count_params(),
             "replicas": self.strategy.num_replicas_in_sync,
-            "bad_images": list(self.train_split.bad),
+            "bad_images": list(self._left_out()),
             "best_val_accuracy": max((row["val_accuracy"] for row in rows), default=None),
             **(rows[-1] if rows else {}),
             "versions": package_versions(),
