@@ -15,7 +15,7 @@ _HOMES = {
         "plot_comparison",
         "summarize",
     ),
-    "googlenet_keras.describe.cost": ("count_kernel_weights", "count_multiply_adds"),
+    "googlenet_keras.describe.cost": ("count_multiply_adds",),
     "googlenet_keras.describe.minimum": ("head_arguments", "minimum_size", "smallest_input"),
     "googlenet_keras.describe.pictures": ("plot_model", "render"),
     "googlenet_keras.describe.stages": ("ModelCost", "Stage", "describe_model"),

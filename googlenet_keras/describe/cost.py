@@ -24,11 +24,6 @@ def count_multiply_adds(model: keras.Model) -> int:
     return sum(layer_multiply_adds(layer) for layer in model.layers)
 
 
-def count_kernel_weights(model: keras.Model) -> int:
-    """Counts the weights in the kernels of convolutions and dense layers: no biases, no normalization."""
-    return sum(kernel_weights(layer) for layer in model.layers)
-
-
 def layer_multiply_adds(layer: layers.Layer) -> int:
     """The multiply-adds of one layer for one example; see `count_multiply_adds`."""
     weights = kernel_weights(layer)

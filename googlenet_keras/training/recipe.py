@@ -1,8 +1,6 @@
 """What a training is: a recipe, all of whose fields are also flags of the command."""
 
 import dataclasses
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,9 +104,9 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """The names that `load_recipe` knows."""
-    from googlenet_keras.training import recipes
+    from googlenet_keras.training.recipes import RECIPES
 
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__))
+    return sorted(RECIPES)
 
 
 def load_recipe(name: str, **changes: Any) -> Recipe:
@@ -121,7 +119,8 @@ def load_recipe(name: str, **changes: Any) -> Recipe:
     Raises:
         ValueError: If there is no such recipe, or a field is out of its range.
     """
-    if name not in recipe_names():
+    from googlenet_keras.training.recipes import RECIPES
+
+    if name not in RECIPES:
         raise ValueError(f"There is no such recipe; there are {', '.join(recipe_names())}. Received: {name!r}")
-    module = importlib.import_module(f"googlenet_keras.training.recipes.{name}")
-    return module.RECIPE(**changes)
+    return dataclasses.replace(RECIPES[name], **changes)

@@ -10,31 +10,24 @@ makes needless (arXiv 1502.03167, section 4.2.1 removes dropout and weakens the 
 this package's authors: it needs ImageNet and GPUs.
 """
 
-from dataclasses import dataclass
-
 from googlenet_keras.training.recipe import Recipe
 
-
-@dataclass(frozen=True, kw_only=True)
-class BNImageNet(Recipe):
-    """For eight GPUs of 32 images each; scale the learning rate with the batch."""
-
-    model: str = "googlenet_bn"
-    dataset: str = "imagenet2012"
-    validation_split: str = "validation"
-    input_size: int = 224
-    batch_size: int = 256
-    epochs: int = 90
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = True
-    schedule: str = "cosine"
-    warmup_epochs: float = 5.0
-    weight_decay: float = 5e-5
-    label_smoothing: float = 0.1
-    average_decay: float | None = 0.9999
-    flip: float = 0.5
-    checkpoint_steps: int = 2000
-
-
-RECIPE = BNImageNet
+# For eight GPUs of 32 images each; scale the learning rate with the batch.
+RECIPE = Recipe(
+    model="googlenet_bn",
+    dataset="imagenet2012",
+    validation_split="validation",
+    input_size=224,
+    batch_size=256,
+    epochs=90,
+    learning_rate=0.1,
+    momentum=0.9,
+    nesterov=True,
+    schedule="cosine",
+    warmup_epochs=5.0,
+    weight_decay=5e-5,
+    label_smoothing=0.1,
+    average_decay=0.9999,
+    flip=0.5,
+    checkpoint_steps=2000,
+)

@@ -12,33 +12,26 @@ package's authors: it needs ImageNet and GPUs. Published: 68.7% top-1 (BVLC), 69
 top-5).
 """
 
-from dataclasses import dataclass
-
 from googlenet_keras.training.recipe import Recipe
 
-
-@dataclass(frozen=True, kw_only=True)
-class PaperImageNet(Recipe):
-    """Section 6, and BVLC's numbers where it has none."""
-
-    model: str = "googlenet_bvlc"
-    dataset: str = "imagenet2012"
-    validation_split: str = "validation"
-    input_size: int = 224
-    batch_size: int = 32
-    epochs: int = 60
-    aux_heads: bool = True
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    schedule: str = "staircase"
-    decay_rate: float = 0.96
-    decay_epochs: float = 8.0
-    weight_decay: float = 2e-4
-    average_decay: float | None = 0.9999
-    flip: float = 0.5
-    distort: bool = True
-    random_interpolation: bool = True
-    checkpoint_steps: int = 5000
-
-
-RECIPE = PaperImageNet
+# Section 6, and BVLC's numbers where it has none.
+RECIPE = Recipe(
+    model="googlenet_bvlc",
+    dataset="imagenet2012",
+    validation_split="validation",
+    input_size=224,
+    batch_size=32,
+    epochs=60,
+    aux_heads=True,
+    learning_rate=0.01,
+    momentum=0.9,
+    schedule="staircase",
+    decay_rate=0.96,
+    decay_epochs=8.0,
+    weight_decay=2e-4,
+    average_decay=0.9999,
+    flip=0.5,
+    distort=True,
+    random_interpolation=True,
+    checkpoint_steps=5000,
+)
