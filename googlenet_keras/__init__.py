@@ -65,7 +65,7 @@ _HOMES = {
         "preprocess_input",
     ),
     "googlenet_keras.saved_model": ("Classifier", "Export", "Prediction", "export_model"),
-    "googlenet_keras.training": ("Recipe", "load_recipe", "recipe_names"),
+    "googlenet_keras.training": ("Muon", "Recipe", "load_recipe", "recipe_names"),
     "googlenet_keras.weights": (
         "PUBLISHED",
         "Card",
