@@ -11,6 +11,7 @@ import time
 import pytest
 from conftest import ROOT
 
+from googlenet_keras import __main__ as everything
 from googlenet_keras import benchmark, commands, evaluate, export, files, predict, train
 from googlenet_keras.data import __main__ as data
 from googlenet_keras.describe import __main__ as describe
@@ -310,3 +311,18 @@ def test_a_stopped_export_leaves_nothing(number, status, how, wait, tmp_path):
     assert (process.returncode, out) == (status, "")
     assert error == f"python -m googlenet_keras.export: {how}; nothing was changed\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_the_commands_by_one_name(python, capsys):
+    """Who has forgotten a command's name asks for all of them; the name alone costs no start of TensorFlow."""
+    answer = python("-X", "importtime", "-m", "googlenet_keras")
+    assert answer.returncode == 0
+    assert [line.split()[0] for line in answer.stdout.splitlines()[2:]] == [*everything.COMMANDS]
+    assert not {"tensorflow", "keras"} & {line.split("|")[-1].strip() for line in answer.stderr.splitlines()}
+    assert "did you mean train?" in refusal(everything, ["trian"], capsys)
+    assert "did you mean --weights?" in refusal(everything, ["evaluate", "--weigths", "x"], capsys)
+    for name in everything.COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            everything.main([name, "--help"])
+        assert stop.value.code == 0
+        assert f"googlenet_keras.{name}" in capsys.readouterr().out
