@@ -100,7 +100,7 @@ class Augmentation:
         rows, columns = within
         return ((chosen < self.erase)[:, None, None] & rows[:, :, None] & columns[:, None, :])[..., None]
 
-    def crop(self, encoded: tf.Tensor, size: int, channels: int, seed: tf.Tensor) -> tf.Tensor:
+    def crop(self, encoded: tf.Tensor, size: int, channels: int, seed: tf.Tensor, *, turned: bool = False) -> tf.Tensor:
         """A random part of a large image, changed as the fields say.
 
         Args:
@@ -108,6 +108,7 @@ class Augmentation:
             size: Height and width of the result, in pixels.
             channels: 1 or 3.
             seed: int64 (2,).
+            turned: Whether the file may be stored turned; see `decode_box`.
 
         Returns:
             float32 (size, size, channels), in 0 to 255.
@@ -125,7 +126,7 @@ class Augmentation:
             )
             return tf.concat([begin[:2], extent[:2]], axis=0)
 
-        image = decode_box(encoded, channels, box)
+        image = decode_box(encoded, channels, box, turned=turned)
         if self.random_interpolation:
             method = tf.random.stateless_uniform((), method_seed, maxval=len(INTERPOLATIONS), dtype=tf.int32)
             ways = [lambda name=name: resize(image, (size, size), name) for name in INTERPOLATIONS]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
 from googlenet_keras.devices import core_count
-from googlenet_keras.images import SUFFIXES, image_files, inspect_image
+from googlenet_keras.images import SUFFIXES, Inspection, image_files, inspect_image
 
 SPLITS = ("train", "validation", "val", "test")
 # Of a folder without splits, this part of each class is held out as ``test``.
@@ -41,13 +41,14 @@ class ImageFolder(Dataset):
                 f"mend them or raise --max-bad. Received: {name!r}"
             )
         good = [seen for seen in found.values() if not isinstance(seen, str)]
-        sizes = {(height, width) for height, width, _ in good}
+        sizes = {(one.height, one.width) for one in good}
         super().__init__(
             name,
             label_names=label_names,
             split_names=tuple(splits),
-            channels=1 if all(grey for *_, grey in good) else 3,
+            channels=1 if all(one.grey for one in good) else 3,
             image_size=sizes.pop() if len(sizes) == 1 else None,
+            turned=any(one.turned for one in good),
         )
         self._bad = {
             split: {str(file): bad[str(file)] for file, _ in files if str(file) in bad}
@@ -143,7 +144,7 @@ def _folders(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _inspect(path: Path) -> tuple[int, int, bool] | str:
+def _inspect(path: Path) -> Inspection | str:
     """What `inspect_image` says of a file, or in words why it cannot be used."""
     try:
         return inspect_image(path.read_bytes())

@@ -158,7 +158,7 @@ class Batches:
             image = fit_images(image[tf.newaxis], (size, size), self._crop_fraction)[0]
         else:
             seed = tf.random.experimental.stateless_fold_in(self._seed_of(epoch, slot["step"]), slot["place"])
-            image = self._augmentation.crop(example["image"], size, channels, seed)
+            image = self._augmentation.crop(example["image"], size, channels, seed, turned=self._split.dataset.turned)
         return {**slot, "image": image, "label": example["label"]}
 
     def _finish(self, epoch: int, part: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:

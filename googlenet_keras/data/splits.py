@@ -28,6 +28,8 @@ class Dataset(abc.ABC):
         split_names: The whole splits.
         channels: 1 if the images are grey, 3 if they are RGB.
         image_size: Height and width of the images in pixels, or None if they differ.
+        turned: Whether some of the files are stored turned, which random crops have to know; those of a prepared
+            dataset are taken to be upright.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Dataset(abc.ABC):
         split_names: tuple[str, ...],
         channels: int,
         image_size: tuple[int, int] | None,
+        turned: bool = False,
     ) -> None:
         if len(label_names) < 2:
             raise ValueError(f"There must be two classes or more to tell apart. Received: {name!r}, with {label_names}")
@@ -50,6 +53,7 @@ class Dataset(abc.ABC):
         self.split_names = split_names
         self.channels = channels
         self.image_size = image_size
+        self.turned = turned
 
     @property
     def classes(self) -> int:

@@ -7,7 +7,14 @@ normalize an image by the functions of this package.
 from googlenet_keras import lazy
 
 _HOMES = {
-    "googlenet_keras.images.decoding": ("MOST_PIXELS", "decode_box", "decode_image", "inspect_image", "refusal"),
+    "googlenet_keras.images.decoding": (
+        "MOST_PIXELS",
+        "Inspection",
+        "decode_box",
+        "decode_image",
+        "inspect_image",
+        "refusal",
+    ),
     "googlenet_keras.images.fitting": ("change_channels", "fit_images", "resize"),
     "googlenet_keras.images.formats": ("SUFFIXES", "image_files"),
     "googlenet_keras.images.preprocessing": ("Preprocessing",),

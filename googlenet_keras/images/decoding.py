@@ -1,6 +1,7 @@
 """From the bytes of an image file to pixels: upright as its EXIF orientation says, and never larger than a limit."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -35,56 +36,68 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     height, width, _ = tf.unstack(tf.shape(image))
     # Of a format whose header is not read the size is known only now; what follows takes four times the memory.
     with tf.control_dependencies([_assert_size(height, width)]):
-        return _finish(image, _orientation(encoded), channels)
+        image = tf.cond(_has_exif(encoded), lambda: _turn(image, _orientation(encoded)), lambda: image)
+        return _in_channels(image, channels)
 
 
-def decode_box(encoded: tf.Tensor, channels: int, box: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Decodes a part of an image file; of a JPEG file the rest is not decoded.
+def decode_box(
+    encoded: tf.Tensor, channels: int, box: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, turned: bool
+) -> tf.Tensor:
+    """Decodes a part of an image file that `inspect_image` has passed.
 
     Args:
         encoded: Scalar string, the file's bytes.
         channels: 1 or 3.
         box: From the upright image's height and width to int32 (4,): top, left, height and width of the part.
+        turned: Whether the file may be stored turned. Of a JPEG file that is not, the rest is not decoded, and nobody
+            looks for its orientation: a pipeline then gets 1.7 times as many images of 500x375 through.
 
     Returns:
         uint8 (height, width, channels): that part of what `decode_image` returns, but for the colours that a JPEG file
         keeps in half resolution, which are interpolated otherwise at the part's borders.
 
     Raises:
-        tf.errors.InvalidArgumentError: See `decode_image`.
+        tf.errors.InvalidArgumentError: If it is no image file.
     """
 
-    def jpeg() -> tf.Tensor:
-        height, width = _header_size(encoded)
-        orientation = _orientation(encoded)
-        transposed, upside_down, mirrored = _turns(orientation)
-        upright = tf.where(transposed, (width, height), (height, width))
-        top, left, rows, columns = tf.unstack(box(upright[0], upright[1]))
-        top = tf.where(upside_down, upright[0] - top - rows, top)
-        left = tf.where(mirrored, upright[1] - left - columns, left)
-        stored = tf.where(transposed, (left, top, columns, rows), (top, left, rows, columns))
-        with tf.control_dependencies([_assert_size(height, width)]):
-            part = tf.io.decode_and_crop_jpeg(encoded, stored, channels=3)
-        return _finish(part, orientation, channels)
-
-    def other() -> tf.Tensor:
-        image = decode_image(encoded, channels)
+    def part_of(image: tf.Tensor) -> tf.Tensor:
         top, left, rows, columns = tf.unstack(box(*tf.unstack(tf.shape(image)[:2])))
         return image[top : top + rows, left : left + columns]
 
-    image = tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
-    image.set_shape((None, None, channels))
-    return image
+    def jpeg() -> tf.Tensor:
+        height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded))
+        return tf.io.decode_and_crop_jpeg(encoded, box(height, width), channels=3)
+
+    if turned:
+        image = part_of(decode_image(encoded, 3))
+    else:
+        image = tf.cond(
+            tf.io.is_jpeg(encoded), jpeg, lambda: part_of(tf.io.decode_image(encoded, 3, expand_animations=False))
+        )
+    return _in_channels(image, channels)
 
 
-def inspect_image(encoded: bytes) -> tuple[int, int, bool]:
+class Inspection(NamedTuple):
+    """What `inspect_image` finds.
+
+    Attributes:
+        height: Of the upright image, in pixels.
+        width: The same.
+        grey: Whether the file keeps the image in grey.
+        turned: Whether it keeps it turned.
+    """
+
+    height: int
+    width: int
+    grey: bool
+    turned: bool
+
+
+def inspect_image(encoded: bytes) -> Inspection:
     """Looks at every byte of an image file, in less time and memory than decoding it takes.
 
     Args:
         encoded: The file's bytes.
-
-    Returns:
-        Height and width of the upright image in pixels, and whether the file keeps it in grey.
 
     Raises:
         ValueError: If `decode_image` would refuse it; the message says why.
@@ -99,12 +112,13 @@ def inspect_image(encoded: bytes) -> tuple[int, int, bool]:
         else:
             height, width, channels = tf.unstack(tf.shape(tf.io.decode_image(encoded, expand_animations=False)))
             _assert_size(height, width)
-        if _turns(_orientation(encoded))[0]:
+        orientation = _orientation(encoded)
+        if _turns(orientation)[0]:
             height, width = width, height
     except (ValueError, tf.errors.OpError) as error:
         raise ValueError(refusal(error)) from None
     # A grey file may have a second channel, of transparency.
-    return int(height), int(width), int(channels) <= 2
+    return Inspection(int(height), int(width), grey=int(channels) <= 2, turned=int(orientation) != 1)
 
 
 def refusal(error: Exception) -> str:
@@ -124,47 +138,36 @@ def _header_size(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     They are 0 for BMP, which cannot claim more than it holds, and for WebP, which has at most thrice `MOST_PIXELS`.
     """
 
-    def starts_with(signature: bytes) -> tf.Tensor:
-        return tf.equal(tf.strings.substr(encoded, 0, len(signature)), signature)
+    def other() -> tf.Tensor:
+        first = _bytes(encoded, 0, 24)
+        png = tf.stack([_number(first, 20, 4, big_endian=True), _number(first, 16, 4, big_endian=True)])
+        gif = tf.stack([_number(first, 8, 2, big_endian=False), _number(first, 6, 2, big_endian=False)])
+        size = tf.where(_starts_with(encoded, b"\x89PNG"), png, tf.where(_starts_with(encoded, b"GIF8"), gif, 0))
+        return tf.cast(tf.minimum(size, tf.int32.max), tf.int32)
 
-    def numbers(first: int, size: int, little_endian: bool) -> Callable[[], tf.Tensor]:
-        """Two unsigned integers of ``size`` bytes, width first."""
-
-        def read() -> tf.Tensor:
-            end = first + 2 * size
-            head = tf.io.decode_raw(tf.strings.substr(encoded, 0, end), tf.uint8)
-            head = tf.cast(tf.pad(head, [[0, end - tf.size(head)]]), tf.int64)
-            places = range(size) if little_endian else reversed(range(size))
-            weights = tf.constant([256**place for place in places], tf.int64)
-            pair = tf.reduce_sum(tf.reshape(head[first:], (2, size)) * weights, axis=1)
-            return tf.cast(tf.minimum(tf.reverse(pair, [0]), tf.int32.max), tf.int32)
-
-        return read
-
-    size = tf.case(
-        [
-            (starts_with(b"\xff\xd8\xff"), lambda: tf.io.extract_jpeg_shape(encoded)[:2]),
-            (starts_with(b"\x89PNG"), numbers(16, 4, little_endian=False)),
-            (starts_with(b"GIF8"), numbers(6, 2, little_endian=True)),
-        ],
-        default=lambda: tf.zeros(2, tf.int32),
+    height, width = tf.unstack(
+        tf.cond(tf.io.is_jpeg(encoded), lambda: tf.io.extract_jpeg_shape(encoded)[:2], other), num=2
     )
-    return size[0], size[1]
+    return height, width
 
 
 def _assert_size(height: tf.Tensor, width: tf.Tensor) -> tf.Operation | None:
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    return tf.debugging.Assert(pixels <= MOST_PIXELS, [_TOO_LARGE, height, width])
+    # tf.debugging.Assert would put a condition around it.
+    return tf.raw_ops.Assert(condition=pixels <= MOST_PIXELS, data=[_TOO_LARGE, height, width])
 
 
-def _finish(stored: tf.Tensor, orientation: tf.Tensor, channels: int) -> tf.Tensor:
-    """Turns RGB pixels upright and makes them grey if need be: uint8 (height, width, channels)."""
-    transposed, upside_down, mirrored = _turns(orientation)
-    image = tf.cond(transposed, lambda: tf.transpose(stored, (1, 0, 2)), lambda: stored)
-    image = tf.cond(upside_down, lambda: tf.reverse(image, (0,)), lambda: image)
-    image = tf.cond(mirrored, lambda: tf.reverse(image, (1,)), lambda: image)
+def _in_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
+    """RGB pixels as uint8 (height, width, channels)."""
     image.set_shape((None, None, 3))
     return tf.image.rgb_to_grayscale(image) if channels == 1 else image
+
+
+def _turn(stored: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Stored pixels turned upright."""
+    transposed, upside_down, mirrored = _turns(orientation)
+    image = tf.transpose(stored, tf.where(transposed, (1, 0, 2), (0, 1, 2)))
+    return tf.raw_ops.Reverse(tensor=image, dims=tf.stack([upside_down, mirrored, False]))
 
 
 def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -188,39 +191,68 @@ def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return transposed, upside_down, mirrored
 
 
+def _has_exif(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether there may be an EXIF structure: one operation, for most files have none."""
+    head = tf.strings.substr(encoded, 0, _EXIF_BEGINS_WITHIN)
+    return tf.strings.regex_full_match(head, r"\C*(?:Exif|eXIf)\C*")  # \C is any byte
+
+
 def _orientation(encoded: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a JPEG or PNG file, int32 in 1 to 8; 1 where there is none."""
-    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, _EXIF_BEGINS_WITHIN), tf.uint8)
-    start = tf.cond(tf.io.is_jpeg(encoded), lambda: _behind(head, b"Exif\0\0"), lambda: _behind(head, b"eXIf"))
-    return tf.cond(
-        start < 0,
-        lambda: tf.constant(1),
-        lambda: _orientation_of_tiff(tf.io.decode_raw(tf.strings.substr(encoded, start, _LONGEST_EXIF), tf.uint8)),
+    is_jpeg = tf.io.is_jpeg(encoded)
+    name = tf.where(is_jpeg, _code(b"Exif"), _code(b"eXIf"))
+    # The file's first bytes, in fours, beginning with each of the first four.
+    fours = tf.io.decode_raw(
+        tf.stack([tf.strings.substr(encoded, first, _EXIF_BEGINS_WITHIN) for first in range(4)]),
+        tf.int32,
+        fixed_length=_EXIF_BEGINS_WITHIN,
     )
-
-
-def _behind(head: tf.Tensor, pattern: bytes) -> tf.Tensor:
-    """Where the bytes after the first occurrence of a pattern begin, int32; -1 if it does not occur."""
-    count = tf.maximum(tf.size(head) - len(pattern) + 1, 0)
-    same = [head[place : place + count] == byte for place, byte in enumerate(pattern)]
-    found = tf.cast(tf.where(tf.reduce_all(tf.stack(same), axis=0))[:, 0], tf.int32)
-    return tf.concat([found + len(pattern), [-1]], axis=0)[0]
+    found = tf.where(tf.transpose(fours) == name)
+    place = tf.concat([tf.cast(4 * found[:, 0] + found[:, 1], tf.int32), [-1]], axis=0)[0]
+    # In a JPEG file two zeros follow the name.
+    begin = place + tf.where(is_jpeg, 6, 4)
+    begin, length = tf.where(place < 0, 0, begin), tf.where(place < 0, 0, _LONGEST_EXIF)
+    return _orientation_of_tiff(_bytes(encoded, tf.minimum(begin, tf.strings.length(encoded)), length))
 
 
 def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
     """The tag Orientation of a TIFF structure's first directory, as EXIF has one (TIFF 6.0, section 2)."""
-    tiff = tf.cast(tf.pad(tiff, [[0, 8]]), tf.int64)
     big_endian = tiff[0] == ord("M")
-
-    def number(place: tf.Tensor | int, size: int) -> tf.Tensor:
-        """Unsigned integers of 2 or 4 bytes at places that may be beyond the end, int64."""
-        place = tf.cast(place, tf.int64)[..., tf.newaxis] + tf.range(size, dtype=tf.int64)
-        read = tf.gather(tiff, tf.minimum(place, tf.size(tiff, tf.int64) - 1))
-        read = tf.cond(big_endian, lambda: tf.reverse(read, [-1]), lambda: read)
-        return tf.reduce_sum(read * tf.constant([256**i for i in range(size)], tf.int64), axis=-1)
-
-    directory = number(4, 4)
-    tags = directory + 2 + 12 * tf.range(tf.minimum(number(directory, 2), _MOST_TAGS))
-    values = tf.boolean_mask(number(tags + 8, 2), number(tags, 2) == _ORIENTATION_TAG)
+    directory = _number(tiff, 4, 4, big_endian)
+    tags = directory + 2 + 12 * tf.range(tf.minimum(_number(tiff, directory, 2, big_endian), _MOST_TAGS))
+    is_orientation = _number(tiff, tags, 2, big_endian) == _ORIENTATION_TAG
+    values = tf.boolean_mask(_number(tiff, tags + 8, 2, big_endian), is_orientation)
     value = tf.cast(tf.concat([values, [1]], axis=0)[0], tf.int32)
     return tf.where((value >= 1) & (value <= 8), value, 1)
+
+
+def _starts_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
+    return tf.equal(tf.strings.substr(encoded, 0, len(signature)), signature)
+
+
+def _code(name: bytes) -> int:
+    """Four bytes as the integer that `tf.io.decode_raw` makes of them."""
+    return int.from_bytes(name, "little")
+
+
+def _bytes(encoded: tf.Tensor, begin: tf.Tensor | int, length: tf.Tensor | int) -> tf.Tensor:
+    """Some of a string's bytes, and a zero at the end: uint8 (bytes + 1,)."""
+    return tf.pad(tf.io.decode_raw(tf.strings.substr(encoded, begin, length), tf.uint8), [[0, 1]])
+
+
+def _number(content: tf.Tensor, place: tf.Tensor | int, size: int, big_endian: tf.Tensor | bool) -> tf.Tensor:
+    """Unsigned integers among bytes.
+
+    Args:
+        content: uint8 (bytes,); what is read beyond its end is its last byte.
+        place: Where each begins; an integer or int64 of any shape.
+        size: Bytes of each, 2 or 4.
+        big_endian: Whether the first byte counts most.
+
+    Returns:
+        int64 of the places' shape.
+    """
+    places = tf.cast(place, tf.int64)[..., tf.newaxis] + tf.range(size, dtype=tf.int64)
+    read = tf.cast(tf.gather(content, tf.minimum(places, tf.size(content, tf.int64) - 1)), tf.int64)
+    weights = tf.constant([256**i for i in range(size)], tf.int64)
+    return tf.reduce_sum(read * tf.where(big_endian, weights[::-1], weights), axis=-1)
