@@ -205,13 +205,11 @@ class Training:
             "classifier_activation": None,
             "dtype": recipe.dtype,
         }
-        # Not every factory has these.
-        optional = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
+        optional = _optional_arguments(recipe)
         for name, value in optional.items():
-            if value is not None and name not in inspect.signature(record.factory).parameters:
+            if name not in inspect.signature(record.factory).parameters:
                 raise ValueError(f"{recipe.model} has no {name}: leave it out. Received: {name}={value}")
-        arguments |= {name: value for name, value in optional.items() if value is not None}
-        model = create_model(recipe.model, **arguments)
+        model = create_model(recipe.model, **arguments, **optional)
         for layer in model.layers:
             if isinstance(layer, BatchNormalization):
                 layer.synchronized = recipe.synchronized
@@ -407,10 +405,9 @@ class Training:
 
     def _card(self) -> Card:
         recipe = self.recipe
-        given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
         return Card(
             model=recipe.model,
-            arguments={name: value for name, value in given.items() if value is not None},
+            arguments=_optional_arguments(recipe),
             input_shape=(recipe.input_size, recipe.input_size, self.dataset.channels),
             labels=self.dataset.label_names,
             preprocessing=self.preprocessing,
@@ -590,6 +587,12 @@ def _all_have(strategy: tf.distribute.Strategy, number: int) -> bool:
     numbers = strategy.run(lambda: tf.constant(number, "int64"))
     total = strategy.reduce("SUM", numbers, axis=None)
     return int(total) == number * strategy.num_replicas_in_sync
+
+
+def _optional_arguments(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe gives of the arguments that not every factory has."""
+    given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _augmentation(recipe: Recipe) -> Augmentation:

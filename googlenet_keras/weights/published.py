@@ -1,5 +1,6 @@
 """The trained weights that have a name: which file they are; the card in the file says all else."""
 
+import functools
 import hashlib
 import io
 from dataclasses import dataclass
@@ -37,10 +38,7 @@ class PublishedWeights:
         Raises:
             ValueError: If it is not the file that was published.
         """
-        path = Path(str(resources.files("googlenet_keras").joinpath("assets", self.file)))
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
-            raise ValueError(f"A file of the package is missing or damaged; install it again. Received: {path}")
-        return path
+        return _verified(self.file, self.sha256)
 
     def card(self) -> Card:
         """What the weights are: input, classes, preprocessing, source, licence and accuracy.
@@ -49,6 +47,15 @@ class PublishedWeights:
             ValueError: If the file is not the one that was published.
         """
         return read_card(self.path())
+
+
+@functools.cache
+def _verified(file: str, sha256: str) -> Path:
+    """Where an asset is, read whole and checked once in a process, however often its path is asked for."""
+    path = Path(str(resources.files("googlenet_keras").joinpath("assets", file)))
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise ValueError(f"A file of the package is missing or damaged; install it again. Received: {path}")
+    return path
 
 
 PUBLISHED = (
