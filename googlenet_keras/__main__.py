@@ -3,10 +3,11 @@
 import importlib
 import os
 import sys
+from typing import NoReturn
 
-from googlenet_keras import commands
+from googlenet_keras.commands.parsing import Parser
 
-# What each does, in a line; `googlenet_keras.COMMAND` is its module, or the package whose __main__ it is.
+# What each does, in a line; `googlenet_keras.commands` has a module for each.
 COMMANDS = {
     "train": "train a network by a recipe",
     "evaluate": "measure how well a trained network names the images of a dataset",
@@ -30,21 +31,39 @@ def main(argv: list[str] | None = None) -> int:
         print("usage: googlenet_keras COMMAND [ARGUMENTS]; COMMAND --help explains one\n")
         print("\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items()))
         return 0
-    names = commands.Parser(prog="googlenet_keras", add_help=False)
+    names = Parser(prog="googlenet_keras", add_help=False)
     names.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     name = names.parse_args([command]).command
-    home = f"googlenet_keras.{name}"
-    module = importlib.import_module(f"{home}.__main__" if name in ("data", "describe") else home)
-    return module.main(arguments)
+    return importlib.import_module(f"googlenet_keras.commands.{name}").main(arguments)
 
 
-def run() -> None:
-    """Runs a command and ends the process."""
-    status = main()
+def run(argv: list[str] | None = None) -> NoReturn:
+    """Runs a command and ends the process; see `main`."""
+    status = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
     # TensorFlow takes seconds to take itself apart, which a machine that is about to be shut down may not have.
     os._exit(status)
+
+
+def only_as_a_command(name: str, command: str) -> None:
+    """Runs a command whose module is run by ``python -m``, and refuses to have it imported.
+
+    The package has functions of the same names, `train` and `evaluate`, which the imported module would hide.
+
+    Args:
+        name: The module's ``__name__``.
+        command: What it is the command of.
+
+    Raises:
+        ImportError: If the module is not run but imported, other than by a process that multiprocessing starts.
+    """
+    if name == "__main__":
+        run([command, *sys.argv[1:]])
+    if name != "__mp_main__":
+        raise ImportError(
+            f"{name} is a command: run python -m {name}, or import googlenet_keras.commands.{command}", name=name
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from googlenet_keras import evaluate_model, load_recipe
+from googlenet_keras import evaluate, load_recipe
 from googlenet_keras.weights import PUBLISHED, read_card, shrink_weights, write_card
 
 PACKAGE = Path(__file__).parents[1] / "googlenet_keras"
@@ -32,7 +32,7 @@ def main(run, data_dir=None):
     asset = PACKAGE / "assets" / record.file
     shipped = record.card()
     shrink_weights(weights, asset)
-    accuracy = evaluate_model(None, [asset], data_dir=data_dir).scores.top1
+    accuracy = evaluate(None, [asset], data_dir=data_dir).scores.top1
     told = {"images": shipped.images, "licence": shipped.licence, "source": command(card.recipe)}
     write_card(weights, dataclasses.replace(card, accuracy=round(accuracy, 4), **told))
     shrink_weights(weights, asset)

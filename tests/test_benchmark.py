@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from googlenet_keras import GoogLeNet, benchmark, create_model
-from googlenet_keras.benchmarks import interleaved, lrn, steps, training
+from googlenet_keras import GoogLeNet, create_model
+from googlenet_keras.benchmarks import candidates, interleaved, lrn, training_speed
+from googlenet_keras.commands import benchmark
 from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization, Conv2D
 
@@ -61,7 +62,7 @@ def test_the_courses_listing_is_our_network(root):
     names = ["conv1_7x7", "conv2_3x3_reduce", "conv2_3x3"]
     names += [f"inception_{module}_{part}" for module in modules for part in parts] + ["predictions"]
     images = np.random.default_rng(0).uniform(0, 1, (2, 96, 96, 1)).astype("float32")
-    peer = training.load_peer(root / "tests/benchmarks/d2l_googlenet.py")()
+    peer = training_speed.load_peer(root / "tests/benchmarks/d2l_googlenet.py")()
     peer(images)
     assert peer.count_params() == 5_977_530
     peer.set_weights([weight for name in names for weight in ours.get_layer(name).get_weights()])
@@ -79,9 +80,9 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
             timings.append(interleaved.Timing(name, seconds, ratio, ratio / 2, ratio * 2))
         return timings
 
-    monkeypatch.setattr(training, "compare", compare)
-    monkeypatch.setattr(training, "core_count", lambda: 2)
-    result = training.compare_training(
+    monkeypatch.setattr(training_speed, "compare", compare)
+    monkeypatch.setattr(training_speed, "core_count", lambda: 2)
+    result = training_speed.compare_training(
         batch_size=4, rounds=3, input_size=96, peer=lambda: create_model("googlenet_d2l")
     )
     assert result.matrix_product == {"float32": 2**38, "bfloat16": 2**38}
@@ -103,9 +104,9 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
 @pytest.mark.slow
 def test_a_replica_per_core_learns_the_same():
     """All cores together take the step that one device takes on the whole batch: else their speeds do not compare."""
-    model = steps.network("googlenet_d2l", "float32", 96)
-    step = steps.training_step(model, batch_size=8, input_size=96)
-    with steps.PerCore(batch_size=8, input_size=96) as per_core:
+    model = candidates.network("googlenet_d2l", "float32", 96)
+    step = candidates.training_step(model, batch_size=8, input_size=96)
+    with candidates.PerCore(batch_size=8, input_size=96) as per_core:
         for _ in range(3):
             together = per_core.step("googlenet_d2l", "float32")
             model.reset_metrics()
@@ -115,7 +116,7 @@ def test_a_replica_per_core_learns_the_same():
 @pytest.mark.parametrize(("layer", "name"), [(BatchNormalization, "conv1_7x7_bn"), (Conv2D, "conv1_7x7")])
 def test_with_keras_layers_it_computes_the_same(layer, name):
     model = create_model("googlenet_bn", input_shape=(32, 32, 1), classes=10)
-    theirs = training.with_keras_layers(model, layer)
+    theirs = training_speed.with_keras_layers(model, layer)
     theirs.set_weights(model.get_weights())
     assert type(model.get_layer(name)) is layer
     assert type(theirs.get_layer(name)) is getattr(keras.layers, layer.__name__)

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from googlenet_keras import create_model, evaluate, export, load_model, model_record, predict, read_card, write_card
-from googlenet_keras.evaluation import evaluate_model
+from googlenet_keras import create_model, evaluate, load_model, model_record, read_card, write_card
+from googlenet_keras.commands import evaluate as evaluate_command, export, predict
+from googlenet_keras.deploy import Classifier, export_model
 from googlenet_keras.models.trained import find_network, read_labels
-from googlenet_keras.saved_model import Classifier, export_model
 from googlenet_keras.training import load_recipe
 from googlenet_keras.training.loop import train
 from googlenet_keras.weights import Card, cards, load_weights, save_weights
@@ -130,12 +130,14 @@ def test_a_flag_that_contradicts_the_card_is_an_error(file, arguments, message, 
 def test_evaluate_needs_the_file_alone(file, animals, tmp_path, capsys):
     """The size that was trained at, the channels, and the classes by their names; the dataset has only two of them."""
     write_card(file, dataclasses.replace(CARD, dataset=f"folder:{animals}"))
-    assert evaluate.main(["--weights", str(file), "--output", str(tmp_path / "results"), "--json"]) == 0
+    assert evaluate_command.main(["--weights", str(file), "--output", str(tmp_path / "results"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["input_size"], found["split"]) == ("mnist_inception", 32, "test")
     assert [one["label"] for one in found["classes"]] == list(LABELS)
     assert found["examples"] == 2
-    assert evaluate.main(["--weights", str(file), "--input-size", "28", "--output", str(tmp_path / "other")]) == 2
+    assert (
+        evaluate_command.main(["--weights", str(file), "--input-size", "28", "--output", str(tmp_path / "other")]) == 2
+    )
     assert "says input shape (32, 32, 1)" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
@@ -143,14 +145,14 @@ def test_evaluate_needs_the_file_alone(file, animals, tmp_path, capsys):
 def test_evaluating_classes_that_the_network_does_not_know_is_an_error(file, animals):
     write_card(file, dataclasses.replace(CARD, labels=("cat", "bird", "fish")))
     with pytest.raises(ValueError, match=r"does not know the class 'dog' of .*; it knows cat, bird, fish"):
-        evaluate_model(None, [file], dataset=f"folder:{animals}")
+        evaluate(None, [file], dataset=f"folder:{animals}")
 
 
 def test_an_ensemble_of_unlike_networks_is_an_error(file, animals, tmp_path):
     other = tmp_path / "other.weights.h5"
     save_weights(load_model(file), other, dataclasses.replace(CARD, labels=LABELS[::-1]))
     with pytest.raises(ValueError, match="must be alike in classes"):
-        evaluate_model(None, [file, other], dataset=f"folder:{animals}")
+        evaluate(None, [file, other], dataset=f"folder:{animals}")
 
 
 def test_a_file_without_a_card_works_as_ever_and_says_what_is_missing(animals, tmp_path, capsys):
@@ -160,9 +162,9 @@ def test_a_file_without_a_card_works_as_ever_and_says_what_is_missing(animals, t
     with pytest.raises(ValueError, match="does not say which network it is of"):
         load_model(path)
     for command in (["--dataset", f"folder:{animals}"], ["--model", "mnist_inception"]):
-        assert evaluate.main(["--weights", str(path), "--output", str(tmp_path / "results"), *command]) == 2
+        assert evaluate_command.main(["--weights", str(path), "--output", str(tmp_path / "results"), *command]) == 2
     assert capsys.readouterr().err.count("does not say") == 2
-    evaluation = evaluate_model("mnist_inception", [path], dataset=f"folder:{animals}")
+    evaluation = evaluate("mnist_inception", [path], dataset=f"folder:{animals}")
     assert (evaluation.input_size, evaluation.scores.examples) == (28, 2)
 
 
@@ -225,7 +227,7 @@ def test_a_network_of_ones_own_goes_all_the_way(animals, tmp_path, capsys):
     for ours, theirs in zip(exported.classify(image.read_bytes()), built.classify(image.read_bytes()), strict=True):
         assert ours.label == theirs.label
         assert ours.probability == pytest.approx(theirs.probability, abs=1e-5)
-    evaluation = evaluate_model("mnist_inception", [path], dataset=f"folder:{animals}", split="train+test")
+    evaluation = evaluate("mnist_inception", [path], dataset=f"folder:{animals}", split="train+test")
     assert evaluation.scores.examples == 12
     pixels = np.array(Image.open(image))[np.newaxis, :, 5:35, np.newaxis]  # the largest square in the middle
     pixels = tf.image.resize(pixels, (28, 28), antialias=True) / 255
@@ -262,7 +264,7 @@ def test_what_was_trained_is_what_is_served(root, tmp_path, capsys):
     assert card.preprocessing.crop_fraction == 1
     assert card.accuracy == results["val_accuracy"]
     assert card.recipe["epochs"] == 2
-    evaluation = evaluate_model(None, [file], data_dir=sample)
+    evaluation = evaluate(None, [file], data_dir=sample)
     assert evaluation.scores.top1 == results["val_accuracy"]
     export = export_model(weights=file, folder=tmp_path / "exports")
     card = json.loads(export.card.read_text())

@@ -11,10 +11,9 @@ import time
 import pytest
 from conftest import ROOT
 
-from googlenet_keras import __main__ as everything
-from googlenet_keras import benchmark, commands, evaluate, export, files, predict, train
-from googlenet_keras.data import __main__ as data
-from googlenet_keras.describe import __main__ as describe
+from googlenet_keras import __main__ as everything, files
+from googlenet_keras.commands import benchmark, data, describe, evaluate, export, predict, running, train
+from googlenet_keras.commands.parsing import Parser
 
 SAMPLE = str(ROOT / "tests" / "data" / "fashion_mnist_sample")
 
@@ -68,7 +67,7 @@ def test_flags_are_written_out(arguments, near, capsys):
 
 def test_values_are_not_taken_for_flags():
     """Negative numbers, paths with a dash and a space, and what follows ``--`` are values."""
-    parser = commands.Parser(prog="p")
+    parser = Parser(prog="p")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--name")
     parser.add_argument("paths", nargs="*")
@@ -127,7 +126,7 @@ def test_the_users_backend_is_not_overruled(backend, capsys, monkeypatch):
 
 DESCRIBE = """
 import sys
-from googlenet_keras.describe.__main__ import main
+from googlenet_keras.commands.describe import main
 status = main(["mnist_residual", "--json"])
 print("tensorflow" in sys.modules)
 sys.exit(status)
@@ -173,12 +172,12 @@ def test_help_into_a_closed_pipe_ends_without_a_word(command, without_a_reader):
 
 PRINT = """
 import sys
-from googlenet_keras import commands
+from googlenet_keras.commands import parsing, running
 def work(arguments):
     {how}
     return 0
-commands._start_keras = lambda needs_tensorflow: None
-sys.exit(commands.run(work, commands.Parser(), []))
+running._start_keras = lambda needs_tensorflow: None
+sys.exit(running.run(work, parsing.Parser(), []))
 """
 WAYS = {
     "Rich": "from rich.console import Console; Console().print('words')",
@@ -212,8 +211,8 @@ def test_a_full_disk_under_the_output_is_said(python):
 
 def run(work, monkeypatch):
     """A command's exit status, without the start of Keras."""
-    monkeypatch.setattr(commands, "_start_keras", lambda needs_tensorflow: None)
-    return commands.run(work, commands.Parser(prog="command"), [])
+    monkeypatch.setattr(running, "_start_keras", lambda needs_tensorflow: None)
+    return running.run(work, Parser(prog="command"), [])
 
 
 def wait_for_the_signal():

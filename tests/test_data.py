@@ -13,8 +13,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from googlenet_keras.data import Augmentation, Batches, Timed, archives, builders, open_dataset, splits
-from googlenet_keras.data import __main__ as command
+from googlenet_keras.data import (
+    Augmentation,
+    Batches,
+    Timed,
+    __main__ as command,
+    archives,
+    builders,
+    open_dataset,
+    splits,
+)
 from googlenet_keras.images import decode_image, fit_images
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

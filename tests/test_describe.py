@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from googlenet_keras import create_model, list_models, model_record
+from googlenet_keras.commands.describe import main
 from googlenet_keras.describe import (
     bottlenecks,
     compare,
@@ -19,7 +20,6 @@ from googlenet_keras.describe import (
     plot_comparison,
     smallest_input,
 )
-from googlenet_keras.describe.__main__ import main
 from googlenet_keras.describe.comparison import _draw_costs, _label_points
 from googlenet_keras.describe.pictures import png_size
 

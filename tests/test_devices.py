@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from googlenet_keras import create_model, devices, evaluate_model, export_model
+from googlenet_keras import create_model, devices, evaluate, export_model
 from googlenet_keras.devices import choose_dtype, cpu_computes_bfloat16, create_strategy, gpus_compute_bfloat16
 
 # Logical devices must be there before TensorFlow is used: a process of its own.
@@ -17,7 +17,8 @@ tf.config.set_logical_device_configuration(
 )
 import keras
 import numpy as np
-from googlenet_keras import create_model, export
+from googlenet_keras import create_model
+from googlenet_keras.commands import export
 from googlenet_keras.devices import create_strategy
 
 folder, weights = sys.argv[1:]
@@ -253,5 +254,5 @@ def test_export_and_evaluate_take_auto(tmp_path):
     assert json.loads(made.card.read_text())["dtype"] == choose_dtype().name
     create_model("mnist_inception", **small).save_weights(tmp_path / "some.weights.h5")
     arguments = {"dataset": "fashion_mnist", "data_dir": "tests/data/fashion_mnist_sample", "split": "test[:8]"}
-    measured = evaluate_model("mnist_inception", [tmp_path / "some.weights.h5"], dtype="auto", **arguments)
+    measured = evaluate("mnist_inception", [tmp_path / "some.weights.h5"], dtype="auto", **arguments)
     assert measured.dtype == choose_dtype().name

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from googlenet_keras import create_model, evaluate, preprocess_input
+from googlenet_keras.commands import evaluate as evaluate_command
 from googlenet_keras.data import open_dataset
 from googlenet_keras.evaluation import (
     CROPS,
     Tally,
-    evaluate_model,
     paper_crops,
     plot_confusion,
     score_models,
@@ -190,7 +190,7 @@ def test_evaluation_is_what_the_models_answer(crops, files, sample, weights):
             answers.append(probabilities_by_hand(file, images).reshape(len(pixels), crops, 10).mean(axis=1))
     mean = np.mean(answers, axis=0)
     steps = []
-    evaluation = evaluate_model(
+    evaluation = evaluate(
         "mnist_inception",
         [weights[i] for i in files],
         dataset="fashion_mnist",
@@ -220,7 +220,7 @@ def arguments(**given):
 
 def test_table_and_files(sample, weights, tmp_path, capsys):
     folder = tmp_path / "new" / "results"
-    assert evaluate.main(arguments(data_dir=sample, weights=weights[0], output=folder)) == 0
+    assert evaluate_command.main(arguments(data_dir=sample, weights=weights[0], output=folder)) == 0
     output = capsys.readouterr()
     found = json.loads((folder / "evaluation.json").read_text())
     assert f"top-1 {found['top1']:.2%}, top-5 {found['top5']:.2%} of {found['examples']} examples" in output.out
@@ -237,9 +237,12 @@ def test_table_and_files(sample, weights, tmp_path, capsys):
 def test_json_says_what_was_measured(sample, weights, tmp_path, capsys):
     chosen = {"split": "test[:30]", "dtype": "mixed_bfloat16", "crops": 10, "batch_size": 64, "input_size": 32}
     with pytest.raises(ValueError, match="of another shape"):  # the flattened map of this network has its own size
-        evaluate_model("mnist_inception", weights, dataset="fashion_mnist", data_dir=sample, input_size=32)
+        evaluate("mnist_inception", weights, dataset="fashion_mnist", data_dir=sample, input_size=32)
     chosen["input_size"] = 28
-    assert evaluate.main([*arguments(data_dir=sample, weights=weights[0], output=tmp_path, **chosen), "--json"]) == 0
+    assert (
+        evaluate_command.main([*arguments(data_dir=sample, weights=weights[0], output=tmp_path, **chosen), "--json"])
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "evaluation.json").read_text())
     assert found["examples"] == sum(map(sum, found["confusion"])) == 30
@@ -259,7 +262,7 @@ def test_broken_images_of_a_folder_are_named(weights, tmp_path, capsys):
         dataset=f"folder:{tmp_path / 'images'}", weights=weights[0], output=tmp_path / "results", crops=10
     )
     asked.append("--json")
-    assert evaluate.main(asked) == 0
+    assert evaluate_command.main(asked) == 0
     output = capsys.readouterr()
     found = json.loads(output.out)
     assert found["examples"] == 20
@@ -267,7 +270,7 @@ def test_broken_images_of_a_folder_are_named(weights, tmp_path, capsys):
     (file,) = found["skipped"]
     assert file.endswith("broken.png")
     assert f"{file}: not an image" in output.err
-    assert evaluate.main([*asked, "--max-bad", "0"]) == 2
+    assert evaluate_command.main([*asked, "--max-bad", "0"]) == 2
     assert "broken.png" in capsys.readouterr().err
 
 
@@ -290,7 +293,7 @@ def test_wrong_use(sample, weights, tmp_path, capsys):
         ({"output": tmp_path / "file"}, "File exists"),
     ]:
         given = {"data_dir": sample, "weights": weights[0], "output": tmp_path / "results", **changes}
-        assert evaluate.main(arguments(**given)) == 2, changes
+        assert evaluate_command.main(arguments(**given)) == 2, changes
         output = capsys.readouterr()
         assert output.out == ""
         (line,) = output.err.splitlines()

@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from googlenet_keras import create_model, export, model_record
-from googlenet_keras.saved_model import export_model, verification
+from googlenet_keras import create_model, model_record
+from googlenet_keras.commands import export
+from googlenet_keras.deploy import export_model, verification
 
 MODULE = ("-m", "googlenet_keras.export")
 

@@ -8,11 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from googlenet_keras import create_model, model_record
+from googlenet_keras import create_model, evaluate, model_record
 from googlenet_keras.data import Augmentation, Batches, open_dataset
-from googlenet_keras.evaluation import evaluate_model
+from googlenet_keras.deploy import Classifier, export_model
 from googlenet_keras.images import MOST_PIXELS, decode_box, decode_image, inspect_image, refusal
-from googlenet_keras.saved_model import Classifier, export_model
 from googlenet_keras.weights import Card, save_weights
 
 # How stored pixels become upright, by EXIF orientation; Pillow's names of what to do.
@@ -248,7 +247,7 @@ def test_evaluate_predict_and_both_signatures_give_the_same_answers(count, small
     np.testing.assert_allclose(by_images, by_bytes, atol=1e-5)
     np.testing.assert_allclose(by_predict, by_bytes, atol=1e-5)
 
-    scores = evaluate_model(None, [weights], dataset=f"folder:{images}").scores
+    scores = evaluate(None, [weights], dataset=f"folder:{images}").scores
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, ([LABELS.index(file.parent.name) for file in files], by_bytes.argmax(axis=1)), 1)
     assert len(np.unique(by_bytes.argmax(axis=1))) >= 4

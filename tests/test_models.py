@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras import create_model, list_models, model_record, preprocess_input
+from googlenet_keras.deploy.signatures import write_saved_model
 from googlenet_keras.models import serving_model
-from googlenet_keras.saved_model.signatures import write_saved_model
 
 CLASSES = 7
 # The quick suite takes one of each kind of block and normalization; these take a quarter of a minute each, or more.

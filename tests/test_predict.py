@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from googlenet_keras import create_model, predict
+from googlenet_keras import create_model
+from googlenet_keras.commands import predict
 from googlenet_keras.data import open_dataset
-from googlenet_keras.saved_model import Classifier, export_model
+from googlenet_keras.deploy import Classifier, export_model
 
 REFUSED = "not an image that can be read (JPEG, PNG, GIF, BMP, WebP), or a damaged one"
 

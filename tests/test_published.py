@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from googlenet_keras import GoogLeNet, create_model, export, list_models, model_record, read_weights
+from googlenet_keras import GoogLeNet, create_model, list_models, model_record, read_weights
+from googlenet_keras.commands import export
 from googlenet_keras.data import open_dataset
-from googlenet_keras.saved_model import Classifier
+from googlenet_keras.deploy import Classifier
 from googlenet_keras.weights import PUBLISHED, published, shrink_weights
 
 MOST_BYTES = 13_000_000

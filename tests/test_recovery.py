@@ -23,7 +23,7 @@ KILLS = 20
 KILLED_WHILE_SAVING = """
 import os, signal, sys
 import numpy as np
-from googlenet_keras import train
+from googlenet_keras.commands import train
 
 saves, left = np.savez, [int(sys.argv[1])]
 def savez(file, **arrays):
@@ -146,7 +146,7 @@ def test_a_step_that_lasts_is_left_with_what_is_true(python):
 
 FULL_DISK = """
 import resource, sys
-from googlenet_keras import train
+from googlenet_keras.commands import train
 # A disk that takes no file above 300 kB: checkpoints of this network have about 1.2 MB.
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 import signal

@@ -52,7 +52,7 @@ NORMALIZED = {
 TWO_CPUS = """
 import sys
 import tensorflow as tf
-from googlenet_keras import train
+from googlenet_keras.commands import train
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 sys.exit(train.main())

@@ -16,9 +16,8 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras import create_model, load_recipe, recipe_names
-from googlenet_keras import train as train_command
-from googlenet_keras.data import __main__ as data_command
-from googlenet_keras.data import open_dataset
+from googlenet_keras.commands import train as train_command
+from googlenet_keras.data import __main__ as data_command, open_dataset
 from googlenet_keras.devices import DtypeChoice, choose_dtype
 from googlenet_keras.models import model_record
 from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, interruption, loop, train
@@ -676,7 +675,7 @@ def test_heads_are_trained_and_told_of(tmp_path):
 def test_help_is_quick(python):
     """`--help` starts neither TensorFlow nor Keras."""
     script = (
-        "import sys\nfrom googlenet_keras.train import parser\nparser().format_help()\n"
+        "import sys\nfrom googlenet_keras.commands.train import parser\nparser().format_help()\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules), 'imported'"
     )
     process = python("-c", script)

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from googlenet_keras.benchmarks.candidates import CHANNELS, CLASSES, training_step
 from googlenet_keras.benchmarks.interleaved import Timing, compare
-from googlenet_keras.benchmarks.steps import CHANNELS, CLASSES, training_step
 from googlenet_keras.layers import LocalResponseNormalization
 from googlenet_keras.models import GoogLeNet
 

@@ -3,13 +3,6 @@
 Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
 """
 
-from googlenet_keras import lazy
+import lazy_loader
 
-_HOMES = {
-    "googlenet_keras.evaluation.crops": ("CROPS", "paper_crops", "ten_crops"),
-    "googlenet_keras.evaluation.evaluation": ("Evaluation", "evaluate_model", "score_models"),
-    "googlenet_keras.evaluation.pictures": ("plot_confusion",),
-    "googlenet_keras.evaluation.scores": ("ClassScore", "Scores", "Tally"),
-}
-
-__getattr__, __dir__, __all__ = lazy.exports(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,20 +4,6 @@ Training's evaluation, `evaluate`, `predict` and every signature of a SavedModel
 normalize an image by the functions of this package.
 """
 
-from googlenet_keras import lazy
+import lazy_loader
 
-_HOMES = {
-    "googlenet_keras.images.decoding": (
-        "MOST_PIXELS",
-        "Inspection",
-        "decode_box",
-        "decode_image",
-        "inspect_image",
-        "refusal",
-    ),
-    "googlenet_keras.images.fitting": ("change_channels", "fit_images", "resize"),
-    "googlenet_keras.images.formats": ("SUFFIXES", "image_files"),
-    "googlenet_keras.images.preprocessing": ("Preprocessing",),
-}
-
-__getattr__, __dir__, __all__ = lazy.exports(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

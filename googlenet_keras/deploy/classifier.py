@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.deploy.signatures import check_servable, signatures
 from googlenet_keras.images import refusal
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import find_network, read_labels
-from googlenet_keras.saved_model.signatures import check_servable, signatures
 from googlenet_keras.weights.readers import SUFFIXES
 
 

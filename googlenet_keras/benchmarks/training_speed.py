@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from googlenet_keras.benchmarks.candidates import PerCore, network, training_step
 from googlenet_keras.benchmarks.interleaved import compare
-from googlenet_keras.benchmarks.steps import PerCore, network, training_step
 from googlenet_keras.describe import count_multiply_adds
 from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization, Conv2D

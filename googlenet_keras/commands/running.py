@@ -1,24 +1,20 @@
-"""What the commands share: their parser, their errors and their exit statuses."""
+"""How every command runs: its errors in one line, its exit statuses, its end by a signal or a closed pipe."""
 
 import _thread
-import argparse
 import contextlib
-import difflib
 import os
-import re
 import signal
 import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import IO, Any, NoReturn
 
 from googlenet_keras import files
+from googlenet_keras.commands.parsing import WRONG_USE, Parser
 
 WORK_FAILED = 1
-WRONG_USE = 2
 KILLED_BY = 128  # a shell's exit status of a command that a signal ended is this and the signal's number
 CLOSED_PIPE = KILLED_BY + 13  # SIGPIPE, which Windows does not have
 LONGEST_MESSAGE = 600  # characters
@@ -26,87 +22,6 @@ LONGEST_MESSAGE = 600  # characters
 
 class TerminatedError(BaseException):
     """SIGTERM came; as `KeyboardInterrupt`, it is no `Exception`, so that nothing but clean-up takes note of it."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, exit status 2, and name what may have been meant.
-
-    Flags must be written out: an abbreviation that is accepted today is ambiguous, or means something else, once there
-    is another flag. The error names the flags that begin so.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"allow_abbrev": False, **options})
-        self._has_commands = False
-
-    def add_subparsers(self, **options: Any) -> Any:
-        """As argparse's."""
-        self._has_commands = True
-        return super().add_subparsers(**options)
-
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's, but flags that there are not come before arguments that are missing because of them."""
-        args = sys.argv[1:] if args is None else list(args)
-        # What follows a subcommand is that one's.
-        if not self._has_commands:
-            unknown = self._unknown_flags(args)
-            if unknown:
-                self.error(f"unrecognized arguments: {', '.join(unknown)}")
-        return super().parse_known_args(args, namespace)
-
-    def _unknown_flags(self, args: Sequence[str]) -> list[str]:
-        """The flags that there are not, each with those that are near."""
-        known = [flag for action in self._actions for flag in action.option_strings]
-        unknown = []
-        for argument in args:
-            flag = argument.partition("=")[0]
-            if argument == "--" or flag in ("-h", "--help"):
-                break
-            # Numbers may be negative, and argparse takes what has a space for a value.
-            if re.match(r"--?[A-Za-z]", flag) and " " not in flag and flag not in known:
-                beginning = [one for one in known if flag.startswith("--") and one.startswith(flag)]
-                unknown.append(flag + _suggestion(flag, known, beginning))
-        return unknown
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """As argparse's, which lists the choices, and names the one that is near."""
-        try:
-            super()._check_value(action, value)
-        except argparse.ArgumentError as error:
-            error.message += _suggestion(str(value), map(str, action.choices))
-            raise
-
-    def print_help(self, file: IO[str] | None = None) -> None:
-        """As argparse's, which does not say when nobody reads it."""
-        print(self.format_help(), end="", file=file)
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Ends the command, after what it has printed, such as ``--help``, has arrived."""
-        _flush()
-        super().exit(status, message)
-
-    def error(self, message: str) -> NoReturn:
-        """Says what was wrong and ends the command."""
-        self.exit(WRONG_USE, f"{self.prog}: error: {message} (see --help)\n")
-
-
-def _suggestion(received: str, known: Iterable[str], near: Sequence[str] = ()) -> str:
-    near = near or difflib.get_close_matches(received, list(known), n=1)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-def path(text: str) -> Path:
-    """A path, as an argparse ``type``: an empty one, as of a variable that is not set, is not the working folder.
-
-    Args:
-        text: What was given.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is empty.
-    """
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty; the working folder is '.'. Received: ''")
-    return Path(text)
 
 
 def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None, *, needs_tensorflow: bool = True) -> int:

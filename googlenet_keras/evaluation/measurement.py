@@ -74,7 +74,7 @@ class Evaluation:
             publication.publish()
 
 
-def evaluate_model(
+def evaluate(
     name: str | None,
     weights: Sequence[str | Path],
     *,
@@ -174,6 +174,9 @@ def evaluate_model(
         dtype=models[0].dtype_policy.name if networks[0].whole else dtype or keras.config.dtype_policy().name,
         scores=score_models(served, elements, labels, report=lambda done: report(done, steps)),
     )
+
+
+evaluate_model = evaluate  # its first name
 
 
 def _for_data(network: Network, data: Dataset, input_size: int | None) -> Network:

@@ -13,13 +13,13 @@ import keras
 import numpy as np
 
 from googlenet_keras import describe
+from googlenet_keras.deploy import verification
+from googlenet_keras.deploy.signatures import check_servable, signatures, write_saved_model
 from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.devices import choose_dtype, create_strategy
 from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
-from googlenet_keras.saved_model import verification
-from googlenet_keras.saved_model.signatures import check_servable, signatures, write_saved_model
 from googlenet_keras.weights.cards import package_versions
 from googlenet_keras.weights.published import find_published, weight_file
 

@@ -1,0 +1,62 @@
+"""Prepares archives that are on the disk as a dataset, and shows what a dataset holds.
+
+Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR`` or
+``python -m googlenet_keras.data show NAME``.
+"""
+
+import argparse
+
+from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.running import run
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    result = Parser(prog="python -m googlenet_keras.data", description=__doc__.splitlines()[0])
+    parts = result.add_subparsers(required=True, metavar="COMMAND")
+    prepare = parts.add_parser("prepare", help="make a dataset of archives that are on the disk, without a network")
+    prepare.add_argument("dataset", choices=["fashion_mnist"], help="which dataset")
+    prepare.add_argument(
+        "--from",
+        dest="source",
+        type=path_argument,
+        required=True,
+        metavar="DIR",
+        help="folder of the archives: the originals, or those of Debian's package dataset-fashion-mnist",
+    )
+    prepare.set_defaults(command=_prepare)
+    show = parts.add_parser("show", help="say what a dataset holds")
+    show.add_argument("dataset", metavar="NAME", help="TensorFlow Datasets name, or folder:PATH")
+    show.add_argument("--max-bad", type=int, default=10, metavar="N", help="broken images to allow (default: 10)")
+    show.set_defaults(command=_show)
+    for part in (prepare, show):
+        part.add_argument("--data-dir", type=path_argument, metavar="DIR", help="default: TensorFlow Datasets' own")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return run(lambda arguments: arguments.command(arguments), parser(), argv)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from googlenet_keras.data.archives import prepare_fashion_mnist
+
+    folder, was_there = prepare_fashion_mnist(arguments.source, arguments.data_dir)
+    print(f"{arguments.dataset} {'was prepared already' if was_there else 'is prepared'}: {folder}")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from googlenet_keras.data.datasets import open_dataset
+
+    dataset = open_dataset(arguments.dataset, arguments.data_dir, max_bad=arguments.max_bad)
+    size = "x".join(map(str, dataset.image_size)) if dataset.image_size else "of several sizes"
+    print(f"{dataset.name}: images {size}, {'grey' if dataset.channels == 1 else 'RGB'}")
+    for name in dataset.split_names:
+        split = dataset.split(name)
+        print(f"{name}: {split.size} images{f', {len(split.bad)} left out' if split.bad else ''}")
+        for file, reason in split.bad.items():
+            print(f"  left out: {file}: {reason}")
+    print(f"{dataset.classes} classes: {', '.join(dataset.label_names)}")
+    return 0

@@ -1,0 +1,141 @@
+"""How well a trained model names the images of a dataset.
+
+Run it as ``python -m googlenet_keras.evaluate --weights FILE...``.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from googlenet_keras import progress
+from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.running import run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from googlenet_keras.evaluation import Evaluation
+
+# Classes that a table has rows for; of more, those that are told worst.
+MOST_ROWS = 50
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    result = Parser(prog="python -m googlenet_keras.evaluate", description=__doc__.splitlines()[0])
+    result.add_argument("--model", metavar="NAME", help="which network (default: what the weight file says)")
+    result.add_argument(
+        "--weights",
+        required=True,
+        nargs="+",
+        metavar="NAME_OR_FILE",
+        help=".weights.h5 or .keras file, or fashion_mnist, which comes along; the answers of several are averaged",
+    )
+    result.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="TensorFlow Datasets name, or folder:PATH (default: what the weights were trained on)",
+    )
+    result.add_argument("--data-dir", type=path_argument, metavar="DIR", help="where datasets are (default: TFDS's)")
+    result.add_argument("--split", help="such as test or train[90%%:] (default: what the training was measured on)")
+    result.add_argument(
+        "--batch-size", type=int, default=128, metavar="N", help="crops answered at once (default: 128)"
+    )
+    result.add_argument(
+        "--input-size", type=int, metavar="N", help="height and width in pixels (default: the weights')"
+    )
+    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
+    result.add_argument(
+        "--crops", type=int, default=1, metavar="N", help="1, 10 or the GoogLeNet paper's 144 (default: 1)"
+    )
+    result.add_argument(
+        "--output",
+        type=path_argument,
+        default=Path("evaluation"),
+        metavar="DIR",
+        help="where evaluation.json and confusion.png go (default: evaluation)",
+    )
+    result.add_argument(
+        "--max-bad", type=int, default=10, metavar="N", help="broken images of a folder to skip (default: 10)"
+    )
+    result.add_argument("--json", action="store_true", help="JSON instead of a table")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return run(_evaluate, parser(), argv)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from googlenet_keras.files import output_folder
+
+    with output_folder(arguments.output):
+        return _evaluate_into_folder(arguments)
+
+
+def _evaluate_into_folder(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from googlenet_keras.evaluation import evaluate
+
+    with progress.status("opening the data and the model") as update:
+        evaluation = evaluate(
+            arguments.model,
+            arguments.weights,
+            dataset=arguments.dataset,
+            data_dir=arguments.data_dir,
+            split=arguments.split,
+            batch_size=arguments.batch_size,
+            input_size=arguments.input_size,
+            dtype=arguments.dtype,
+            crops=arguments.crops,
+            max_bad=arguments.max_bad,
+            report=lambda done, steps: update(f"evaluated {done} of {steps} batches"),
+        )
+    for file, reason in evaluation.skipped.items():
+        print(f"{file}: {reason}; left out", file=sys.stderr)
+    # Neither a full disk nor a closed pipe costs what has been measured.
+    try:
+        if arguments.json:
+            print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
+        else:
+            console = Console()
+            console.print(_table(evaluation))
+            console.print(Text(_summary(evaluation)))
+    finally:
+        evaluation.save(arguments.output)
+    return 0
+
+
+def _table(evaluation: "Evaluation") -> "Table":
+    """The classes, as many as there is room for."""
+    from rich import box
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    classes = evaluation.scores.classes
+    title = f"{evaluation.model} on {evaluation.dataset}, {evaluation.split}"
+    if len(classes) > MOST_ROWS:
+        classes = sorted(classes, key=lambda one: one.f1 or 0)[:MOST_ROWS]
+        title += f"; the {MOST_ROWS} classes of lowest F1, all are in evaluation.json"
+    numbers = [Column(header, justify="right") for header in ("examples", "precision", "recall", "F1")]
+    table = Table(Column("class", overflow="fold"), *numbers, title=Text(title), box=box.SIMPLE_HEAD)
+    for one in classes:
+        parts = ["-" if part is None else f"{part:.2%}" for part in (one.precision, one.recall, one.f1)]
+        # Text, for brackets mean nothing to us here.
+        table.add_row(Text(one.label), f"{one.examples:,}", *parts)
+    return table
+
+
+def _summary(evaluation: "Evaluation") -> str:
+    scores = evaluation.scores
+    models = f"{len(evaluation.weights)} weight file{'s' if len(evaluation.weights) > 1 else ''}"
+    crops = f"{evaluation.crops} crop{'s' if evaluation.crops > 1 else ''}"
+    return (
+        f"top-1 {scores.top1:.2%}, top-5 {scores.top5:.2%} of {scores.examples:,} examples; {models}, {crops} of "
+        f"{evaluation.input_size}x{evaluation.input_size} pixels, {evaluation.dtype}"
+    )

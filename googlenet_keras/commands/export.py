@@ -1,0 +1,83 @@
+"""The build script: a SavedModel, the picture of the network and its card.
+
+Run it as ``python -m googlenet_keras.export``.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from googlenet_keras import devices
+from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.running import run
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    result = Parser(prog="python -m googlenet_keras.export", description=__doc__.splitlines()[0])
+    result.add_argument("--model", metavar="NAME", help="which network (default: the weights', or googlenet)")
+    result.add_argument(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file (default: untrained)",
+    )
+    result.add_argument(
+        "--output", type=path_argument, default=Path("saved_models"), metavar="DIR", help="default: saved_models"
+    )
+    result.add_argument(
+        "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's)"
+    )
+    result.add_argument(
+        "--input-shape",
+        type=int,
+        nargs=3,
+        metavar=("H", "W", "C"),
+        help="pixels (default: the weights' or the network's, 224 224 3)",
+    )
+    result.add_argument(
+        "--labels", type=path_argument, metavar="FILE", help="class names, one per line (default: the weights')"
+    )
+    result.add_argument(
+        "--strategy",
+        default="auto",
+        choices=devices.STRATEGIES,
+        metavar="NAME",
+        help="auto, cpu, gpu or mirrored (default: auto, every GPU)",
+    )
+    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
+    result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers and answer them too")
+    result.add_argument("--force", action="store_true", help="replace an export of the same name")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return run(_export, parser(), argv)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.filesize import decimal
+
+    from googlenet_keras.deploy import export_model
+    from googlenet_keras.files import tree_size
+
+    start = time.perf_counter()
+    with Console(stderr=True).status("starting") as status:
+        export = export_model(
+            arguments.model,
+            folder=arguments.output,
+            weights=arguments.weights,
+            classes=arguments.classes,
+            input_shape=arguments.input_shape and tuple(arguments.input_shape),
+            labels=arguments.labels,
+            strategy=arguments.strategy,
+            dtype=arguments.dtype,
+            aux_heads=arguments.aux_heads,
+            force=arguments.force,
+            report=status.update,
+        )
+    made = ", ".join(f"{path} ({decimal(tree_size(path))})" for path in export.paths)
+    untrained = "" if arguments.weights else "; untrained: give it --weights to answer something true"
+    print(f"{made} in {time.perf_counter() - start:.1f} s on {export.strategy}{untrained}")
+    return 0

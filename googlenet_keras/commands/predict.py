@@ -1,0 +1,118 @@
+"""What a trained network sees on images.
+
+Run it as ``python -m googlenet_keras.predict NETWORK IMAGE...``, where NETWORK is a SavedModel or a weight file, or as
+``python -m googlenet_keras.predict --weights fashion_mnist IMAGE...``.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.running import WORK_FAILED, run
+
+if TYPE_CHECKING:
+    from googlenet_keras.deploy.classifier import Classifier
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    prog = "python -m googlenet_keras.predict"
+    result = Parser(
+        prog=prog,
+        usage=f"{prog} [options] NETWORK IMAGE...\n       {prog} [options] --weights NAME_OR_FILE IMAGE...",
+        description=__doc__.splitlines()[0],
+        epilog="The weights fashion_mnist of googlenet_bn know ten kinds of clothing, light on black as in their "
+        "dataset: a dark shirt photographed on white fools them.",
+    )
+    result.add_argument(
+        "paths",
+        type=path_argument,
+        nargs="+",
+        metavar="PATH",
+        help="NETWORK: a SavedModel's folder that googlenet_keras.export made, or a weight file, unless --weights "
+        "gives it; IMAGE: image file, or folder of them",
+    )
+    result.add_argument("--model", metavar="NAME", help="which network, where the weight file does not say it")
+    result.add_argument(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file",
+    )
+    result.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
+    result.add_argument(
+        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
+    )
+    result.add_argument("--labels", type=path_argument, metavar="FILE", help="as for googlenet_keras.export")
+    result.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
+    result.add_argument("--json", action="store_true", help="JSON instead of a table")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return run(_predict, parser(), argv)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from googlenet_keras.images.formats import SUFFIXES, image_files
+
+    if arguments.top < 1:
+        raise ValueError(f"--top must be at least 1. Received: {arguments.top}")
+    classifier, images = _classifier(arguments)
+    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
+    if not files:
+        places = ", ".join(map(str, images))
+        raise ValueError(f"There are no image files there ({', '.join(SUFFIXES)}). Received: {places}")
+    answers = {}
+    for file in files:
+        try:
+            answers[file] = classifier.classify(file.read_bytes(), top=arguments.top)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            print(f"{file}: {reason}", file=sys.stderr)
+
+    if arguments.json:
+        found = [{"image": str(file), "predictions": [asdict(one) for one in best]} for file, best in answers.items()]
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif answers:
+        table = Table(Column("image", overflow="fold"), Column("probability", justify="right"), "class")
+        for file, best in answers.items():
+            for place, one in enumerate(best):
+                table.add_row("" if place else str(file), f"{one.probability:.2%}", one.label)
+            table.add_section()
+        Console().print(table)
+    return 0 if len(answers) == len(files) else WORK_FAILED
+
+
+def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]]:
+    """What answers, and the images that it is asked about."""
+    from googlenet_keras.deploy.classifier import Classifier
+    from googlenet_keras.weights.readers import SUFFIXES
+
+    network, images = arguments.weights, arguments.paths
+    if network is None:
+        network, images = str(arguments.paths[0]), arguments.paths[1:]
+    elif (arguments.paths[0] / "saved_model.pb").exists():
+        raise ValueError(f"Give a SavedModel or --weights, not both. Received: {arguments.paths[0]} and {network}")
+    if not images:
+        raise ValueError(f"Name a SavedModel or a weight file, and then images. Received: {network}")
+    told = {
+        "model": arguments.model,
+        "classes": arguments.classes,
+        "input_shape": arguments.input_shape and tuple(arguments.input_shape),
+        "labels": arguments.labels,
+    }
+    if arguments.weights is None and not network.endswith(SUFFIXES):
+        for flag, value in told.items():
+            if value is not None:
+                raise ValueError(f"--{flag.replace('_', '-')} goes with a weight file; a SavedModel has its own")
+        return Classifier.load(network), images
+    return Classifier.build(told.pop("model"), network, **told), images
