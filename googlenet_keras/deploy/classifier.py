@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.deploy.signatures import check_servable, signatures
+from googlenet_keras.evaluation.scores import check_finite
 from googlenet_keras.images import refusal
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import find_network, read_labels
@@ -126,7 +127,6 @@ class Classifier:
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(refusal(error)) from None
         probabilities = answer["probabilities"].numpy()[0]
-        if not np.isfinite(probabilities).all():
-            raise RuntimeError("The network answers NaN or infinity: its weights are damaged or its training diverged")
+        check_finite(probabilities)
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [Prediction(self.labels[i], int(i), float(probabilities[i])) for i in best]
