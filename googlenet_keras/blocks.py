@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 from keras import layers
 
-from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, Conv2D, LocalResponseNormalization
+from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, LocalResponseNormalization
 
 Tensor = keras.KerasTensor
 Initializer = str | dict[str, Any]
@@ -118,7 +118,7 @@ def conv_block(
             x = layers.ZeroPadding2D(padding, data_format="channels_last", dtype=style.dtype, name=f"{name}_padding")(x)
         padding = "valid"
     normalization = style.batch_normalization if normalize else None
-    x = Conv2D(
+    x = layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,

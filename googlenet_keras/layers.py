@@ -1,13 +1,10 @@
 """Keras layers that Keras itself does not have."""
 
-import math
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
-
-from googlenet_keras.devices import has_accelerators
 
 AlphaConvention = Literal["caffe", "tensorflow"]
 
@@ -246,105 +243,3 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self.moving_mean.assign(moving_mean * self.momentum + mean * (1 - self.momentum))
             self.moving_variance.assign(moving_variance * self.momentum + variance * (1 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
-
-
-# Up to this kernel and plane matrix products were faster, on one core of an AMD Zen 5: from 1.1 times at 14x14 to 3.6
-# times at 2x2. At 24x24 and for 5x5 kernels they were not.
-_LARGEST_KERNEL = 3 * 3
-_LARGEST_PLANE = 14 * 14
-
-
-@keras.saving.register_keras_serializable(package="googlenet_keras")
-class Conv2D(keras.layers.Conv2D):
-    """Keras's convolution, trained by matrix products where those are faster.
-
-    oneDNN computes the gradient of a bfloat16 kernel the slower the smaller the plane is: of 3x3 kernels at 300 GFLOP/s
-    for 24x24, 245 for 6x6 and 135 for 3x3, where matrix products run at 240, 365 and 360. A 1x1 convolution is then one
-    product and has products for gradients; of others the kernel's gradient is one for each position of the kernel. That
-    is done on a CPU, by the TensorFlow backend, in training in bfloat16, for kernels of up to 9 positions that move by
-    steps of 1 over a plane of known size, of up to 14x14; Keras's own code does the rest.
-
-    Arguments, weights and configuration are those of `keras.layers.Conv2D`.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Convolves ``inputs`` (batch, height, width, channels), in the compute dtype."""
-        if not (training and self._has_fast_products(inputs)):
-            return super().call(inputs)
-        kernel = ops.convert_to_tensor(self.kernel)
-        outputs = _pointwise(inputs, kernel) if self.kernel_size == (1, 1) else _convolve(inputs, kernel, self.padding)
-        if self.use_bias:
-            # Of this shape Keras makes TensorFlow's BiasAdd, as its own convolution does.
-            outputs = ops.add(outputs, ops.reshape(self.bias, (1, 1, 1, -1)))
-        return outputs if self.activation is None else self.activation(outputs)
-
-    def _has_fast_products(self, inputs: Any) -> bool:
-        height, width = inputs.shape[1:3]
-        return (
-            keras.backend.backend() == "tensorflow"
-            and keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
-            and self.data_format == "channels_last"
-            and self.padding in ("same", "valid")
-            and math.prod(self.kernel_size) <= _LARGEST_KERNEL
-            and math.prod(self.strides) == math.prod(self.dilation_rate) == self.groups == 1
-            and None not in (height, width)
-            and height * width <= _LARGEST_PLANE
-            and not has_accelerators()
-        )
-
-
-def _pointwise(inputs: Any, kernel: Any) -> Any:
-    """1x1 convolution as a matrix product.
-
-    Args:
-        inputs: Tensor (batch, height, width, channels).
-        kernel: Tensor (1, 1, channels, filters).
-
-    Returns:
-        Tensor (batch, height, width, filters).
-    """
-    pixels = ops.reshape(inputs, (-1, kernel.shape[2]))
-    return ops.reshape(ops.matmul(pixels, kernel[0, 0]), (-1, *inputs.shape[1:3], kernel.shape[3]))
-
-
-def _convolve(inputs: Any, kernel: Any, padding: str) -> Any:
-    """Convolution by steps of 1, with the kernel's gradient as a matrix product for each of its positions.
-
-    Args:
-        inputs: TensorFlow tensor (batch, height, width, channels).
-        kernel: TensorFlow tensor (rows, columns, channels, filters).
-        padding: ``"same"`` or ``"valid"``.
-
-    Returns:
-        TensorFlow tensor (batch, height', width', filters).
-    """
-    import tensorflow as tf
-
-    rows, columns, channels, filters = kernel.shape
-    sides = [[(size - 1) // 2, size // 2] if padding == "same" else [0, 0] for size in (rows, columns)]
-    sides = [[0, 0], *sides, [0, 0]]
-
-    @tf.custom_gradient
-    def convolution(x: Any, kernel: Any) -> Any:
-        # Explicit padding, though the same, would be ten times as slow.
-        outputs = tf.nn.conv2d(x, kernel, 1, padding.upper())
-        height, width = outputs.shape[1:3]
-
-        def gradients(upstream: Any) -> tuple[Any, Any]:
-            to_inputs = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, padding.upper())
-            padded = tf.pad(x, sides)
-            pixels = tf.reshape(upstream, (-1, filters))
-            to_kernel = [
-                tf.matmul(
-                    tf.reshape(padded[:, row : row + height, column : column + width], (-1, channels)),
-                    pixels,
-                    transpose_a=True,
-                )
-                for row in range(rows)
-                for column in range(columns)
-            ]
-            return to_inputs, tf.reshape(tf.stack(to_kernel), kernel.shape)
-
-        return outputs, gradients
-
-    return convolution(inputs, kernel)
