@@ -46,7 +46,10 @@ class PublishedWeights:
         Raises:
             ValueError: If the file is not the one that was published.
         """
-        return read_card(self.path())
+        card = read_card(self.path())
+        if card is None:
+            raise ValueError(f"Published weights have a card; install the package again. Received: {self.file}")
+        return card
 
 
 @functools.cache
