@@ -16,9 +16,9 @@ from googlenet_keras.weights.sources import SOURCES, Source, plain_name, recogni
 logger = logging.getLogger(__name__)
 
 # Layers of the parts that a model may leave out, while a file has their weights.
-_AUXILIARY = ("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2", "aux_conv1", "aux_conv2", "aux")
+AUXILIARY_LAYERS = ("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2", "aux_conv1", "aux_conv2", "aux")
 _TOP = ("fc1", "fc2", "fc6", "fc7", "predictions")
-OPTIONAL_LAYERS = (*_AUXILIARY, *_TOP)
+OPTIONAL_LAYERS = (*AUXILIARY_LAYERS, *_TOP)
 # Those of them with a unit for each class.
 _CLASSIFIERS = ("predictions", "aux", "aux1", "aux2")
 
@@ -61,15 +61,14 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None 
         ValueError: If the source is unknown, tensors are missing, left over or of another shape than the model's, or
             one holds NaN or infinity. The model is then as it was.
     """
-    state = {plain_name(name): tensor for name, tensor in state.items()}
     if source is None:
         source = recognize_source(state)
     if source not in SOURCES:
         raise ValueError(f"`source` must be one of {', '.join(SOURCES)}. Received: {source!r}")
     framework, layer_name = _family(model, SOURCES[source])
-    state = framework.prepare(model, state)
     pairs = list(_pairs(model, framework, layer_name))
-    state = _without_prefix(state, [tensor.name for _, _, tensor in pairs])
+    in_file = _in_file(model, framework, state, [tensor.name for _, _, tensor in pairs])
+    state = {name: state[there] for name, there in in_file.items()}
     missing: dict[str, str] = {}
     misshapen: list[str] = []
     placed: dict[str, tuple[str, ...]] = {}
@@ -93,11 +92,12 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None 
         logger.warning("The file has %s: left out %d tensors, for %s has none", ", ".join(left_out), count, model.name)
     for variable, array in assignments:
         variable.assign(array)
-    return Loading(source, placed, left_out)
+    as_there = {layer: tuple(in_file[name] for name in names) for layer, names in placed.items()}
+    return Loading(source, as_there, {part: tuple(in_file[name] for name in names) for part, names in left_out.items()})
 
 
-def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> int | None:
-    """Of how many classes the head in a file is.
+def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> dict[str, int]:
+    """Of how many classes the heads in a file are.
 
     Args:
         model: The network, or its body.
@@ -105,13 +105,19 @@ def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> i
         source: Whose names they have.
 
     Returns:
-        The number; None if the file has no head of the network's own. TF-slim's background class is counted.
+        The numbers, of ``"predictions"`` and auxiliary heads; none of those that the file does not have as the network
+        does. TF-slim's background class is counted.
     """
     framework, layer_name = _family(model, SOURCES[source])
-    state = framework.prepare(model, {plain_name(name): tensor for name, tensor in state.items()})
-    state = _without_prefix(state, [tensor.name for _, _, tensor in _pairs(model, framework, layer_name)])
-    there = layer_name("predictions")
-    return _units(state, [name for name in state if there and _is_of(name, there)])
+    expected = [tensor.name for _, _, tensor in _pairs(model, framework, layer_name)]
+    state = {name: state[there] for name, there in _in_file(model, framework, state, expected).items()}
+    classes = {}
+    for head in _CLASSIFIERS:
+        there = layer_name(head)
+        units = _units(state, [name for name in state if there and _is_of(name, there)])
+        if units is not None:
+            classes[head] = units
+    return classes
 
 
 def _family(model: keras.Model, frameworks: tuple[Source, ...]) -> tuple[Source, Naming]:
@@ -141,17 +147,27 @@ def _pairs(
                 yield layer, variable, tensor
 
 
-def _without_prefix(state: Mapping[str, Any], expected: list[str]) -> Mapping[str, Any]:
-    """The state without what stands before its names, such as ``module.``, where that makes more of them known."""
-    # A few of them are enough to find out what it is.
+def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], expected: list[str]) -> dict[str, str]:
+    """From the names that tensors are known by to those that they have in the file.
+
+    Args:
+        model: The model that they are for.
+        framework: Whose names they are.
+        state: The tensors by their names in the file.
+        expected: The names that the model needs.
+    """
+    plain = {plain_name(name): name for name in state}
+    renamed = framework.rename(model, {name: state[there] for name, there in plain.items()})
+    known = {renamed.get(name, name): there for name, there in plain.items()}
+    # What stands before all names, such as `module.`: a few of those that are needed are enough to find out.
     prefixes = {
         there.removesuffix(name)
         for name in expected[:: max(1, len(expected) // 8)]
-        for there in state
+        for there in known
         if there.endswith((f"/{name}", f".{name}"))
     }
-    best = max(("", *sorted(prefixes)), key=lambda prefix: sum(prefix + name in state for name in expected))
-    return {name.removeprefix(best): tensor for name, tensor in state.items()}
+    best = max(("", *sorted(prefixes)), key=lambda prefix: sum(prefix + name in known for name in expected))
+    return {name.removeprefix(best): there for name, there in known.items()}
 
 
 def _misshapen(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> list[str]:
@@ -196,7 +212,7 @@ def _unused_parts(
         there = None if layer in here else layer_name(layer)
         tensors = [name for name in extra if there and _is_of(name, there)]
         if tensors:
-            part = "auxiliary heads" if layer in _AUXILIARY else "head"
+            part = "auxiliary heads" if layer in AUXILIARY_LAYERS else "head"
             parts.setdefault(part, []).extend(tensors)
     if "predictions" not in here:
         known = {name for tensors in parts.values() for name in tensors}

@@ -21,13 +21,13 @@ class Source:
             counterpart.
         tensors: From a layer here and its name there to the tensors of the layer's weights, in Keras's order.
         bookkeeping: A pattern; a tensor whose whole name matches is no weight and is passed over in silence.
-        prepare: From the model and the state to a state whose names do not depend on a session.
+        rename: From the model and the state to each tensor's name as it would be in any session.
     """
 
     naming: tuple[Naming, ...]
     tensors: Callable[[keras.Model, keras.layers.Layer, str], list[Tensor]]
     bookkeeping: str = r"(?!)"
-    prepare: Callable[[keras.Model, Mapping[str, Any]], Mapping[str, Any]] = lambda model, state: state
+    rename: Callable[[keras.Model, Mapping[str, Any]], Mapping[str, str]] = lambda model, state: {}
 
 
 TORCH_BOOKKEEPING = r".*\.num_batches_tracked"
@@ -41,9 +41,9 @@ SOURCES = {
             bookkeeping=rf"{TORCH_BOOKKEEPING}|last_(linear|bn)\..*",
         ),
     ),
-    "keras": (Source((names.own_name,), layouts.keras_tensors, prepare=layouts.by_building_order),),
+    "keras": (Source((names.own_name,), layouts.keras_tensors, rename=layouts.by_building_order),),
     "keras_applications": (
-        Source((names.own_name,), layouts.keras_applications_tensors, prepare=layouts.by_building_order),
+        Source((names.own_name,), layouts.keras_applications_tensors, rename=layouts.by_building_order),
     ),
     "slim": (
         Source(
