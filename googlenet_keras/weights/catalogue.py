@@ -220,6 +220,18 @@ PUBLISHED = (
         "Apache-2.0",
         MINUS_ONE_TO_ONE,
     ),
+    # Of a port of TensorFlow's weights, which average what lies within the border, as the network here does; torchvision
+    # averages zeros beyond it too, and its accuracy is of that.
+    PublishedWeights(
+        model="inception_v3",
+        name="imagenet/torchvision",
+        file="inception_v3_google-0cc3c7bd.pth",
+        url=f"{_TORCH}/inception_v3_google-0cc3c7bd.pth",
+        checksum="sha256:0cc3c7bd",
+        source="torchvision",
+        preprocessing=MINUS_ONE_TO_ONE,
+        licence="BSD-3-Clause",
+    ),
     PublishedWeights(
         model="inception_v4",
         name="imagenet/slim",

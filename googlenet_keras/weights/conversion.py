@@ -119,7 +119,7 @@ def convert_weights(
     state = read_weights(file)
     source = source or recognize_source(state)
     published = _identified(Path(file), model, source)
-    shape = tuple(input_shape or (published.input_shape if published else None) or record.input_shape)
+    shape = input_shape or (published.input_shape if published else None) or record.input_shape
 
     body = create_model(model, include_top=False, input_shape=shape)
     heads = head_classes(body, state, source)
@@ -155,7 +155,7 @@ def convert_weights(
 def _aux_heads(record: ModelRecord, heads: Mapping[str, int], shape: tuple[int, ...]) -> dict[str, Any]:
     """The argument that builds auxiliary heads, if the file has the network's and the images are large enough."""
     least = record.minimum_size_of_aux_heads
-    if not record.aux_heads or not set(record.aux_heads) <= set(heads) or min(shape[:2]) < least:
+    if least is None or not set(record.aux_heads) <= set(heads) or min(shape[:2]) < least:
         return {}
     return {"aux_heads": True}
 

@@ -61,7 +61,7 @@ def download(published: PublishedWeights) -> Path:
         if _is_there(published, target):
             return target
         reasons = []
-        for url in (published.url, *published.mirrors):
+        for url in filter(None, (published.url, *published.mirrors)):
             try:
                 _download_from(url, published, target)
                 return target
@@ -232,7 +232,7 @@ def _size(path: Path) -> int:
 
 def _reason(error: Exception) -> str:
     """Why a host did not give the file, in a few words."""
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"status {error.response.status_code}"
     if isinstance(error, requests.ConnectionError):
         return "no connection"

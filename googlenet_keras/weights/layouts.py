@@ -153,7 +153,7 @@ def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[s
         return int(name.rpartition("_")[2]) if name[-1].isdigit() and "_" in name else 0
 
     theirs = dict.fromkeys(name.rpartition("/")[0] for name in shapes)
-    names = {}
+    names: dict[str, str] = {}
     for prefix, kind in (("conv2d", keras.layers.Conv2D), ("batch_normalization", keras.layers.BatchNormalization)):
         unnamed = sorted((name for name in theirs if re.fullmatch(rf"{prefix}(_\d+)?", name)), key=number)
         ours = [layer for layer in model.layers if isinstance(layer, kind) and layer.name not in theirs]

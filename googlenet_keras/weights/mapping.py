@@ -142,7 +142,9 @@ def _pairs(
     """Every layer's every weight with the tensor that belongs into it."""
     for layer in model.layers:
         if layer.weights:
-            tensors = framework.tensors(model, layer, _name_there(naming, layer))
+            there = _name_there(naming, layer)
+            assert there is not None  # `_family` has seen to it
+            tensors = framework.tensors(model, layer, there)
             for variable, tensor in zip(layer.weights, tensors, strict=True):
                 yield layer, variable, tensor
 

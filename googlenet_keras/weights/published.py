@@ -54,9 +54,9 @@ def find_published(weights: Any, model: str | None = None) -> PublishedWeights |
         owners = ", ".join(dict.fromkeys(one.model for one in found))
         raise ValueError(f"Several networks have weights of that name, so say which (--model): {owners}. {received}")
     if named:
-        owners = [one.model for one in named]
-        kin = [owner for owner in owners if model and owner.partition("_")[0] == model.partition("_")[0]]
-        right = " or ".join(dict.fromkeys(kin or owners))
+        others = [one.model for one in named]
+        kin = [other for other in others if model and other.partition("_")[0] == model.partition("_")[0]]
+        right = " or ".join(dict.fromkeys(kin or others))
         raise ValueError(f"The weights {str(weights)!r} are those of another network: build {right}. {received}")
     known = [f"{one.name!r} of {one.model}" for one in list_weights(model) or list_weights()]
     raise ValueError(
