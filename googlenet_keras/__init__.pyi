@@ -47,7 +47,6 @@ from .evaluation import (
 from .layers import (
     BatchNormalization as BatchNormalization,
     CeilAveragePooling2D as CeilAveragePooling2D,
-    Conv2D as Conv2D,
     LocalResponseNormalization as LocalResponseNormalization,
 )
 from .models import (

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -14,10 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: no locks there
-    fcntl = None
 
 # Of <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
@@ -198,7 +197,7 @@ def _lock(path: Path) -> Iterator[None]:
     Raises:
         BlockingIOError: If another process holds it.
     """
-    if fcntl is None:
+    if sys.platform == "win32":  # which has no such locks
         yield
         return
     while True:
@@ -254,8 +253,8 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in held:
-            signal.raise_signal(number)
+        for caught in held:
+            signal.raise_signal(caught)
 
 
 def _make_durable(folder: Path) -> None:

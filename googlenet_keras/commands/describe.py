@@ -7,7 +7,7 @@ Run it as ``python -m googlenet_keras.describe NAME``, ``python -m googlenet_ker
 import argparse
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from googlenet_keras.commands.parsing import Parser, path_argument
 from googlenet_keras.commands.running import run
@@ -62,7 +62,7 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     from googlenet_keras.models import create_model, model_record
 
     record = model_record(arguments.model)
-    chosen: dict[str, Any] = describe.head_arguments(arguments.model, arguments.aux_heads)
+    chosen: dict[str, object] = {**describe.head_arguments(arguments.model, arguments.aux_heads)}
     if arguments.input_shape:
         chosen["input_shape"] = tuple(arguments.input_shape)
     if arguments.classes is not None:

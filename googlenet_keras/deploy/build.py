@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -181,7 +180,7 @@ def _draw(model: keras.Model, export: Export) -> Path:
     return export.picture
 
 
-def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequence[str]) -> dict[str, Any]:
+def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequence[str]) -> dict[str, object]:
     channels, preprocessing = model.input.shape[-1], network.preprocessing
     return {
         "name": network.record.name,
@@ -206,12 +205,12 @@ def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequ
     }
 
 
-def _weights(network: Network) -> dict[str, Any] | str:
+def _weights(network: Network) -> dict[str, object] | str:
     if network.weights is None:
         return "untrained: as initialized"
     published = find_published(network.weights, network.record.name)
     file = weight_file(network.weights, network.record.name)
-    facts: dict[str, Any] = {"name": published.name} if published else {}
+    facts: dict[str, object] = {"name": published.name} if published else {}
     facts |= {"file": file.name, "sha256": file_digest(file)}
     if network.card:
         told = ("source", "licence", "images", "dataset", "recipe", "accuracy", "versions")

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.deploy.signatures import check_servable, signatures
+from googlenet_keras.evaluation.scores import check_finite
 from googlenet_keras.images import refusal
 from googlenet_keras.models import model_record, serving_model
 from googlenet_keras.models.trained import class_names, find_network, read_labels
@@ -158,6 +159,5 @@ class Classifier:
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(refusal(error)) from None
         probabilities = answer["probabilities"].numpy()
-        if not np.isfinite(probabilities).all():
-            raise RuntimeError("The network answers NaN or infinity: its weights are damaged or its training diverged")
+        check_finite(probabilities)
         return decode_predictions(probabilities, top, self.labels)[0]

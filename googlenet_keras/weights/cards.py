@@ -106,7 +106,7 @@ class Card:
             KeyError, TypeError or ValueError: If it is no such card.
         """
         known = {one.name: found[one.name] for one in dataclasses.fields(cls) if one.name in found}
-        numbers = {
+        numbers: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in known["preprocessing"].items()
         }
         card = cls(

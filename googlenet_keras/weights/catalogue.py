@@ -220,8 +220,8 @@ PUBLISHED = (
         "Apache-2.0",
         MINUS_ONE_TO_ONE,
     ),
-    # Of a port of TensorFlow's weights, which average what lies within the border, as the network here does; torchvision
-    # averages zeros beyond it too, and its accuracy is of that.
+    # A port of TensorFlow's weights, which average what lies within the border, as the network here does;
+    # torchvision averages zeros beyond it too, and its accuracy is of that.
     PublishedWeights(
         model="inception_v3",
         name="imagenet/torchvision",
