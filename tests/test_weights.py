@@ -142,7 +142,11 @@ def broken_zip(path):
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("weights.pth", lambda path: path.write_text("x"), r"read from \*.weights.h5 and \*.keras of Keras 3; .*\*.pth"),
+        (
+            "weights.pth",
+            lambda path: path.write_text("x"),
+            r"read from \*.weights.h5 and \*.keras of Keras 3; .*\*.pth",
+        ),
         ("missing.weights.h5", lambda path: None, "no such weight file"),
         ("text.weights.h5", lambda path: path.write_text("x"), "Not a weight file"),
         ("text.keras", lambda path: path.write_text("x"), "Not a weight file"),

@@ -7,6 +7,7 @@ import h5py
 from h5py import h5a, h5l, h5o, h5t
 
 from googlenet_keras.weights.readers.datasets import stored_tensor
+from googlenet_keras.weights.readers.heaps import refuse_endless_heaps
 from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.stored import MOST_NAMING_BYTES, MOST_TENSORS, StoredTensor, refuse_overlaps
 
@@ -31,8 +32,9 @@ class HDF5File:
     def __init__(self, opened: OpenedFile) -> None:
         self._opened = opened
         self.root = opened.resources.enter_context(h5py.File(opened.path, "r", locking=False))
-        if self.root.userblock_size:
-            raise ValueError("its HDF5 does not begin where the file does")
+        if self.root.userblock_size or self.root.id.get_create_plist().get_sizes() != (8, 8):
+            raise ValueError("its HDF5 is of another kind than Keras writes")
+        refuse_endless_heaps(opened)
         self._seen = {self._address(self.root): ""}
         self._places: list[tuple[int, int, str]] = []
 
