@@ -13,7 +13,7 @@ from googlenet_keras.weights.cards import Card, package_versions, save_weights
 from googlenet_keras.weights.catalogue import PublishedWeights
 from googlenet_keras.weights.mapping import AUXILIARY_LAYERS, Loading, head_classes, load_state
 from googlenet_keras.weights.published import list_weights
-from googlenet_keras.weights.readers import read_weights
+from googlenet_keras.weights.readers import open_weights
 from googlenet_keras.weights.sources import SOURCES, recognize_source
 
 # What `convert_weights` takes by name; which part of an image is seen stays the network's own.
@@ -90,7 +90,7 @@ def convert_weights(
     left out, and the file is then that of a body.
 
     Args:
-        file: See `read_weights`.
+        file: See `open_weights`.
         output: A ``.weights.h5`` file, replaced if it is there.
         model: Which network it is, by its name in `list_models`.
         source: Whose names the tensors have; None is what `recognize_source` says.
@@ -116,27 +116,21 @@ def convert_weights(
         raise ValueError(f"`preprocessing` must be one of {', '.join(PREPROCESSINGS)}. Received: {preprocessing!r}")
     if source is not None and source not in SOURCES:
         raise ValueError(f"`source` must be one of {', '.join(SOURCES)}. Received: {source!r}")
-    state = read_weights(file)
-    source = source or recognize_source(state)
-    published = _identified(Path(file), model, source)
-    shape = input_shape or (published.input_shape if published else None) or record.input_shape
-
-    body = create_model(model, include_top=False, input_shape=shape)
-    heads = head_classes(body, state, source)
-    if "predictions" not in heads:
-        if labels is not None:
+    with open_weights(file) as opened:
+        source = source or recognize_source(opened.tensors)
+        published = _identified(Path(file), model, source)
+        shape = input_shape or (published.input_shape if published else None) or record.input_shape
+        heads = head_classes(create_model(model, include_top=False, input_shape=shape), opened.tensors, source)
+        if "predictions" in heads:
+            labels = _labels(record, heads["predictions"], source, labels)
+            arguments = _aux_heads(record, heads, shape)
+            network = create_model(model, input_shape=shape, classes=len(labels), **arguments)
+        elif labels is None:
+            arguments = {"include_top": False}
+            network = create_model(model, input_shape=shape, **arguments)
+        else:
             raise ValueError(f"The file has no head of {model}, so that there is nothing to label. Received: {file}")
-        network, arguments = body, {"include_top": False}
-    else:
-        classes = heads["predictions"]
-        if source == "slim" and classes == _SLIM_IMAGENET_CLASSES:
-            classes -= 1
-        arguments = _aux_heads(record, heads, shape)
-        network = create_model(model, input_shape=shape, classes=classes, **arguments)
-        labels = class_names(record, classes) if labels is None else tuple(labels)
-        if len(labels) != classes:
-            raise ValueError(f"There must be a label for each of the {classes} classes. Received: {len(labels)} labels")
-    loading = load_state(network, state, source)
+        loading = load_state(network, opened.tensors, source)
     card = Card(
         model=model,
         arguments=arguments,
@@ -150,6 +144,16 @@ def convert_weights(
     )
     save_weights(network, output, card)
     return Conversion(path=output, card=card, loading=loading, published=published)
+
+
+def _labels(record: ModelRecord, classes: int, source: str, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of the classes of a head in a file."""
+    if source == "slim" and classes == _SLIM_IMAGENET_CLASSES:
+        classes -= 1
+    labels = class_names(record, classes) if asked is None else tuple(asked)
+    if len(labels) != classes:
+        raise ValueError(f"There must be a label for each of the {classes} classes. Received: {len(labels)} labels")
+    return labels
 
 
 def _aux_heads(record: ModelRecord, heads: Mapping[str, int], shape: tuple[int, ...]) -> dict[str, Any]:

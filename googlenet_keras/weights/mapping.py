@@ -198,9 +198,7 @@ def _read(state: Mapping[str, Any], name: str) -> Array:
     tensor = state[name]
     array = np.asarray(tensor.read() if hasattr(tensor, "read") else tensor)
     if not np.isfinite(array).all():
-        raise ValueError(
-            f"The weights hold NaN or infinity: the training diverged or the file is damaged. Received: {name}"
-        )
+        raise ValueError(f"The file holds NaN or infinity, in {name}: the training diverged or the file is damaged")
     return array
 
 
