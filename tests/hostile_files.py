@@ -193,15 +193,21 @@ def _huge_array(path, state, rng):
 def _objects(path, state, rng):
     array = np.empty(2, object)
     array[0] = Runs()
-    np.savez(path, conv=array)
+    with path.open("wb") as file:  # a name without .npz would get it
+        np.savez(file, conv=array)
+
+
+def _deflated_array(path, state, rng):
+    header = {"descr": "<f4", "fortran_order": False, "shape": (MANY_ZEROS // 4,)}
+    _zip(path, [("a.npy", _npy(header, bytes(MANY_ZEROS)))], zipfile.ZIP_DEFLATED)
 
 
 NPZ = {
     "huge_shape": _huge_array,
     "objects": _objects,
     "header_that_runs": _npz(("a.npy", _npy(f"__import__('os').system('{CANARY}')"))),
-    "deflated_zeros": lambda path, state, rng: np.savez_compressed(path, conv=np.zeros(MANY_ZEROS // 4, "f4")),
-    "structured": lambda path, state, rng: np.savez(path, conv=np.zeros(3, [("a", "f4")])),
+    "deflated_zeros": _deflated_array,
+    "structured": _npz(("a.npy", _npy({"descr": [("a", "<f4")], "fortran_order": False, "shape": (3,)}, bytes(12)))),
     "no_array": _npz(("a.npy", b"nothing")),
     "bzip2": _npz(("a.npy", bytes(1000)), kind=zipfile.ZIP_BZIP2),
     "lzma": _npz(("a.npy", bytes(1000)), kind=zipfile.ZIP_LZMA),

@@ -109,7 +109,7 @@ def _tensors(
     """
     reading = sum((view.offset + view.span) * view.storage.dtype.itemsize for view in views.values())
     if reading > opened.most_bytes:
-        raise ValueError("its tensors are parts of large storages: save copies of them")
+        raise ValueError("reading its tensors takes many times what it does in a file of its size: save copies")
     return {name: _tensor(name, view, numbers(view)) for name, view in views.items()}
 
 
