@@ -1,7 +1,7 @@
 """Weight files of every format as ``{name: array}``, read without running anything that is in them."""
 
 from googlenet_keras.weights.readers.errors import DamagedFileError, damaged, refusing
-from googlenet_keras.weights.readers.opening import FORMATS, open_weights, read_weights
+from googlenet_keras.weights.readers.opening import FORMATS, open_weights, read_attribute, read_weights
 from googlenet_keras.weights.readers.stored import StoredTensor, WeightFile
 
 # Of the files that Keras 3 writes, and that a model of this package is saved to.
@@ -15,6 +15,7 @@ __all__ = [
     "WeightFile",
     "damaged",
     "open_weights",
+    "read_attribute",
     "read_weights",
     "refusing",
 ]

@@ -84,6 +84,27 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         return {name: tensor.read() for name, tensor in file.tensors.items()}
 
 
+def read_attribute(path: str | Path, name: str) -> str | None:
+    """Reads a text that stands beside the weights in an HDF5 file.
+
+    Args:
+        path: A file of HDF5.
+        name: Of the attribute of its root.
+
+    Returns:
+        The text; None if there is none.
+
+    Raises:
+        DamagedFileError: If it is no HDF5 file, or damaged.
+        OSError: If it cannot be opened.
+    """
+    with contextlib.ExitStack() as resources:
+        opened = _opened(Path(path), resources)
+        with refusing(path):
+            file = hdf5.HDF5File(opened)
+            return file.text(file.root, name)
+
+
 def _opened(path: Path, resources: contextlib.ExitStack) -> OpenedFile:
     beside = sum(file.stat().st_size for file in tensorflow.data_files(path))
     return OpenedFile(path, resources.enter_context(path.open("rb")), path.stat().st_size, resources, beside)
