@@ -20,18 +20,13 @@ TOLERANCE = 1e-4  # of the largest output: float32 in another order of additions
 
 
 @pytest.fixture
-def written(tmp_path, monkeypatch):
-    """Writes a state of any names to a file, and has it read; what the real formats are is `readers`' business."""
-
-    def read(path):
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+def written(tmp_path):
+    """Writes a state of any names to a file; what the published formats are is the business of test_readers."""
 
     def write(state, name="theirs.npz"):
         np.savez(tmp_path / name, **state)
         return tmp_path / name
 
-    monkeypatch.setattr(conversion, "read_weights", read)
     return write
 
 
