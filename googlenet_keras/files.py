@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ if sys.platform != "win32":
 # Of <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_WAIT = 0.1  # seconds, before a lock is tried again
 
 # What this process has put in place so far, in order: what a command that is interrupted can truthfully say.
 placed: list[Path] = []
@@ -212,6 +214,26 @@ def _lock(path: Path) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Holds a lock file for as long as the block runs, after whoever holds it now has let it go.
+
+    Args:
+        path: The file, in a folder that can be written to; it is gone afterwards.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(_lock(path))
+                break
+            except BlockingIOError:
+                time.sleep(_WAIT)
+        yield
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """From a model's name to its SavedModel, its picture and its card, all of them or none."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
 from googlenet_keras.weights.cards import package_versions
+from googlenet_keras.weights.catalogue import file_digest
 from googlenet_keras.weights.published import find_published, weight_file
 
 LABELS_FILE = "labels.txt"
@@ -211,7 +211,7 @@ def _weights(network: Network) -> dict[str, object] | str:
     published = find_published(network.weights, network.record.name)
     file = weight_file(network.weights, network.record.name)
     facts: dict[str, object] = {"name": published.name} if published else {}
-    facts |= {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    facts |= {"file": file.name, "sha256": file_digest(file)}
     if network.card:
         told = ("source", "licence", "images", "dataset", "recipe", "accuracy", "versions")
         facts |= {fact: getattr(network.card, fact) for fact in told}

@@ -156,7 +156,9 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     weights = kwargs.get("weights")
     if weights is not None and (card := read_card(weight_file(weights, name))):
         card.check(weights, model=name)
-        defaults |= {**card.arguments, "input_shape": card.input_shape, "classes": card.classes}
+        defaults |= {**card.arguments, "input_shape": card.input_shape}
+        if card.labels:
+            defaults["classes"] = card.classes
         defaults.pop("aux_heads", None)
     if kwargs.get("input_shape") is None:
         kwargs.pop("input_shape", None)

@@ -141,6 +141,11 @@ def find_network(
         source = published or card
         record = model_record(_name(weights, source.model if source else None))
     if card is not None:
+        if not card.labels:
+            raise ValueError(
+                "The weight file is of a network's body alone, which names nothing: build it with create_model and "
+                f"put a head on it. Received: {str(weights)!r}"
+            )
         asked = {"model": name, "classes": classes, "input shape": input_shape, "labels": labels and tuple(labels)}
         said = {"model": card.model, "classes": card.classes, "input shape": card.input_shape, "labels": card.labels}
         for what, value in asked.items():
