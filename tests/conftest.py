@@ -63,6 +63,17 @@ def network():
 
 
 @pytest.fixture
+def tiny(monkeypatch):
+    """The name of a network with batch normalization and an auxiliary head that takes no time to build and train."""
+    from tiny import RECORD
+
+    from googlenet_keras.models import registry
+
+    monkeypatch.setitem(registry._RECORDS, RECORD.name, RECORD)
+    return RECORD.name
+
+
+@pytest.fixture
 def python():
     """Runs Python in a process of its own, in the repository, and returns what it left."""
 

@@ -113,7 +113,7 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch, capsys):
     assert benchmark.main(["train"]) == 0
     *table, last = capsys.readouterr().out.strip().splitlines()
     rows = [line for line in table if " float32 " in line or " bfloat16 " in line]
-    assert [row.split("  ")[0].strip("│ ") for row in rows] == [speed.name for speed in result.training]
+    assert [row.split("│")[1].strip() for row in rows] == [speed.name for speed in result.training]
     assert "1.00 to 4.00" in rows[1]
     assert last == "A large matrix product: 275 GFLOP/s in float32, 275 GFLOP/s in bfloat16."
 

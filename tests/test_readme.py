@@ -74,7 +74,12 @@ def test_commands(checkout, slow):
             assert run(checkout, *arguments), line
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.splitlines()[-1][:40])
+# Training GoogLeNet's three heads takes a quarter of a minute.
+@pytest.mark.parametrize(
+    "block",
+    [pytest.param(block, marks=[pytest.mark.slow] if ".fit(" in block else []) for block in PYTHON],
+    ids=lambda block: block.splitlines()[-1][:40],
+)
 def test_python(block, checkout):
     run(checkout, "-c", block)
 
