@@ -62,8 +62,8 @@ QUICK = ("googlenet", "googlenet_d2l", "googlenet_torchvision", "inception_v2", 
 
 
 @pytest.fixture(scope="module")
-def googlenet():
-    return create_model("googlenet", aux_heads=True)
+def googlenet(network):
+    return network("googlenet", aux_heads=True)
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,13 @@ def cost(googlenet):
     return describe_model(googlenet, model_record("googlenet").endpoints)
 
 
-def described(name):
-    model = create_model(name)
-    return model, describe_model(model, model_record(name).endpoints)
+@pytest.fixture
+def described(network):
+    def describe(name):
+        model = network(name)
+        return model, describe_model(model, model_record(name).endpoints)
+
+    return describe
 
 
 def test_rows_of_table_1(cost):
@@ -107,7 +111,7 @@ def test_googlenet_with_heads_in_all(cost):
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
 )
-def test_every_layer_is_in_one_stage(name):
+def test_every_layer_is_in_one_stage(name, described):
     model, cost = described(name)
     assert cost.parameters == model.count_params()
     assert cost.multiply_adds == count_multiply_adds(model)
@@ -123,7 +127,7 @@ def test_every_layer_is_in_one_stage(name):
         for item in RECEPTIVE_FIELDS.items()
     ],
 )
-def test_published_receptive_fields(name, field):
+def test_published_receptive_fields(name, field, described):
     _, cost = described(name)
     last = model_record(name).endpoints[-1]
     assert {stage.name: stage.receptive_field for stage in cost.stages}[last] == field
@@ -164,7 +168,7 @@ def test_d2l_prints_its_trace_of_shapes(capsys):
         ),
     ],
 )
-def test_branches(name, stage, branches):
+def test_branches(name, stage, branches, described):
     _, cost = described(name)
     assert {row.name: row.branches for row in cost.stages}[stage] == branches
 
@@ -177,9 +181,9 @@ def test_stages_must_be_in_the_way(googlenet, stages):
         describe_model(googlenet, [*stages, "inception_5b"])
 
 
-def test_unknown_size_is_refused():
+def test_unknown_size_is_refused(network):
     with pytest.raises(ValueError, match=r"fixed input_shape\. Received: \(None, None, 3\)"):
-        describe_model(create_model("googlenet", include_top=False), ["inception_5b"])
+        describe_model(network("googlenet", include_top=False), ["inception_5b"])
 
 
 @pytest.mark.parametrize(

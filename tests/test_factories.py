@@ -1,6 +1,7 @@
 """Every factory shows its arguments, every record its network's shapes, and every network finds its own weights."""
 
 import dataclasses
+import functools
 import inspect
 import re
 import sys
@@ -103,21 +104,21 @@ def test_own_shapes():
     }
 
 
-@pytest.fixture(scope="module")
-def endpoint_shapes():
-    """Of every network, at the size that its table's comments are about."""
-    records = [model_record(name) for name in list_models()]
-    return {record.name: record.endpoint_shapes(record.default_shape) for record in records}
+@functools.cache
+def endpoint_shapes(name):
+    """At the size that the table's comments are about."""
+    record = model_record(name)
+    return record.endpoint_shapes(record.default_shape)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn", "mnist_inception", "vgg11"])
-def test_endpoints_are_what_building_answers(name, endpoint_shapes):
+def test_endpoints_are_what_building_answers(name):
     """`feature_extractor` and the descriptions take a stage by its name: it must be that layer, and the stage's end."""
     record = model_record(name)
     body = create_model(name, include_top=False, input_shape=record.default_shape)
     shapes = {endpoint: body.get_layer(endpoint).output.shape[1:] for endpoint in record.endpoints}
-    assert shapes == endpoint_shapes[name]
-    assert list(shapes) == list(endpoint_shapes[name])
+    assert shapes == endpoint_shapes(name)
+    assert list(shapes) == list(endpoint_shapes(name))
     assert body.output is body.get_layer(record.endpoints[-1]).output
 
 
@@ -146,8 +147,14 @@ def commented_shapes(file):
                 yield re.sub(r"\{\w+\}", r"\\w", key) + r"(_relu|_\d+)?", tuple(map(int, shape.split("x")))
 
 
-@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-def test_comments_beside_the_tables_are_the_networks_shapes(factory, endpoint_shapes, root):
+@pytest.mark.parametrize(
+    "factory",
+    [
+        pytest.param(factory, id=name, marks=pytest.mark.slow if name.startswith(("Inception", "VGG")) else [])
+        for name, factory in FACTORIES.items()
+    ],
+)
+def test_comments_beside_the_tables_are_the_networks_shapes(factory, root):
     """Who reads a table relies on them, and nothing but this test ties them to it."""
     file = root.joinpath(*sys.modules[factory.__module__].__name__.split(".")).with_suffix(".py")
     comments = list(commented_shapes(file))
@@ -156,12 +163,12 @@ def test_comments_beside_the_tables_are_the_networks_shapes(factory, endpoint_sh
         for other in FACTORIES.values()
         if other.__module__ == factory.__module__
         for record in records_of(other)
-        for item in endpoint_shapes[record.name].items()
+        for item in endpoint_shapes(record.name).items()
     }
     for pattern, shape in comments:
         assert any(re.fullmatch(pattern, name) and built == shape for name, built in in_file), (pattern, shape)
     for record in records_of(factory):
-        for name, shape in endpoint_shapes[record.name].items():
+        for name, shape in endpoint_shapes(record.name).items():
             assert shape in [shape for pattern, shape in comments if re.fullmatch(pattern, name)], name
 
 

@@ -35,6 +35,8 @@ PARAMETERS = {
     "googlenet_slim": (6_632_184, *AUX_WITHOUT_SCALE),
     "googlenet_d2l": (6_998_552, *AUX),
 }
+# Of the course's one channel and ten classes.
+D2L_PARAMETERS = 5_977_530
 
 
 # What all networks do alike is asked of three in the quick suite, one of each padding.
@@ -71,7 +73,7 @@ def count_of(model, part):
 def test_d2l_is_the_courses(network):
     model = network("googlenet_d2l")
     assert model.input.shape == (None, 96, 96, 1)
-    assert model.count_params() == 5_977_530
+    assert model.count_params() == D2L_PARAMETERS
     assert count_multiply_adds(model) == 276_066_304
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
     assert model.get_layer("predictions").activation is keras.activations.linear

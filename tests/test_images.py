@@ -219,17 +219,24 @@ def folder_of_images(path, count, small):
     return path
 
 
-@pytest.mark.parametrize("crop_fraction", [0.875, 1.0, 227 / 256])
+@pytest.fixture(scope="module", params=[0.875, 1.0, 227 / 256])
+def exported(request, tmp_path_factory, forked_verification):
+    """A weight file whose card has this crop fraction, and its export."""
+    folder = tmp_path_factory.mktemp("exported")
+    weights = weights_that_see(folder / "mine.weights.h5", request.param, 28, 3)
+    export = export_model(weights=weights, folder=folder / "exports")
+    card = json.loads(export.card.read_text())
+    assert card["input"]["preprocessing"]["crop_fraction"] == request.param
+    assert card["labels"] == list(LABELS)
+    return weights, export
+
+
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_evaluate_predict_and_both_signatures_give_the_same_answers(count, small, crop_fraction, tmp_path):
+def test_evaluate_predict_and_both_signatures_give_the_same_answers(count, small, exported, tmp_path):
     """Who deploys a network relies on the accuracy that `evaluate` has measured."""
     images = folder_of_images(tmp_path / "images", count, small)
-    weights = weights_that_see(tmp_path / "mine.weights.h5", crop_fraction, 28, 3)
-    export = export_model(weights=weights, folder=tmp_path / "exports")
-    card = json.loads(export.card.read_text())
-    assert card["input"]["preprocessing"]["crop_fraction"] == crop_fraction
-    assert card["labels"] == list(LABELS)
+    weights, export = exported
 
     files = sorted((images / "test").rglob("*.*g"))
     encoded = [file.read_bytes() for file in files]
