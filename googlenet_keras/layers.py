@@ -1,13 +1,13 @@
 """Keras layers that Keras itself does not have."""
 
-import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
-from googlenet_keras.devices import has_accelerators
+from googlenet_keras.keras_types import Tensor
 
 AlphaConvention = Literal["caffe", "tensorflow"]
 
@@ -70,12 +70,12 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.k = k
         self.alpha_convention = alpha_convention
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalizes ``inputs`` of shape (batch, ..., channels) to the same shape, in the compute dtype."""
         x = ops.cast(inputs, "float32")
         return ops.cast(ops.custom_gradient(self._normalize)(x), self.compute_dtype)
 
-    def _normalize(self, x: Any) -> tuple[Any, Any]:
+    def _normalize(self, x: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
         """The output, and the function from its gradient to the input's.
 
         With ``t`` the bracket of the formula, ``dx = dy * t ** -beta - 2 * beta * scale * x * window(dy * y / t)``: the
@@ -86,7 +86,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         energy = _window_sum(ops.square(x), self.size // 2, scale, self.k)
         factor = _negative_power(energy, self.beta)
 
-        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+        def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             # TensorFlow passes it by name, JAX by position.
             direct = (arguments[0] if upstream is None else upstream) * factor
             window = _window_sum(direct * x / energy, self.size // 2, 2 * self.beta * scale)
@@ -116,7 +116,7 @@ DENSE_CHANNELS = 64
 STRIP, UNIT = 16, 4
 
 
-def _window_sum(x: Any, radius: int, scale: float, bias: float | None = None) -> Any:
+def _window_sum(x: Tensor, radius: int, scale: float, bias: float | None = None) -> Tensor:
     """``scale * (sum over the channels c - radius .. c + radius) + bias`` of a float32 tensor (..., channels).
 
     It is a convolution along the channels, in units of channels: the fastest thing that Keras has for it.
@@ -135,7 +135,7 @@ def _window_sum(x: Any, radius: int, scale: float, bias: float | None = None) ->
     return ops.reshape(sums, ops.shape(x))
 
 
-def _negative_power(x: Any, exponent: float) -> Any:
+def _negative_power(x: Tensor, exponent: float) -> Tensor:
     """``x ** -exponent`` of a positive tensor; `ops.power` takes five times as long on a CPU."""
     if exponent == 0.75:
         return ops.sqrt(ops.sqrt(x)) / x
@@ -168,21 +168,21 @@ class CeilAveragePooling2D(keras.layers.Layer):
     def _positions(self, extent: int) -> int:
         return -(-(extent - self.pool_size) // self.strides) + 1
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Pools ``inputs`` of shape (batch, height, width, channels)."""
         overhang = [
             (0, max(0, (self._positions(extent) - 1) * self.strides + self.pool_size - extent))
             for extent in inputs.shape[1:3]
         ]
 
-        def sums(x: Any) -> Any:
+        def sums(x: Tensor) -> Tensor:
             padded = ops.pad(x, [(0, 0), *overhang, (0, 0)])
             return ops.average_pool(padded, self.pool_size, self.strides, data_format="channels_last")
 
         covered = sums(ops.ones((1, *inputs.shape[1:3], 1), dtype=inputs.dtype))
         return sums(inputs) / covered
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, int, int, int]) -> tuple[int | None, int, int, int]:
         """(batch, positions, positions, channels)."""
         batch, height, width, channels = input_shape
         return (batch, self._positions(height), self._positions(width), channels)
@@ -211,7 +211,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ``n`` values of a channel.
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         """Normalizes ``inputs`` of shape (batch, ..., channels) to the same shape, in the compute dtype."""
         fused = (
             keras.backend.backend() == "tensorflow"
@@ -224,7 +224,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         return self._call_fused(inputs, training) if fused else super().call(inputs, training=training, mask=mask)
 
-    def _call_fused(self, inputs: Any, training: bool | None) -> Any:
+    def _call_fused(self, inputs: Tensor, training: bool | None) -> Tensor:
         """`call` of a TensorFlow tensor (batch, height, width, channels)."""
         import tensorflow as tf
 
@@ -246,105 +246,3 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self.moving_mean.assign(moving_mean * self.momentum + mean * (1 - self.momentum))
             self.moving_variance.assign(moving_variance * self.momentum + variance * (1 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
-
-
-# Up to this kernel and plane matrix products were faster, on one core of an AMD Zen 5: from 1.1 times at 14x14 to 3.6
-# times at 2x2. At 24x24 and for 5x5 kernels they were not.
-_LARGEST_KERNEL = 3 * 3
-_LARGEST_PLANE = 14 * 14
-
-
-@keras.saving.register_keras_serializable(package="googlenet_keras")
-class Conv2D(keras.layers.Conv2D):
-    """Keras's convolution, trained by matrix products where those are faster.
-
-    oneDNN computes the gradient of a bfloat16 kernel the slower the smaller the plane is: of 3x3 kernels at 300 GFLOP/s
-    for 24x24, 245 for 6x6 and 135 for 3x3, where matrix products run at 240, 365 and 360. A 1x1 convolution is then one
-    product and has products for gradients; of others the kernel's gradient is one for each position of the kernel. That
-    is done on a CPU, by the TensorFlow backend, in training in bfloat16, for kernels of up to 9 positions that move by
-    steps of 1 over a plane of known size, of up to 14x14; Keras's own code does the rest.
-
-    Arguments, weights and configuration are those of `keras.layers.Conv2D`.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Convolves ``inputs`` (batch, height, width, channels), in the compute dtype."""
-        if not (training and self._has_fast_products(inputs)):
-            return super().call(inputs)
-        kernel = ops.convert_to_tensor(self.kernel)
-        outputs = _pointwise(inputs, kernel) if self.kernel_size == (1, 1) else _convolve(inputs, kernel, self.padding)
-        if self.use_bias:
-            # Of this shape Keras makes TensorFlow's BiasAdd, as its own convolution does.
-            outputs = ops.add(outputs, ops.reshape(self.bias, (1, 1, 1, -1)))
-        return outputs if self.activation is None else self.activation(outputs)
-
-    def _has_fast_products(self, inputs: Any) -> bool:
-        height, width = inputs.shape[1:3]
-        return (
-            keras.backend.backend() == "tensorflow"
-            and keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
-            and self.data_format == "channels_last"
-            and self.padding in ("same", "valid")
-            and math.prod(self.kernel_size) <= _LARGEST_KERNEL
-            and math.prod(self.strides) == math.prod(self.dilation_rate) == self.groups == 1
-            and None not in (height, width)
-            and height * width <= _LARGEST_PLANE
-            and not has_accelerators()
-        )
-
-
-def _pointwise(inputs: Any, kernel: Any) -> Any:
-    """1x1 convolution as a matrix product.
-
-    Args:
-        inputs: Tensor (batch, height, width, channels).
-        kernel: Tensor (1, 1, channels, filters).
-
-    Returns:
-        Tensor (batch, height, width, filters).
-    """
-    pixels = ops.reshape(inputs, (-1, kernel.shape[2]))
-    return ops.reshape(ops.matmul(pixels, kernel[0, 0]), (-1, *inputs.shape[1:3], kernel.shape[3]))
-
-
-def _convolve(inputs: Any, kernel: Any, padding: str) -> Any:
-    """Convolution by steps of 1, with the kernel's gradient as a matrix product for each of its positions.
-
-    Args:
-        inputs: TensorFlow tensor (batch, height, width, channels).
-        kernel: TensorFlow tensor (rows, columns, channels, filters).
-        padding: ``"same"`` or ``"valid"``.
-
-    Returns:
-        TensorFlow tensor (batch, height', width', filters).
-    """
-    import tensorflow as tf
-
-    rows, columns, channels, filters = kernel.shape
-    sides = [[(size - 1) // 2, size // 2] if padding == "same" else [0, 0] for size in (rows, columns)]
-    sides = [[0, 0], *sides, [0, 0]]
-
-    @tf.custom_gradient
-    def convolution(x: Any, kernel: Any) -> Any:
-        # Explicit padding, though the same, would be ten times as slow.
-        outputs = tf.nn.conv2d(x, kernel, 1, padding.upper())
-        height, width = outputs.shape[1:3]
-
-        def gradients(upstream: Any) -> tuple[Any, Any]:
-            to_inputs = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, padding.upper())
-            padded = tf.pad(x, sides)
-            pixels = tf.reshape(upstream, (-1, filters))
-            to_kernel = [
-                tf.matmul(
-                    tf.reshape(padded[:, row : row + height, column : column + width], (-1, channels)),
-                    pixels,
-                    transpose_a=True,
-                )
-                for row in range(rows)
-                for column in range(columns)
-            ]
-            return to_inputs, tf.reshape(tf.stack(to_kernel), kernel.shape)
-
-        return outputs, gradients
-
-    return convolution(inputs, kernel)

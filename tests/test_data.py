@@ -13,11 +13,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from googlenet_keras.commands import data as command
 from googlenet_keras.data import (
     Augmentation,
     Batches,
     Timed,
-    __main__ as command,
     archives,
     builders,
     open_dataset,

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras import CeilAveragePooling2D, LocalResponseNormalization
-from googlenet_keras.layers import BatchNormalization, Conv2D
+from googlenet_keras.layers import BatchNormalization
 
 
 def reference(x, size=5, alpha=1e-4, beta=0.75, k=1.0):
@@ -230,82 +230,3 @@ def test_batch_normalization_is_saved_and_loaded(tmp_path):
     assert [weight.name for weight in theirs.weights] == [weight.name for weight in model.weights]
     theirs.set_weights(model.get_weights())
     np.testing.assert_allclose(theirs(x), model(x), rtol=1e-5, atol=1e-6)
-
-
-CONVOLUTIONS = [
-    {"kernel_size": 1},
-    {"kernel_size": 1, "use_bias": False, "activation": "relu"},
-    {"kernel_size": 3, "padding": "same"},
-    {"kernel_size": 3, "padding": "valid", "activation": "relu"},
-    {"kernel_size": 2, "padding": "same", "use_bias": False},
-    {"kernel_size": (1, 7), "padding": "same"},
-    {"kernel_size": (7, 1), "padding": "same"},
-]
-
-
-@pytest.mark.parametrize("arguments", CONVOLUTIONS, ids=str)
-def test_convolution_is_keras(arguments):
-    """In training in bfloat16: the output and the gradients are those of Keras's layer in float32, rounded."""
-    generator = np.random.default_rng(0)
-    # What bfloat16 has without rounding, so that only results are rounded.
-    images = tf.cast(tf.cast(generator.normal(size=(3, 7, 9, 8)), "bfloat16"), "float32")
-    layers = {}
-    for name, kind, dtype in (("exact", keras.layers.Conv2D, "float32"), ("ours", Conv2D, "mixed_bfloat16")):
-        layers[name] = kind(16, bias_initializer="random_normal", dtype=dtype, **arguments)
-        layers[name].build(images.shape)
-    start = [tf.cast(tf.cast(weight.value, "bfloat16"), "float32") for weight in layers["exact"].weights]
-    upstream = tf.cast(tf.cast(generator.normal(size=layers["exact"](images).shape), "bfloat16"), "float32")
-    results = {}
-    for name, layer in layers.items():
-        layer.set_weights(start)
-
-        @tf.function
-        def step(x, layer=layer):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = layer(x, training=True)
-                loss = tf.reduce_sum(tf.cast(y, "float32") * upstream)
-            return [y, *tape.gradient(loss, [x, *layer.trainable_variables])]
-
-        results[name] = [np.asarray(tf.cast(value, "float32")) for value in step(images)]
-    for ours, exact in zip(results["ours"], results["exact"], strict=True):
-        # bfloat16 has 8 bits; in it TensorFlow also sums a bias' gradient, with whichever layer.
-        tolerance = 3e-2 if exact.ndim == 1 else 1e-2
-        np.testing.assert_allclose(ours, exact, rtol=tolerance, atol=tolerance * np.abs(exact).max())
-
-
-def test_convolution_is_trained_by_products_where_that_is_faster():
-    """The reason that there is such a layer; a change of Keras's attributes would lose it silently."""
-
-    def by_products(layer, size=(6, 6), training=True):
-        @tf.function(input_signature=[tf.TensorSpec((None, *size, 4), layer.compute_dtype)])
-        def gradients(x):
-            with tf.GradientTape() as tape:
-                y = layer(x, training=training)
-            return tape.gradient(y, layer.trainable_variables)
-
-        operations = {operation.type for operation in gradients.get_concrete_function().graph.get_operations()}
-        return "MatMul" in operations and "Conv2DBackpropFilter" not in operations
-
-    options = {"padding": "same", "dtype": "mixed_bfloat16"}
-    assert by_products(Conv2D(8, 1, **options))
-    assert by_products(Conv2D(8, 3, **options))
-    assert not by_products(Conv2D(8, 3, **options), size=(24, 24))
-    assert not by_products(Conv2D(8, 3, **options), size=(None, None))
-    assert not by_products(Conv2D(8, 3, **options), training=False)
-    for other in ({"kernel_size": 5}, {"strides": 2}, {"dilation_rate": 2}, {"groups": 2}, {"dtype": "float32"}):
-        assert not by_products(Conv2D(8, **{"kernel_size": 3, **options, **other})), other
-
-
-def test_convolution_is_saved_and_loaded(tmp_path):
-    x = np.random.default_rng(0).normal(size=(2, 5, 5, 8)).astype("float32")
-    model = keras.Sequential([keras.Input((5, 5, 8)), Conv2D(4, 3, activation="relu", name="conv")])
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again.get_layer("conv")) is Conv2D
-    np.testing.assert_array_equal(again(x), model(x))
-    # Weights go to Keras's own layer and back.
-    theirs = keras.layers.Conv2D.from_config(model.get_layer("conv").get_config())
-    theirs.build(x.shape)
-    theirs.set_weights(model.get_weights())
-    np.testing.assert_array_equal(theirs(x), model(x))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from googlenet_keras import registration
-from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, Conv2D, LocalResponseNormalization
+from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, LocalResponseNormalization
 from googlenet_keras.training import Muon
 
 LOAD = """
@@ -16,7 +16,7 @@ import sys
 import numpy as np
 folder = sys.argv[1]
 x = np.load(folder + "/x.npy")
-for name in ("lrn", "batch_normalization", "muon"):
+for name in ("plain", "lrn", "batch_normalization", "muon"):
     model = keras.models.load_model(f"{{folder}}/{{name}}.keras")
     np.save(f"{{folder}}/{{name}}.npy", model(x))
 trainers = {{"googlenet_keras.training.loop", "googlenet_keras.data"}}
@@ -25,7 +25,7 @@ print(type(model.optimizer).__module__, *(trainers & set(sys.modules)))
 
 
 def convolve(x):
-    return Conv2D(3, 3, activation="relu")(x)
+    return keras.layers.Conv2D(3, 3, activation="relu")(x)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def saved(tmp_path_factory):
         "lrn": CeilAveragePooling2D(3, 2)(LocalResponseNormalization()(convolve(inputs))),
         "batch_normalization": BatchNormalization()(convolve(inputs)),
         "muon": convolve(inputs),
+        "plain": convolve(inputs),
     }.items():
         model = keras.Model(inputs, output)
         if name == "muon":
@@ -48,6 +49,31 @@ def saved(tmp_path_factory):
         model.save(folder / f"{name}.keras")
         answers[name] = np.asarray(model(x))
     return folder, answers
+
+
+WITHOUT_THE_PACKAGE = """
+import sys
+import keras
+folder = sys.argv[1]
+print(keras.models.load_model(folder + "/plain.keras").count_params())
+try:
+    keras.models.load_model(folder + "/batch_normalization.keras")
+except TypeError as error:
+    print(error)
+print("googlenet_keras" in sys.modules)
+"""
+
+
+def test_what_keras_does_without_the_package(saved, python):
+    """A network of Keras's layers alone loads anywhere; of another one Keras says which module was not imported."""
+    folder, _ = saved
+    process = python("-c", WITHOUT_THE_PACKAGE, folder)
+    assert process.returncode == 0, process.stderr
+    first, *error, last = process.stdout.splitlines()
+    assert int(first) > 0
+    assert "make sure they are all imported" in " ".join(error)
+    assert "'module': 'googlenet_keras.layers'" in " ".join(error)
+    assert last == "False"
 
 
 @pytest.mark.parametrize("imports", ["import keras, googlenet_keras", "import googlenet_keras, keras"])

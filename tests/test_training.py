@@ -16,11 +16,19 @@ import pytest
 import tensorflow as tf
 
 from googlenet_keras import create_model, load_recipe, recipe_names
-from googlenet_keras.commands import train as train_command
-from googlenet_keras.data import __main__ as data_command, open_dataset
+from googlenet_keras.commands import data as data_command, train as train_command
+from googlenet_keras.data import open_dataset
 from googlenet_keras.devices import DtypeChoice, choose_dtype
 from googlenet_keras.models import model_record
-from googlenet_keras.training import LossNotFiniteError, TrainingInterruptedError, interruption, loop, train
+from googlenet_keras.training import (
+    LossNotFiniteError,
+    TrainingInterruptedError,
+    feeding,
+    interruption,
+    loop,
+    networks,
+    train,
+)
 from googlenet_keras.training.loop import Training
 from googlenet_keras.training.muon import Muon, orthogonalize
 from googlenet_keras.training.objective import create_optimizer, head_losses, is_decayed, learning_rate
@@ -157,7 +165,7 @@ def test_ctrl_c_is_a_message_and_a_status(tmp_path, capfd, monkeypatch, when):
 
     def interrupted(training, function, batch):
         # Not in the first step, which may take longer than a process that is asked to leave has.
-        asked = training.progress.step == 1
+        asked = training.state.progress.step == 1
 
         def step(*arguments):
             if asked and when == "within a step":
@@ -383,13 +391,13 @@ def test_a_stall_is_said(tmp_path):
 def test_the_images_grow(tmp_path, monkeypatch):
     """Early epochs are trained and measured at the smaller size, and what is kept is trained at the larger."""
     seen = []
-    evaluate = Training.evaluate
+    evaluate = Training._evaluate
 
     def look(training):
-        seen.append(next(training._replicated.batches(training=False))["image"].shape[1])
+        seen.append(next(training.feed(training=False))["image"].shape[1])
         return evaluate(training)
 
-    monkeypatch.setattr(Training, "evaluate", look)
+    monkeypatch.setattr(Training, "_evaluate", look)
     changes = {"model": "nin", "input_size": 80, "early_input_size": 67, "early_share": 0.7, "epochs": 3}
     run(tmp_path, **changes, batch_size=4, steps_per_epoch=1, validation_split="test[:4]")
     assert seen == [67, 67, 80]
@@ -402,7 +410,7 @@ def test_the_images_grow(tmp_path, monkeypatch):
 def test_accelerators_are_fed_the_same(tmp_path, monkeypatch):
     """Where there are GPUs the batches are fetched into their memory, by other means than to CPUs."""
     run(tmp_path / "cpu", **EVERYTHING)
-    monkeypatch.setattr(loop, "has_accelerators", lambda: True)
+    monkeypatch.setattr(feeding, "has_accelerators", lambda: True)
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     train(small(**EVERYTHING), tmp_path / "accelerator", data_dir=SAMPLE, strategy=strategy)
     assert_same(tmp_path / "cpu", tmp_path / "accelerator")
@@ -521,7 +529,7 @@ def test_a_mistake_in_a_factory_is_not_taken_for_wrong_use(tmp_path, monkeypatch
     def broken(name, **arguments):
         return len(None)
 
-    monkeypatch.setattr(loop, "create_model", broken)
+    monkeypatch.setattr(networks, "create_model", broken)
     with pytest.raises(TypeError, match="has no len"):
         run(tmp_path)
 
@@ -553,8 +561,8 @@ def test_a_checkpoint_of_another_dtype_is_not_continued(tmp_path, monkeypatch):
 
 def test_workers_of_different_dtypes_are_refused(tmp_path, monkeypatch):
     """Where auto differs from machine to machine, the message says what to give, before a network is built."""
-    monkeypatch.setattr(loop, "_all_have", lambda strategy, number: False)
-    monkeypatch.setattr(loop, "create_model", None)
+    monkeypatch.setattr(loop, "all_have", lambda strategy, number: False)
+    monkeypatch.setattr(networks, "create_model", None)
     with pytest.raises(ValueError, match=r"give all of them the same --dtype\. Received: 'auto', for which this one"):
         run(tmp_path, dtype="auto")
 
@@ -607,9 +615,10 @@ def test_decay_and_clipping_are_exact(tmp_path, optimizer):
         optimizer=optimizer, learning_rate=rate, momentum=0.0, weight_decay=decay, gradient_clip=clip, epochs=1
     )
     training = Training(recipe, tmp_path, open_dataset("fashion_mnist", SAMPLE), tf.distribute.get_strategy())
-    before = [variable.numpy() for variable in training.model.trainable_variables]
-    training._replicated.train(next(training._replicated.batches(training=True)))
-    after = [variable.numpy() for variable in training.model.trainable_variables]
+    variables = training.state.model.trainable_variables
+    before = [variable.numpy() for variable in variables]
+    training.steps.train(next(training.feed(training=True)))
+    after = [variable.numpy() for variable in variables]
     moved = math.sqrt(sum(float(np.sum((new - old) ** 2)) for new, old in zip(after, before, strict=True)))
     if optimizer == "sgd":
         assert moved == pytest.approx(rate * clip, rel=1e-4)  # the penalty's gradient is clipped with the loss's

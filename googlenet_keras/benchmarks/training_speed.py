@@ -14,7 +14,7 @@ from googlenet_keras.benchmarks.candidates import PerCore, network, training_ste
 from googlenet_keras.benchmarks.interleaved import compare
 from googlenet_keras.describe import count_multiply_adds
 from googlenet_keras.devices import core_count
-from googlenet_keras.layers import BatchNormalization, Conv2D
+from googlenet_keras.layers import BatchNormalization
 
 NETWORKS = ("googlenet_d2l", "googlenet_bn")
 # Large enough for the rate to be the machine's, small enough for a fraction of a second.
@@ -75,7 +75,7 @@ def load_peer(path: str | Path) -> Callable[[], keras.Model]:
     if not path.is_file():
         raise ValueError(f"There is no such file to take a peer from. Received: {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ValueError(f"A peer must be a Python file, NAME.py. Received: {path}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -84,16 +84,16 @@ def load_peer(path: str | Path) -> Callable[[], keras.Model]:
     return module.build
 
 
-def with_keras_layers(model: keras.Model, ours: type[keras.layers.Layer]) -> keras.Model:
-    """The same network with Keras's layers where ours of one kind are.
+def with_keras_normalization(model: keras.Model) -> keras.Model:
+    """The same network with Keras's batch normalization in place of ours.
 
     Args:
         model: The network.
-        ours: Derived from Keras's layer that takes its place, with the same arguments.
     """
 
     def theirs(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return (ours.__base__ if isinstance(layer, ours) else type(layer)).from_config(layer.get_config())
+        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        return kind.from_config(layer.get_config())
 
     return keras.models.clone_model(model, clone_function=theirs)
 
@@ -119,8 +119,7 @@ def compare_training(
     for name in NETWORKS:
         models |= {(name, dtype): network(name, dtype, input_size) for dtype in ("float32", "mixed_bfloat16")}
     ours = models["googlenet_bn", "mixed_bfloat16"]
-    for word, layer in (("normalization", BatchNormalization), ("convolution", Conv2D)):
-        models[f"googlenet_bn, Keras's {word}", "mixed_bfloat16"] = with_keras_layers(ours, layer)
+    models["googlenet_bn, Keras's normalization", "mixed_bfloat16"] = with_keras_normalization(ours)
     candidates = {
         key: training_step(model, batch_size=batch_size, input_size=input_size) for key, model in models.items()
     }

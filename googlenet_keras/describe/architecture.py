@@ -15,6 +15,7 @@ import pydot
 from keras import layers
 
 from googlenet_keras.describe.cost import count_multiply_adds
+from googlenet_keras.describe.graph import calls
 from googlenet_keras.describe.pictures import DOTS_PER_INCH, FONT, draw
 
 # Paul Tol's "light" scheme (https://personal.sron.nl/~pault), made for black text and for colour-blind readers.
@@ -140,7 +141,7 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
     for box, column in zip(boxes, columns, strict=True):
         for group in column:
             _draw_group(group, box, colors)
-        graph.add_subgraph(box)
+        graph.add_subgraph(box)  # type: ignore[arg-type]  # pydot takes a cluster too, whatever its hint says
 
     sources = {node.name: node for node in nodes}
     targets: dict[str, list[str]] = {name: [] for name in answers if sources[name].kind != "dense"}
@@ -204,18 +205,13 @@ def _rank(names: list[str]) -> pydot.Subgraph:
 
 def _read(model: keras.Model) -> tuple[list[_Node], list[str]]:
     """Nodes from input to output, parts folded in, and the names of those that answer."""
-    try:
-        graph = keras.Model(model.inputs, model.outputs)
-    except (AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"Only a built functional or sequential model can be drawn. Received: {model!r}") from error
-    calls = [call for _, calls in sorted(graph._nodes_by_depth.items(), reverse=True) for call in calls]
-    consumers = Counter(parent for call in calls for parent in call.parent_nodes)
+    uses, answers = calls(model)
+    consumers = Counter(parent for call in uses for parent in call.parents)
     nodes: dict[str, _Node] = {}
-    owner: dict[Any, str] = {}
-    for call in calls:
-        layer = call.operation
-        parents = list(dict.fromkeys(owner[parent] for parent in call.parent_nodes))
-        sole = len(call.parent_nodes) == 1 and consumers[call.parent_nodes[0]] == 1
+    owner: list[str] = []
+    for layer, before, shape in uses:
+        parents = list(dict.fromkeys(owner[parent] for parent in before))
+        sole = len(before) == 1 and consumers[before[0]] == 1
         if parents and (isinstance(layer, _INVISIBLE) or (isinstance(layer, _PARTS) and sole)):
             node = nodes[parents[0]]
             node.layers.append(layer.name)
@@ -224,20 +220,13 @@ def _read(model: keras.Model) -> tuple[list[_Node], list[str]]:
             # A layer that is called twice is drawn twice.
             name = layer.name.replace(":", "_")
             name = name if name not in nodes else f"{name} {len(nodes)}"
-            shape = tuple(call.outputs[0].shape[1:])
             kind, lines = _description(layer, shape)
             node = nodes[name] = _Node(name, kind, lines, shape, parents, [layer.name], _activation(layer))
-        owner[call] = node.name
+        owner.append(node.name)
     for node in nodes.values():
         if node.kind == "convolution":
             node.kind = " + ".join(["convolution", *(part for part in node.parts if part in ("BN", "ReLU"))])
-    answers = list(
-        dict.fromkeys(
-            owner[tensor._keras_history.operation._inbound_nodes[tensor._keras_history.node_index]]
-            for tensor in graph.outputs
-        )
-    )
-    return list(nodes.values()), answers
+    return list(nodes.values()), list(dict.fromkeys(owner[answer] for answer in answers))
 
 
 def _description(layer: Any, shape: tuple[int | None, ...]) -> tuple[str, list[str]]:
@@ -341,7 +330,12 @@ def _folded(groups: list[_Group], answers: list[str]) -> list[_Group]:
         sources = {name for node in group.nodes for name in node.parents} - members
         run, last = last_of.get(next(iter(sources)), (None, None)) if len(sources) == 1 else (None, None)
         uses = sum(set(node.parents) >= sources for node in group.nodes)
-        if run and signature(run) == signature(last) == signature(group) and consumers[next(iter(sources))] == uses:
+        if (
+            run
+            and last
+            and signature(run) == signature(last) == signature(group)
+            and consumers[next(iter(sources))] == uses
+        ):
             run.copies.append(group.name)
             renamed.update(zip((n.name for n in group.nodes), (n.name for n in run.nodes), strict=True))
         else:
@@ -426,7 +420,7 @@ def _draw_group(group: _Group, box: pydot.Cluster, colors: dict[str, str]) -> No
             margin=7,
             peripheries=1,
         )
-        box.add_subgraph(cluster)
+        box.add_subgraph(cluster)  # type: ignore[arg-type]  # as above
         box = cluster
         # As a label of the cluster it would be crossed by edges; beside the last node there is room.
         title, last = f"{group.name} title", group.nodes[-1].name

@@ -1,8 +1,8 @@
-"""A functional model as a graph of layers: who feeds whom, and what a pixel of a map has seen."""
+"""A functional model as a graph of layers: who feeds whom, and what a pixel of a feature map has seen."""
 
 import math
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 from keras import layers
@@ -10,7 +10,8 @@ from keras import layers
 from googlenet_keras.describe.cost import kernel_weights
 from googlenet_keras.layers import CeilAveragePooling2D
 
-Layer = layers.Layer
+Layer: TypeAlias = layers.Layer
+_Key: TypeAlias = tuple[str, int]  # a layer and the number of a call of it
 
 
 class Window(NamedTuple):
@@ -48,6 +49,85 @@ def window(layer: Layer) -> Window | None:
     return None
 
 
+class Call(NamedTuple):
+    """One use of a layer, or of another Keras operation, in a model.
+
+    Attributes:
+        layer: The layer.
+        parents: The numbers of the calls that feed it, in the order of its inputs.
+        shape: Of its first output, without the batch.
+    """
+
+    layer: keras.Operation
+    parents: tuple[int, ...]
+    shape: tuple[int | None, ...]
+
+
+def calls(model: keras.Model) -> tuple[list[Call], list[int]]:
+    """The uses of a model's layers from input to output, and the numbers of those that answer.
+
+    A layer that is called twice is there twice. They are read from the model's configuration, which is how Keras itself
+    saves them.
+
+    Args:
+        model: A built model, functional or sequential.
+
+    Raises:
+        ValueError: If the model has no graph of layers, as a subclassed one.
+    """
+    try:
+        functional = keras.Model(model.inputs, model.outputs)
+        config = functional.get_config()
+    except (AttributeError, NotImplementedError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"Only a built functional or sequential model of layers that can be saved can be drawn. Received: {model!r}"
+        ) from error
+    parents: dict[_Key, list[_Key]] = {}
+    shapes: dict[_Key, tuple[int | None, ...]] = {}
+    for layer in config["layers"]:
+        for number, node in enumerate(layer["inbound_nodes"] or [None]):
+            parents[layer["name"], number] = []
+            for tensor in _tensors(node):
+                name, index, output = tensor["keras_history"]
+                parents[layer["name"], number].append((name, index))
+                if output == 0:
+                    shapes[name, index] = tuple(tensor["shape"][1:])
+    history = keras.tree.flatten(config["output_layers"])
+    answers = list(zip(history[::3], history[1::3], strict=True))
+    shapes |= {key: tuple(tensor.shape[1:]) for key, tensor in zip(answers, functional.outputs, strict=True)}
+    order = {key: number for number, key in enumerate(_by_depth(parents, answers))}
+    layer_of = {operation.name: operation for operation in functional.operations}
+    found = [Call(layer_of[key[0]], tuple(order[parent] for parent in parents[key]), shapes[key]) for key in order]
+    return found, [order[key] for key in dict.fromkeys(answers)]
+
+
+def _tensors(node: Any) -> Iterator[dict[str, Any]]:
+    """The configurations of all tensors in the configuration of a call."""
+    if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
+        yield node["config"]
+    elif isinstance(node, dict | list | tuple):
+        for part in node.values() if isinstance(node, dict) else node:
+            yield from _tensors(part)
+
+
+def _by_depth(parents: dict[_Key, list[_Key]], answers: list[_Key]) -> list[_Key]:
+    """What the answers depend on, the farthest from them first, as Keras orders a model's layers."""
+    finished: dict[_Key, None] = {}
+    open_ends = answers[::-1]
+    while open_ends:
+        missing = [parent for parent in parents[open_ends[-1]] if parent not in finished]
+        if missing:
+            open_ends += missing[::-1]
+        else:
+            finished.setdefault(open_ends.pop())
+    depths: dict[_Key, int] = {}
+    for key in reversed(finished):
+        depth = depths.setdefault(key, 0)
+        for parent in parents[key]:
+            depths[parent] = max(depth + 1, depths.get(parent, 0))
+    return sorted(depths, key=lambda key: -depths[key])
+
+
 class Graph:
     """The layers of a functional model, each called once.
 
@@ -80,7 +160,7 @@ class Graph:
 
     def gates(self, layer: Layer) -> list[Layer]:
         """All the layers that every way from the input to a layer passes, the nearest first; not the layer itself."""
-        found = []
+        found: list[Layer] = []
         while (layer := self.gate[layer]) is not None:
             found.append(layer)
         return found

@@ -2,17 +2,16 @@
 
 Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch that does not divide by the replicas
 (keras-team/keras#20585); here ``strategy.run`` runs a step, and Keras's own callbacks are called where ``fit`` would.
+
+What a step does is in `steps`, what it changes in `state`; this module says when.
 """
 
 import contextlib
 import dataclasses
 import functools
-import inspect
 import sys
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import Any
@@ -22,23 +21,22 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset, trained_split
-from googlenet_keras.devices import choose_dtype, has_accelerators, has_other_workers, is_chief
+from googlenet_keras.devices import choose_dtype, has_other_workers, is_chief
 from googlenet_keras.files import output_folder
-from googlenet_keras.layers import BatchNormalization
-from googlenet_keras.models import create_model, model_record
+from googlenet_keras.models import model_record
 from googlenet_keras.models.trained import trained_preprocessing
 from googlenet_keras.training import checkpoints, records
+from googlenet_keras.training.feeding import feed
 from googlenet_keras.training.interruption import Interruption
-from googlenet_keras.training.objective import by_head, create_optimizer, has_penalty, head_losses
+from googlenet_keras.training.objective import by_head
 from googlenet_keras.training.recipe import Recipe
-from googlenet_keras.weights.cards import Card, package_versions
+from googlenet_keras.training.state import Clock, Progress, Row, create_state
+from googlenet_keras.training.steps import Batch, Steps
+from googlenet_keras.training.workers import LOST, WorkerLostError, all_have, wait_for_all
 
 # The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
 AVERAGE_STEPS = 8
 CHECKPOINTS = "checkpoints"
-TOP_K = 5
-
-Row = dict[str, float]
 
 
 class TrainingInterruptedError(Exception):
@@ -53,44 +51,11 @@ class LossNotFiniteError(RuntimeError):
     """The loss became NaN or infinite; the last checkpoint is from before."""
 
 
-class WorkerLostError(RuntimeError):
-    """Another worker died or left: nothing can be summed over all of them any more."""
-
-
-# What TensorFlow's sums over workers end with when one is gone: at once if its connections are closed, otherwise when
-# its heartbeat has been missing for 10 seconds.
-_WORKER_LOST = (
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.UnavailableError,
-)
-
-
-@dataclass
-class Progress:
-    """Where a training is; all of it is in every checkpoint.
-
-    Attributes:
-        epoch: Epochs that are whole.
-        step: Steps of the epoch that is not.
-        sums: What `_Replicated.train` answered, summed over those steps.
-        seconds: Spent so far by all the processes that worked on it: wall clock, CPU, and waiting for data.
-        rows: A row of the log for each whole epoch.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    sums: list[float] = dataclasses.field(default_factory=list)
-    seconds: dict[str, float] = dataclasses.field(default_factory=lambda: {"wall": 0.0, "cpu": 0.0, "wait": 0.0})
-    rows: list[Row] = dataclasses.field(default_factory=list)
-
-
 def train(
     recipe: Recipe,
-    output: Path,
+    output: str | Path,
     *,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
     resume: bool = True,
     max_bad: int = 10,
@@ -122,6 +87,8 @@ def train(
             checkpoint.
         WorkerLostError: If another worker is gone.
     """
+    output = Path(output)
+    data_dir = None if data_dir is None else Path(data_dir)
     strategy = strategy or tf.distribute.get_strategy()
     next_run = functools.partial(checkpoints.next_run, output / CHECKPOINTS, resume=resume)
     folder = output_folder(output) if is_chief(strategy) else contextlib.nullcontext()
@@ -129,7 +96,7 @@ def train(
         try:
             training = Training(recipe, output, open_dataset(recipe.dataset, data_dir, max_bad=max_bad), strategy)
             return training.run(resume=resume, callbacks=callbacks, interruption=interruption)
-        except _WORKER_LOST as error:
+        except LOST as error:
             if not has_other_workers(strategy):
                 raise
             raise WorkerLostError(
@@ -138,7 +105,7 @@ def train(
 
 
 class Training:
-    """A recipe at work: the model, its optimizer, its moving average, the data and the checkpoints.
+    """A recipe at work: it decides when there is a step, a measurement, a checkpoint and an end.
 
     Args:
         recipe: What to train, on what and how.
@@ -148,181 +115,94 @@ class Training:
 
     Attributes:
         recipe: The recipe, with the dtype that was taken.
-        dtype_reason: Why it is that dtype.
-        model: The model that is trained; it answers logits.
-        average: The model of the moving average, or the same model where there is none: what is measured and kept.
-        progress: Where the training is.
+        state: The networks, the optimizer, and where the training is.
+        steps: What a step does.
+
+    Raises:
+        ValueError: See `train`.
     """
 
     def __init__(self, recipe: Recipe, output: Path, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
-        choice = choose_dtype(recipe.dtype, strategy)
-        if not _all_have(strategy, zlib.crc32(choice.name.encode())):
-            raise ValueError(
-                "The workers would compute in different dtypes: give all of them the same --dtype. "
-                f"Received: {recipe.dtype!r}, for which this one takes {choice.name} ({choice.reason})"
-            )
-        self.recipe = recipe = dataclasses.replace(recipe, dtype=choice.name)
-        self.dtype_reason = choice.reason
-        self.output = output
-        self.dataset = dataset
-        self.strategy = strategy
-        self.chief = is_chief(strategy)
-        self.train_split = dataset.split(recipe.train_split)
-        self.validation_split = dataset.split(trained_split(dataset, recipe.validation_split))
-        if self.chief:
-            for file, reason in self._left_out().items():
+        self.recipe, self._dtype_reason = _with_settled_dtype(recipe, strategy)
+        self._output, self._dataset, self._strategy = output, dataset, strategy
+        self._is_chief = is_chief(strategy)
+        self._train_split = dataset.split(recipe.train_split)
+        self._validation_split = dataset.split(trained_split(dataset, recipe.validation_split))
+        self._left_out = {**self._train_split.bad, **self._validation_split.bad}
+        if self._is_chief:
+            for file, reason in self._left_out.items():
                 print(f"{file}: {reason}; left out", file=sys.stderr)
-        self.preprocessing = trained_preprocessing(model_record(recipe.model), whole_images=dataset.small)
-        self.progress = Progress()
-        train_steps = self.batches(training=True).steps
-        self.steps = min(train_steps, recipe.steps_per_epoch or train_steps)
-        keras.utils.set_random_seed(recipe.seed)
+        self._preprocessing = trained_preprocessing(model_record(recipe.model), whole_images=dataset.small)
+        whole_epoch = self._batches(training=True, epoch=0).steps
+        self._steps_per_epoch = min(whole_epoch, recipe.steps_per_epoch or whole_epoch)
         with strategy.scope():
-            self.model = self._create_model()
-            self.average = self._create_model() if recipe.average_decay else self.model
-            if self.average is not self.model:
-                self.average.set_weights(self.model.get_weights())
-            self.optimizer = create_optimizer(recipe, self.model, self.steps)
-            # For callbacks, which look for the optimizer at the model.
-            self.model.compile(self.optimizer)
-        self.heads = list(by_head(self.model.output))
-        self._replicated = _Replicated(self)
+            self.state = create_state(self.recipe, dataset, self._steps_per_epoch)
+        self.steps = Steps(self.recipe, self.state, dataset.classes, strategy)
         self._checkpoints = checkpoints.Checkpoints(
-            output / CHECKPOINTS, self._variables(), _identity(recipe), recipe.kept_checkpoints
+            output / CHECKPOINTS, self.state.variables(), _identity(self.recipe), recipe.kept_checkpoints
         )
-
-    def _create_model(self) -> keras.Model:
-        recipe = self.recipe
-        sizes = {recipe.input_size_in(epoch) for epoch in range(recipe.epochs)}
-        record = model_record(recipe.model)
-        smallest = record.minimum_size
-        if min(sizes) < smallest:
-            raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
-        size = recipe.input_size if len(sizes) == 1 else None
-        arguments: dict[str, Any] = {
-            "classes": self.dataset.classes,
-            "input_shape": (size, size, self.dataset.channels),
-            "classifier_activation": None,
-            "dtype": recipe.dtype,
-        }
-        optional = _optional_arguments(recipe)
-        for name, value in optional.items():
-            if name not in inspect.signature(record.factory).parameters:
-                raise ValueError(f"{recipe.model} has no {name}: leave it out. Received: {name}={value}")
-        model = create_model(recipe.model, **arguments, **optional)
-        for layer in model.layers:
-            if isinstance(layer, BatchNormalization):
-                layer.synchronized = recipe.synchronized
-        return model
-
-    def batches(self, shards: Sequence[int] = (0,), *, training: bool) -> Batches:
-        """The batches of the training or the validation split, for some of the replicas, in the present epoch.
-
-        Args:
-            shards: Their numbers among all replicas.
-            training: Which of the splits.
-        """
-        return Batches(
-            self.train_split if training else self.validation_split,
-            training=training,
-            batch_size=self.recipe.batch_size,
-            input_size=self.recipe.input_size_in(self.progress.epoch),
-            preprocessing=self.preprocessing,
-            augmentation=_augmentation(self.recipe) if training else None,
-            seed=self.recipe.seed,
-            shards=tuple(shards),
-            shard_count=self.strategy.num_replicas_in_sync,
-        )
-
-    def _variables(self) -> dict[str, keras.Variable]:
-        """Everything that a step changes, by name."""
-        groups = {"model": self.model.variables, "optimizer": self.optimizer.variables}
-        if self.average is not self.model:
-            groups["average"] = self.average.variables
-        return {
-            f"{group}/{index}/{variable.name}": variable
-            for group, variables in groups.items()
-            for index, variable in enumerate(variables)
-        }
 
     def run(
         self, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback], interruption: Interruption
     ) -> dict[str, Any]:
         """Trains to the recipe's end; see `train`."""
         self._resumes = resume
-        if resume:
-            facts = self._checkpoints.restore()
-            if facts:
-                self.progress = Progress(**facts)
-        else:
-            self._checkpoints.forget()
-        begun_at = self._steps_done()
-        if not _all_have(self.strategy, begun_at):
-            raise ValueError(
-                "The workers would begin at different steps: give all of them the same --output, in a folder that "
-                f"all can read. Received: {str(self.output)!r}, where this one finds step {begun_at}"
-            )
-        self._clock = _Clock(self.progress.seconds)
         self._interruption = interruption
         self._signal: Signals | None = None
-        hooks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
-        self._hooks = hooks
-        validation_steps = self.batches(training=False).steps
-        hooks.set_params(
+        self._find_start()
+        self._clock = Clock(self.state.progress.seconds)
+        model = self.state.model
+        self._hooks = keras.callbacks.CallbackList(list(callbacks), model=model)
+        self._hooks.set_params(
             {
                 "epochs": self.recipe.epochs,
-                "steps": self.steps,
-                "validation_steps": validation_steps,
+                "steps": self._steps_per_epoch,
+                "validation_steps": self._batches(training=False).steps,
                 "verbose": 0,
-                "begun_at": begun_at,
+                "begun_at": self._steps_done(),
             }
         )
-        self.model.stop_training = False
-        hooks.on_train_begin()
-        while self.progress.epoch < self.recipe.epochs and not self.model.stop_training:
-            self._epoch(hooks)
-        results = self._results()
-        if self.chief:
-            records.write_results(self.output, self.average, self._card(), results, self.progress.rows)
-        self._replicated.wait_for_all()
-        hooks.on_train_end(self.progress.rows[-1] if self.progress.rows else {})
+        model.stop_training = False
+        self._hooks.on_train_begin()
+        while self.state.progress.epoch < self.recipe.epochs and not model.stop_training:
+            self._epoch()
+        results = self._finish()
+        rows = self.state.progress.rows
+        self._hooks.on_train_end(rows[-1] if rows else {})
         return results
 
-    def _epoch(self, hooks: keras.callbacks.CallbackList) -> None:
+    def _find_start(self) -> None:
+        """Puts the state where the newest checkpoint has it, on all workers alike."""
+        if self._resumes:
+            facts = self._checkpoints.restore()
+            if facts:
+                self.state.progress = Progress(**facts)
+        else:
+            self._checkpoints.forget()
+        if not all_have(self._strategy, self._steps_done()):
+            raise ValueError(
+                "The workers would begin at different steps: give all of them the same --output, in a folder that "
+                f"all can read. Received: {str(self._output)!r}, where this one finds step {self._steps_done()}"
+            )
+
+    def _epoch(self) -> None:
         """One epoch, from the step where it was left, and its measurement."""
-        progress = self.progress
-        hooks.on_epoch_begin(progress.epoch)
-        batches = self._replicated.batches(training=True, epoch=progress.epoch, first_step=progress.step)
-        begun = self._clock.read()
-        steps_here = self.steps - progress.step
-        for _ in range(steps_here):
-            hooks.on_train_batch_begin(progress.step)
-            # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
-            sums = self._together(self._replicated.train, next(batches))
-            if not np.isfinite(sums[0]):
-                kept = f"The last good checkpoint is kept in {str(self._checkpoints.folder)!r}"
-                raise LossNotFiniteError(
-                    f"The loss is {sums[0]} in epoch {progress.epoch + 1}, step {progress.step + 1}: lower the "
-                    "learning rate, lengthen the warm-up or set gradient_clip. "
-                    f"{kept if self._checkpoints.current() else 'There is no checkpoint of this training yet'}"
-                )
-            progress.sums = (np.add(progress.sums, sums) if progress.sums else sums).tolist()
-            progress.step += 1
-            self._move_average()
-            hooks.on_train_batch_end(progress.step - 1, self._means())
-            progress.seconds = self._clock.read(waited=batches.seconds)
-            self._leave_if_asked()
-            if progress.step % self.recipe.checkpoint_steps == 0 and progress.step < self.steps:
-                self._save()
+        progress = self.state.progress
+        self._hooks.on_epoch_begin(progress.epoch)
+        batches = self.feed(training=True)
+        first, begun = progress.step, self._clock.read()
+        while progress.step < self._steps_per_epoch:
+            self._step(batches)
         trained = self._clock.read(waited=batches.seconds)
+        steps = progress.step - first
         row = {
             "epoch": progress.epoch + 1,
-            "step": (progress.epoch + 1) * self.steps,
-            "learning_rate": float(keras.ops.convert_to_numpy(self.optimizer.learning_rate)),
+            "step": self._steps_done(),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.state.optimizer.learning_rate)),
             **self._means(),
-            **self.evaluate(),
-            "examples_per_second": steps_here * self.recipe.batch_size / max(1e-9, trained["wall"] - begun["wall"]),
-            "wait_per_step": (trained["wait"] - begun["wait"]) / max(1, steps_here),
+            **self._evaluate(),
+            "examples_per_second": steps * self.recipe.batch_size / max(1e-9, trained["wall"] - begun["wall"]),
+            "wait_per_step": (trained["wait"] - begun["wait"]) / max(1, steps),
         }
         self._clock.settle(waited=batches.seconds)
         progress.seconds = self._clock.read()
@@ -330,34 +210,41 @@ class Training:
         progress.rows.append(row)
         progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, []
         self._save()
-        if self.chief:
-            records.write_log(self.output, progress.rows)
-        hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
+        if self._is_chief:
+            records.write_log(self._output, progress.rows)
+        self._hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
 
-    def _steps_done(self) -> int:
-        return self.progress.epoch * self.steps + self.progress.step
+    def _step(self, batches: Timed[Batch]) -> None:
+        """One step of training, and what is due after it."""
+        progress = self.state.progress
+        self._hooks.on_train_batch_begin(progress.step)
+        # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
+        sums = self._together(self.steps.train, next(batches))
+        self._check_finite(sums[0])
+        progress.sums = (np.add(progress.sums, sums) if progress.sums else sums).tolist()
+        progress.step += 1
+        self._move_average()
+        self._hooks.on_train_batch_end(progress.step - 1, self._means())
+        progress.seconds = self._clock.read(waited=batches.seconds)
+        self._leave_if_asked()
+        if progress.step % self.recipe.checkpoint_steps == 0 and progress.step < self._steps_per_epoch:
+            self._save()
 
-    def _means(self) -> Row:
-        """Loss and accuracies over the epoch so far."""
-        loss, examples, *correct = self.progress.sums
-        names = ["accuracy" if head == "predictions" else f"{head}_accuracy" for head in self.heads]
-        return {"loss": loss / examples, **{name: value / examples for name, value in zip(names, correct, strict=True)}}
-
-    def evaluate(self) -> Row:
-        """Measures the model that is kept on the validation split.
+    def _evaluate(self) -> Row:
+        """Measures the network that is kept on the validation split.
 
         Returns:
             ``val_loss``, the cross-entropy without smoothing and weights in nats, ``val_accuracy`` and
             ``val_top5_accuracy``.
         """
-        self._replicated.agree_on_moments()
-        batches = self._replicated.batches(training=False)
+        self.steps.agree_on_moments()
+        batches = self.feed(training=False)
         total = np.zeros(4)
         means: Row = {}
         self._hooks.on_test_begin()
-        for step in range(self.batches(training=False).steps):
+        for step in range(self._batches(training=False).steps):
             self._hooks.on_test_batch_begin(step)
-            total += self._together(self._replicated.evaluate, next(batches))
+            total += self._together(self.steps.evaluate, next(batches))
             loss, examples, top1, top_k = total
             means = {"loss": loss / examples, "accuracy": top1 / examples, "top5_accuracy": top_k / examples}
             self._hooks.on_test_batch_end(step, means)
@@ -365,20 +252,89 @@ class Training:
         self._hooks.on_test_end(means)
         return {f"val_{name}": value for name, value in means.items()}
 
+    def _finish(self) -> dict[str, Any]:
+        """Leaves the results, once all workers are done."""
+        progress = self.state.progress
+        results = records.summarize(self.recipe, self._dataset, self.state.model, progress.rows) | {
+            "dtype_reason": self._dtype_reason,
+            "replicas": self._strategy.num_replicas_in_sync,
+            "bad_images": list(self._left_out),
+        }
+        if self._is_chief:
+            card = records.create_card(self.recipe, self._dataset, self._preprocessing, progress.rows)
+            records.write_results(self._output, self.state.average, card, results, progress.rows)
+        wait_for_all(self._strategy)
+        return results
+
+    def feed(self, *, training: bool) -> Timed[Batch]:
+        """The batches of the present epoch from the present step on, or of a measurement, for this process.
+
+        Args:
+            training: Which of the two.
+        """
+        first_step = self.state.progress.step if training else 0
+
+        def source(replicas: Sequence[int]) -> tf.data.Dataset:
+            batches = self._batches(replicas, training=training)
+            # Of an epoch cut short the rest is not prepared in vain.
+            steps = self._steps_per_epoch if training else batches.steps
+            epoch = self.state.progress.epoch if training else 0
+            return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
+
+        return feed(self._strategy, source)
+
+    def _batches(self, shards: Sequence[int] = (0,), *, training: bool, epoch: int | None = None) -> Batches:
+        """The batches of the training or the validation split, for some of the replicas, at the size of an epoch."""
+        epoch = self.state.progress.epoch if epoch is None else epoch
+        return Batches(
+            self._train_split if training else self._validation_split,
+            training=training,
+            batch_size=self.recipe.batch_size,
+            input_size=self.recipe.input_size_in(epoch),
+            preprocessing=self._preprocessing,
+            augmentation=_augmentation(self.recipe) if training else None,
+            seed=self.recipe.seed,
+            shards=tuple(shards),
+            shard_count=self._strategy.num_replicas_in_sync,
+        )
+
+    def _steps_done(self) -> int:
+        progress = self.state.progress
+        return progress.epoch * self._steps_per_epoch + progress.step
+
+    def _means(self) -> Row:
+        """Loss and accuracies over the epoch so far."""
+        loss, examples, *correct = self.state.progress.sums
+        heads = by_head(self.state.model.output)
+        names = ["accuracy" if head == "predictions" else f"{head}_accuracy" for head in heads]
+        return {"loss": loss / examples, **{name: value / examples for name, value in zip(names, correct, strict=True)}}
+
+    def _check_finite(self, loss: float) -> None:
+        if np.isfinite(loss):
+            return
+        progress = self.state.progress
+        kept = f"The last good checkpoint is kept in {str(self._checkpoints.folder)!r}"
+        raise LossNotFiniteError(
+            f"The loss is {loss} in epoch {progress.epoch + 1}, step {progress.step + 1}: lower the learning rate, "
+            "lengthen the warm-up or set gradient_clip. "
+            f"{kept if self._checkpoints.current() else 'There is no checkpoint of this training yet'}"
+        )
+
     def _move_average(self) -> None:
         done = self._steps_done()
-        if self.average is not self.model and (done % AVERAGE_STEPS == 0 or self.progress.step == self.steps):
+        decay = self.recipe.average_decay
+        if decay and (done % AVERAGE_STEPS == 0 or self.state.progress.step == self._steps_per_epoch):
             # The first steps count for less: their weights are hardly weights yet.
-            decay = min(self.recipe.average_decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
-            self._replicated.move_average(tf.constant(decay, "float32"))
+            decay = min(decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
+            self.steps.move_average(tf.constant(decay, "float32"))
 
-    def _together(self, function: Callable[[Any, tf.Tensor], tf.Tensor], batch: Any) -> np.ndarray:
+    def _together(self, step: Callable[[Batch, tf.Tensor], tf.Tensor], batch: Batch) -> np.ndarray:
         """Runs a step on all replicas; answers its sums, and notes the signal that any of the workers got before it."""
-        numbers = function(batch, tf.constant(self._interruption.requested or 0, "float32")).numpy()
+        numbers = step(batch, tf.constant(self._interruption.requested or 0, "float32")).numpy()
         # Signals come during the step as well. Only what all workers know of can end the training, or one would wait
         # for another that has left; one that was not asked itself leaves as if by SIGTERM.
         requested = self._interruption.requested
-        agreed = numbers[0] if has_other_workers(self.strategy) else requested
+        agreed = numbers[0] if has_other_workers(self._strategy) else requested
         self._signal = (requested or SIGTERM) if agreed else None
         return numbers[1:]
 
@@ -387,222 +343,33 @@ class Training:
         if number is None:
             return
         self._save()
-        self._replicated.wait_for_all()
+        wait_for_all(self._strategy)
+        progress = self.state.progress
         raise TrainingInterruptedError(
             number,
-            f"Stopped by {number.name} after {self.progress.step} steps of epoch {self.progress.epoch + 1}; all is "
-            f"saved, and the same command {'' if self._resumes else 'without --no-resume '}goes on from there",
+            f"Stopped by {number.name} after {progress.step} steps of epoch {progress.epoch + 1}; all is saved, and "
+            f"the same command {'' if self._resumes else 'without --no-resume '}goes on from there",
         )
 
     def _save(self) -> None:
-        self._replicated.agree_on_moments()
-        if self.chief:
-            self._checkpoints.save(self._steps_done(), dataclasses.asdict(self.progress))
+        self.steps.agree_on_moments()
+        if self._is_chief:
+            self._checkpoints.save(self._steps_done(), dataclasses.asdict(self.state.progress))
 
-    def _left_out(self) -> dict[str, str]:
-        """The image files that cannot be used, and why."""
-        return {**self.train_split.bad, **self.validation_split.bad}
 
-    def _card(self) -> Card:
-        recipe = self.recipe
-        return Card(
-            model=recipe.model,
-            arguments=_optional_arguments(recipe),
-            input_shape=(recipe.input_size, recipe.input_size, self.dataset.channels),
-            labels=self.dataset.label_names,
-            preprocessing=self.preprocessing,
-            dataset=recipe.dataset,
-            recipe=dataclasses.asdict(recipe),
-            accuracy=self.progress.rows[-1]["val_accuracy"] if self.progress.rows else None,
-            versions=package_versions(),
+def _with_settled_dtype(recipe: Recipe, strategy: tf.distribute.Strategy) -> tuple[Recipe, str]:
+    """The recipe with the dtype that its ``auto`` means here and on all workers, and why it is that one."""
+    choice = choose_dtype(recipe.dtype, strategy)
+    if not all_have(strategy, zlib.crc32(choice.name.encode())):
+        raise ValueError(
+            "The workers would compute in different dtypes: give all of them the same --dtype. "
+            f"Received: {recipe.dtype!r}, for which this one takes {choice.name} ({choice.reason})"
         )
-
-    def _results(self) -> dict[str, Any]:
-        rows = self.progress.rows
-        return {
-            "recipe": dataclasses.asdict(self.recipe),
-            "dtype_reason": self.dtype_reason,
-            "classes": self.dataset.classes,
-            "labels": list(self.dataset.label_names),
-            "parameters": self.model.count_params(),
-            "replicas": self.strategy.num_replicas_in_sync,
-            "bad_images": list(self._left_out()),
-            "best_val_accuracy": max((row["val_accuracy"] for row in rows), default=None),
-            **(rows[-1] if rows else {}),
-            "versions": package_versions(),
-        }
-
-
-class _Replicated:
-    """The steps of a training as TensorFlow functions that run on all replicas."""
-
-    def __init__(self, training: Training) -> None:
-        self._training = training
-        self._strategy = training.strategy
-        self._losses = head_losses(training.recipe, training.dataset.classes)
-        model, average = training.model, training.average
-        self._moments = [
-            variable
-            for network in {id(network): network for network in (model, average)}.values()
-            for variable in network.non_trainable_weights
-        ]
-        # Steps of one size are all alike, and a layer may be faster for a size that is known.
-        self.train = tf.function(self._train)
-        self.evaluate = tf.function(self._evaluate, reduce_retracing=True)
-        self.move_average = tf.function(self._move_average)
-        self._mean_moments = tf.function(self._mean_of_moments)
-
-    def batches(self, *, training: bool, epoch: int = 0, first_step: int = 0) -> Timed:
-        """The batches of an epoch, one element for all replicas of this process."""
-
-        def dataset(replicas: Sequence[int]) -> tf.data.Dataset:
-            batches = self._training.batches(replicas, training=training)
-            # Of an epoch cut short the rest is not prepared in vain.
-            steps = self._training.steps if training else batches.steps
-            return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
-
-        return Timed(self._fetched(dataset) if has_accelerators() else self._distributed(dataset))
-
-    def _fetched(self, dataset: Callable[[Sequence[int]], tf.data.Dataset]) -> tf.distribute.DistributedDataset:
-        """A dataset's elements in the memory of the replicas' devices, each before it is asked for."""
-
-        def of_process(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            here = context.num_replicas_in_sync // context.num_input_pipelines
-            first = context.input_pipeline_id * here
-            # No more is taken than there is. Of endless data TensorFlow does not ask the other workers, at every step,
-            # whether they still have some.
-            endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-            return dataset(range(first, first + here)).apply(endless)
-
-        return self._strategy.distribute_datasets_from_function(of_process)
-
-    def _distributed(self, dataset: Callable[[Sequence[int]], tf.data.Dataset]) -> Iterator[Any]:
-        """A dataset's elements where nothing is to be fetched: on CPUs.
-
-        What fetches is a pipeline that tunes itself, and cannot be told not to; `pipeline_options` has what that costs.
-        """
-        elements: dict[int, Iterator[Any]] = {}
-
-        def of_replica(context: tf.distribute.experimental.ValueContext) -> Any:
-            replica = context.replica_id_in_sync_group
-            if replica not in elements:
-                elements[replica] = iter(dataset([replica]))
-            return next(elements[replica])
-
-        while True:
-            yield self._strategy.experimental_distribute_values_from_function(of_replica)
-
-    def _train(self, batch: Any, signal: tf.Tensor | float = 0.0) -> tf.Tensor:
-        sums = self._strategy.run(self._train_replica, args=(batch, signal))
-        return self._strategy.reduce("SUM", sums, axis=None)
-
-    def _train_replica(self, batch: dict[str, tf.Tensor], signal: tf.Tensor) -> tf.Tensor:
-        """One step on one replica: the signal, and the sums of loss, examples and right answers by head, float32."""
-        training, recipe = self._training, self._training.recipe
-        variables = training.model.trainable_variables
-        replicas = self._strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            logits = by_head(training.model(batch["image"], training=True))
-            losses = self._losses(batch["label"], logits)
-            loss_sum = tf.reduce_sum(batch["weight"] * sum(losses.values()))
-            loss = loss_sum / batch["count"]
-        gradients = tape.gradient(loss, variables)
-        gradients = [
-            gradient + recipe.weight_decay / replicas * variable if has_penalty(recipe, variable) else gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-        if recipe.gradient_clip:
-            # The length is that of all replicas' gradients together; the optimizer sums them once more.
-            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-            gradients, _ = tf.clip_by_global_norm(gradients, recipe.gradient_clip)
-            gradients = [gradient / replicas for gradient in gradients]
-        training.optimizer.apply(gradients, variables)
-        correct = [_correct(batch, answer, 1) for answer in logits.values()]
-        return tf.stack([signal, loss_sum, tf.reduce_sum(batch["weight"]), *correct])
-
-    def _evaluate(self, batch: Any, signal: tf.Tensor | float = 0.0) -> tf.Tensor:
-        sums = self._strategy.run(self._evaluate_replica, args=(batch, signal))
-        return self._strategy.reduce("SUM", sums, axis=None)
-
-    def _evaluate_replica(self, batch: dict[str, tf.Tensor], signal: tf.Tensor) -> tf.Tensor:
-        """The signal, and sums of loss, examples, right answers, and those among five, on one replica, float32."""
-        logits = tf.cast(by_head(self._training.average(batch["image"], training=False))["predictions"], "float32")
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
-        weight = batch["weight"]
-        return tf.stack(
-            [
-                signal,
-                tf.reduce_sum(weight * loss),
-                tf.reduce_sum(weight),
-                _correct(batch, logits, 1),
-                _correct(batch, logits, min(TOP_K, logits.shape[-1])),
-            ]
-        )
-
-    def _move_average(self, decay: tf.Tensor) -> None:
-        pairs = zip(self._training.average.weights, self._training.model.weights, strict=True)
-        for average, variable in pairs:
-            average.assign(decay * average + (1 - decay) * variable)
-
-    def wait_for_all(self) -> None:
-        """Returns once all workers are here or gone: the others may still wait for what a worker that leaves sent."""
-        with contextlib.suppress(*_WORKER_LOST):
-            _all_have(self._strategy, 0)
-
-    def agree_on_moments(self) -> None:
-        """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
-        if self._strategy.num_replicas_in_sync > 1 and self._moments:
-            for variable, mean in zip(self._moments, self._mean_moments(), strict=True):
-                variable.assign(mean)
-
-    def _mean_of_moments(self) -> list[tf.Tensor]:
-        def own() -> list[tf.Tensor]:
-            return [tf.identity(variable.value) for variable in self._moments]
-
-        return [self._strategy.reduce("MEAN", moment, axis=None) for moment in self._strategy.run(own)]
-
-
-class _Clock:
-    """Seconds of wall clock, CPU and waiting, added to those of the processes before this one."""
-
-    def __init__(self, before: dict[str, float]) -> None:
-        self._before = dict(before)
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def read(self, waited: float = 0.0) -> dict[str, float]:
-        """The seconds so far; ``waited`` are those of the epoch that is not over."""
-        return {
-            "wall": self._before["wall"] + time.perf_counter() - self._wall,
-            "cpu": self._before["cpu"] + time.process_time() - self._cpu,
-            "wait": self._before["wait"] + waited,
-        }
-
-    def settle(self, waited: float) -> None:
-        """Adds an epoch's waiting for good."""
-        self._before["wait"] += waited
-
-
-def _all_have(strategy: tf.distribute.Strategy, number: int) -> bool:
-    """Whether all workers call this with the same number; it returns once all of them do."""
-    numbers = strategy.run(lambda: tf.constant(number, "int64"))
-    total = strategy.reduce("SUM", numbers, axis=None)
-    return int(total) == number * strategy.num_replicas_in_sync
-
-
-def _optional_arguments(recipe: Recipe) -> dict[str, Any]:
-    """What the recipe gives of the arguments that not every factory has."""
-    given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
-    return {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(recipe, dtype=choice.name), choice.reason
 
 
 def _augmentation(recipe: Recipe) -> Augmentation:
     return Augmentation(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(Augmentation)})
-
-
-def _correct(batch: dict[str, tf.Tensor], logits: tf.Tensor, k: int) -> tf.Tensor:
-    """How many real examples have their label among the k highest logits, float32."""
-    hits = tf.math.in_top_k(batch["label"], tf.cast(logits, "float32"), k)
-    return tf.reduce_sum(batch["weight"] * tf.cast(hits, "float32"))
 
 
 # Fields that change nothing of what is learned, and may differ from one run of a training to the next.

@@ -1,6 +1,7 @@
 """What a training leaves behind: log.csv, curves.png, results.json and model.weights.h5."""
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,56 @@ from typing import Any
 
 import keras
 
+from googlenet_keras.data import Dataset
 from googlenet_keras.files import write_aside
-from googlenet_keras.weights.cards import Card, save_weights
+from googlenet_keras.images import Preprocessing
+from googlenet_keras.training.networks import optional_arguments
+from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.weights.cards import Card, package_versions, save_weights
 
 Rows = Sequence[Mapping[str, float]]
+
+
+def create_card(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing, rows: Rows) -> Card:
+    """What is to be known of the weights that a training leaves.
+
+    Args:
+        recipe: What was trained.
+        dataset: What it was trained on.
+        preprocessing: What its images went through.
+        rows: The epochs.
+    """
+    return Card(
+        model=recipe.model,
+        arguments=optional_arguments(recipe),
+        input_shape=(recipe.input_size, recipe.input_size, dataset.channels),
+        labels=dataset.label_names,
+        preprocessing=preprocessing,
+        dataset=recipe.dataset,
+        recipe=dataclasses.asdict(recipe),
+        accuracy=rows[-1]["val_accuracy"] if rows else None,
+        versions=package_versions(),
+    )
+
+
+def summarize(recipe: Recipe, dataset: Dataset, model: keras.Model, rows: Rows) -> dict[str, Any]:
+    """What ``results.json`` says of a training: its recipe, its network, and its last and best epoch.
+
+    Args:
+        recipe: What was trained.
+        dataset: What it was trained on.
+        model: The network.
+        rows: The epochs.
+    """
+    return {
+        "recipe": dataclasses.asdict(recipe),
+        "classes": dataset.classes,
+        "labels": list(dataset.label_names),
+        "parameters": model.count_params(),
+        "best_val_accuracy": max((row["val_accuracy"] for row in rows), default=None),
+        **(rows[-1] if rows else {}),
+        "versions": package_versions(),
+    }
 
 
 def write_log(folder: Path, rows: Rows) -> None:

@@ -1,0 +1,51 @@
+"""The network that a recipe trains, for the classes and channels of its dataset."""
+
+import inspect
+from typing import Any
+
+import keras
+
+from googlenet_keras.data import Dataset
+from googlenet_keras.layers import BatchNormalization
+from googlenet_keras.models import create_model, model_record
+from googlenet_keras.training.recipe import Recipe
+
+
+def create_network(recipe: Recipe, dataset: Dataset) -> keras.Model:
+    """A recipe's network, which answers logits; to be called in the strategy's scope.
+
+    Args:
+        recipe: What to build, with a dtype that is settled.
+        dataset: Whose classes and channels it has.
+
+    Raises:
+        ValueError: If an image of the recipe is too small for the network, or the network has no such argument.
+    """
+    sizes = {recipe.input_size_in(epoch) for epoch in range(recipe.epochs)}
+    record = model_record(recipe.model)
+    smallest = record.minimum_size
+    if min(sizes) < smallest:
+        raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
+    size = recipe.input_size if len(sizes) == 1 else None
+    optional = optional_arguments(recipe)
+    for name, value in optional.items():
+        if name not in inspect.signature(record.factory).parameters:
+            raise ValueError(f"{recipe.model} has no {name}: leave it out. Received: {name}={value}")
+    model = create_model(
+        recipe.model,
+        classes=dataset.classes,
+        input_shape=(size, size, dataset.channels),
+        classifier_activation=None,
+        dtype=recipe.dtype,
+        **optional,
+    )
+    for layer in model.layers:
+        if isinstance(layer, BatchNormalization):
+            layer.synchronized = recipe.synchronized
+    return model
+
+
+def optional_arguments(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe gives of the arguments that not every factory has."""
+    given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,119 @@
+"""What one step does, on one replica and summed over all of them."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from googlenet_keras.training.objective import by_head, has_penalty, head_losses
+from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.state import State
+
+TOP_K = 5
+# A replica's part of a batch: "image" float32 (examples, height, width, channels), "label" int32 (examples,), "weight"
+# float32 (examples,), 0 for an example that only fills the batch, and "count" float32, the real ones on all replicas.
+Batch = dict[str, tf.Tensor]
+
+
+class Steps:
+    """The steps of a training as TensorFlow functions that run on all replicas.
+
+    Args:
+        recipe: What the steps do.
+        state: What they change.
+        classes: Number of classes.
+        strategy: Whose replicas they run on.
+
+    Attributes:
+        train: A step of training, from a batch and a number to float32 sums over the replicas: of that number, the
+            loss, the examples, and the right answers of each head.
+        evaluate: A step of measuring the average, from the same to the sums of that number, the cross-entropy, the
+            examples, the right answers, and those among the best five.
+        move_average: Moves the average towards the model; from the float32 share of itself that it keeps.
+    """
+
+    def __init__(self, recipe: Recipe, state: State, classes: int, strategy: tf.distribute.Strategy) -> None:
+        self._recipe, self._state, self._strategy = recipe, state, strategy
+        self._losses = head_losses(recipe, classes)
+        # Steps of one size are all alike, and a layer may be faster for a size that is known.
+        self.train = tf.function(self._summed(self._train))
+        self.evaluate = tf.function(self._summed(self._evaluate), reduce_retracing=True)
+        self.move_average = tf.function(self._move_average)
+        networks = [state.model, state.average] if state.has_average else [state.model]
+        self._moments = [variable for network in networks for variable in network.non_trainable_weights]
+        self._mean_moments = tf.function(self._mean_of_moments)
+
+    def _summed(self, on_replica: Callable[[Batch], tf.Tensor]) -> Callable[[Batch, tf.Tensor | float], tf.Tensor]:
+        """A replica's step as one of all replicas; workers tell each other a number on the same way."""
+
+        def with_number(batch: Batch, number: tf.Tensor) -> tf.Tensor:
+            return tf.concat([[number], on_replica(batch)], axis=0)
+
+        def step(batch: Batch, number: tf.Tensor | float = 0.0) -> tf.Tensor:
+            return self._strategy.reduce("SUM", self._strategy.run(with_number, args=(batch, number)), axis=None)
+
+        return step
+
+    def _train(self, batch: Batch) -> tf.Tensor:
+        model = self._state.model
+        variables = model.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = by_head(model(batch["image"], training=True))
+            losses = self._losses(batch["label"], logits)
+            loss_sum = tf.reduce_sum(batch["weight"] * sum(losses.values()))
+            loss = loss_sum / batch["count"]
+        gradients = self._penalized(tape.gradient(loss, variables), variables)
+        if self._recipe.gradient_clip:
+            gradients = self._clipped(gradients)
+        self._state.optimizer.apply(gradients, variables)
+        correct = [_correct(batch, answer, 1) for answer in logits.values()]
+        return tf.stack([loss_sum, tf.reduce_sum(batch["weight"]), *correct])
+
+    def _penalized(self, gradients: list[tf.Tensor], variables: list[tf.Variable]) -> list[tf.Tensor]:
+        """The gradients with a replica's share of the L2 penalty's."""
+        decay = self._recipe.weight_decay / self._strategy.num_replicas_in_sync
+        return [
+            gradient + decay * variable if has_penalty(self._recipe, variable) else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The gradients no longer than the recipe allows for those of all replicas together."""
+        gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients, _ = tf.clip_by_global_norm(gradients, self._recipe.gradient_clip)
+        # The optimizer sums them over the replicas once more.
+        return [gradient / self._strategy.num_replicas_in_sync for gradient in gradients]
+
+    def _evaluate(self, batch: Batch) -> tf.Tensor:
+        logits = tf.cast(by_head(self._state.average(batch["image"], training=False))["predictions"], "float32")
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+        weight = batch["weight"]
+        return tf.stack(
+            [
+                tf.reduce_sum(weight * loss),
+                tf.reduce_sum(weight),
+                _correct(batch, logits, 1),
+                _correct(batch, logits, min(TOP_K, logits.shape[-1])),
+            ]
+        )
+
+    def _move_average(self, decay: tf.Tensor) -> None:
+        for average, variable in zip(self._state.average.weights, self._state.model.weights, strict=True):
+            average.assign(decay * average + (1 - decay) * variable)
+
+    def agree_on_moments(self) -> None:
+        """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
+        if self._strategy.num_replicas_in_sync > 1 and self._moments:
+            for variable, mean in zip(self._moments, self._mean_moments(), strict=True):
+                variable.assign(mean)
+
+    def _mean_of_moments(self) -> list[tf.Tensor]:
+        def own() -> list[tf.Tensor]:
+            return [tf.identity(variable.value) for variable in self._moments]
+
+        return [self._strategy.reduce("MEAN", moment, axis=None) for moment in self._strategy.run(own)]
+
+
+def _correct(batch: Batch, logits: tf.Tensor, k: int) -> tf.Tensor:
+    """How many real examples have their label among the k highest logits, float32."""
+    hits = tf.math.in_top_k(batch["label"], tf.cast(logits, "float32"), k)
+    return tf.reduce_sum(batch["weight"] * tf.cast(hits, "float32"))
