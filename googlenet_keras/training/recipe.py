@@ -21,11 +21,12 @@ class Recipe:
         ValueError: If a field is out of its range.
     """
 
-    model: str = _field("googlenet_bn", "network, by its name in list_models()")
+    model: str | None = _field("googlenet_bn", "network, by its name in list_models(); none: that of the weights")
+    weights: str | None = _field(None, "what it starts from: a weight file or the name of published weights")
     dataset: str = _field("fashion_mnist", "TensorFlow Datasets name, or folder:PATH")
     train_split: str = _field("train", "what is trained on, in TensorFlow Datasets' words: train, train[:90%%], ...")
     validation_split: str = _field("test", "what every epoch is measured on")
-    input_size: int = _field(96, "height and width of the network's input, in pixels")
+    input_size: int | None = _field(96, "height and width of the network's input, in pixels; none: the weights'")
     early_share: float = _field(0.0, "share of the epochs, from the first, that see smaller images, in less time")
     early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels, if that is less")
     batch_size: int = _field(128, "examples in a step, over all replicas")
@@ -39,6 +40,13 @@ class Recipe:
     aux_loss_weight: float = _field(0.3, "of each auxiliary head's loss beside the classifier's")
     synchronized: bool = _field(False, "batch normalization's moments over all replicas, not of each its own")
 
+    freeze: str | None = _field(
+        None,
+        "layers that are not trained: all-but-top, a stage, such as inception_4e, with all before it, or a pattern of "
+        "layer names, such as 'conv*'; their batch normalization keeps its moments",
+    )
+    unfreeze_after: int | None = _field(None, "epochs after which all is trained; none: never")
+
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     learning_rate: float = _field(0.1, "the highest that the schedule reaches")
     momentum: float = _field(0.0, "of sgd and muon")
@@ -47,6 +55,10 @@ class Recipe:
     warmup_epochs: float = _field(0.0, "epochs of the rising line before the cosine")
     decay_rate: float = _field(0.96, "factor of each stair")
     decay_epochs: float = _field(8.0, "length of each stair")
+    body_learning_rate: float = _field(1.0, "factor of the learning rate for all layers but the top's")
+    layer_decay: float = _field(
+        1.0, "factor of the learning rate from each stage to the one before it, from the top on"
+    )
     weight_decay: float = _field(
         0.0,
         "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it, and muon, which "
@@ -75,8 +87,10 @@ class Recipe:
             "checkpoint_steps",
             "kept_checkpoints",
             "learning_rate",
+            "body_learning_rate",
+            "layer_decay",
         )
-        for name in (*positive, "steps_per_epoch", "gradient_clip"):
+        for name in (*positive, "steps_per_epoch", "gradient_clip", "unfreeze_after"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0. Received: {value}")
@@ -93,8 +107,16 @@ class Recipe:
             raise ValueError(f"float16 would need loss scaling; use mixed_bfloat16. Received: {self.dtype!r}")
         if self.optimizer == "muon" and not self.momentum:
             raise ValueError(f"muon orthogonalizes the momentum, which must be above 0. Received: {self.momentum}")
+        if self.model is None and self.weights is None:
+            raise ValueError("Say which network is trained, or from which weights. Received: neither model nor weights")
+        if self.unfreeze_after is not None and self.freeze is None:
+            raise ValueError(f"Nothing is frozen: give freeze as well. Received: unfreeze_after={self.unfreeze_after}")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
+
+    def freezes_in(self, epoch: int) -> bool:
+        """Whether the layers that `freeze` names are frozen in an epoch, counted from 0."""
+        return self.freeze is not None and (self.unfreeze_after is None or epoch < self.unfreeze_after)
 
     def input_size_in(self, epoch: int) -> int:
         """Height and width of the input in an epoch, counted from 0, in pixels."""
@@ -114,7 +136,7 @@ def load_recipe(name: str, **changes: Any) -> Recipe:
 
     Args:
         name: One of `recipe_names`.
-        **changes: Fields to set otherwise.
+        **changes: Fields to set otherwise. With ``weights`` and no ``model`` the network is that of the weights.
 
     Raises:
         ValueError: If there is no such recipe, or a field is out of its range.
@@ -123,4 +145,6 @@ def load_recipe(name: str, **changes: Any) -> Recipe:
 
     if name not in RECIPES:
         raise ValueError(f"There is no such recipe; there are {', '.join(recipe_names())}. Received: {name!r}")
+    if changes.get("weights") is not None:
+        changes = {"model": None, **changes}
     return dataclasses.replace(RECIPES[name], **changes)

@@ -1,0 +1,235 @@
+"""What a training starts from: the weights of a file, in a network of other classes and channels if need be."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from googlenet_keras.data import Dataset
+from googlenet_keras.describe.graph import Graph
+from googlenet_keras.images import Preprocessing
+from googlenet_keras.models import create_model, model_record
+from googlenet_keras.models.trained import Network, find_network
+from googlenet_keras.training.parts import Layer, body_parts
+from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.weights.published import weight_file
+from googlenet_keras.weights.readers import read_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a training starts from.
+
+    Attributes:
+        network: The network that its weight file is of; None: it starts from random weights.
+        checksum: SHA-256 of that file.
+        preprocessing: What images go through: as the weights want it, or else the network.
+        arguments: Of the factory, beside those that a recipe decides, as the weights were trained with them.
+    """
+
+    network: Network | None = None
+    checksum: str | None = None
+    preprocessing: Preprocessing
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def load(self, model: keras.Model, dataset: Dataset) -> list[str]:
+        """Puts the weights into the network that is trained, all of them that fit it or none.
+
+        Args:
+            model: That network.
+            dataset: Whose classes and channels it has.
+
+        Returns:
+            Lines on what they are, and on what could not be taken as it was; none for random weights.
+
+        Raises:
+            ValueError: If they do not fit.
+        """
+        network = self.network
+        if network is None:
+            return []
+        return [
+            f"Starts from the weights {str(network.weights)!r} of {network.record.name}",
+            *transfer(_trained(network, model), model, network, dataset.label_names),
+        ]
+
+
+def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
+    """Finds what a recipe starts from.
+
+    Args:
+        recipe: As it was given.
+
+    Returns:
+        The recipe, with the model and the input size that it may leave to the weights, and what it starts from.
+
+    Raises:
+        ValueError: If there are no such weights, or the recipe names another network than they are of.
+    """
+    if recipe.weights is None:
+        record = model_record(recipe.model)
+        settled = dataclasses.replace(recipe, input_size=recipe.input_size or record.input_shape[0])
+        return settled, Start(preprocessing=record.preprocessing)
+    network = find_network(recipe.model, recipe.weights)
+    size, *_ = network.input_shape or network.record.input_shape
+    settled = dataclasses.replace(recipe, model=network.record.name, input_size=recipe.input_size or size)
+    with weight_file(recipe.weights, settled.model).open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    arguments = dict(network.card.arguments) if network.card else {}
+    arguments.pop("aux_heads", None)
+    return settled, Start(network=network, checksum=checksum, preprocessing=network.preprocessing, arguments=arguments)
+
+
+def _trained(network: Network, model: keras.Model) -> keras.Model:
+    """The network of the weights: as their card says, or else as the shapes of their tensors do."""
+    if network.card is not None:
+        return network.build(dtype="float32", aux_heads=bool(network.card.arguments.get("aux_heads")))
+    if network.whole or not str(network.weights).endswith(".weights.h5"):
+        return network.build()
+    tensors = read_weights(network.weights)
+    first = next(layer.name for layer in model.layers if layer.weights)
+    kernel, classifier = tensors.get(f"{first}/0"), tensors.get("predictions/0")
+    height, width, channels = model.input.shape[1:]
+    if kernel is not None and kernel.ndim == 4:
+        channels = kernel.shape[2]
+    top = {"include_top": False} if classifier is None else {"classes": classifier.shape[-1]}
+    return create_model(
+        network.record.name, weights=network.weights, dtype="float32", input_shape=(height, width, channels), **top
+    )
+
+
+def transfer(trained: keras.Model, model: keras.Model, network: Network, labels: Sequence[str]) -> list[str]:
+    """Puts the weights of a network into one of the same layers that has other classes or channels.
+
+    Layers of the top stay new where the classes are others, and so do auxiliary heads and a top that the weights lack.
+
+    Args:
+        trained: The network with the weights.
+        model: The other one.
+        network: What is known of `trained`.
+        labels: The names of the classes of `model`.
+
+    Returns:
+        Lines on what was not taken as it was.
+
+    Raises:
+        ValueError: If a layer does not fit; the model is then as it was.
+    """
+    sources = {layer.name: layer for layer in trained.layers if layer.weights}
+    body = {layer.name for layers in body_parts(model, network.record).values() for layer in layers}
+    answering = _answering(model)
+    classes = next((sources[name].weights[-1].shape[-1] for name in answering if name in sources), None)
+    # Weights without a card do not say which classes they know.
+    same_classes = network.card is None or network.card.labels == tuple(labels)
+    new, lines, arrays = [], [], {}
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        source = sources.get(layer.name)
+        if layer.name not in body and (
+            source is None
+            or (layer.name in answering and not same_classes)
+            or _are_by_class(source, layer, (classes, len(labels)))
+        ):
+            new.append(layer.name)
+        elif source is None:
+            raise ValueError(
+                f"The weights have no layer {layer.name}; give --model the network that they are of. "
+                f"Received: {str(network.weights)!r} for {model.name}"
+            )
+        else:
+            arrays[layer.name] = source.get_weights()
+    first = next(layer for layer in model.layers if layer.weights)
+    channels = trained.input.shape[-1], model.input.shape[-1]
+    if channels[0] != channels[1]:
+        lines.append(_change_channels(first, arrays, network.preprocessing, channels))
+    for layer in model.layers:
+        _check(layer, arrays.get(layer.name), trained)
+    for layer in model.layers:
+        if layer.name in arrays:
+            layer.set_weights(arrays[layer.name])
+    if new:
+        known = "have no such layers" if classes is None else f"know {classes} others"
+        lines.insert(0, f"New, for the {len(labels)} classes of the dataset: {', '.join(new)}; the weights {known}")
+    return lines
+
+
+def _answering(model: keras.Model) -> set[str]:
+    """The names of the layers whose weights give the answers."""
+    graph = Graph(model)
+    names = set()
+    for layer in graph.outputs:
+        while not layer.weights:
+            (layer,) = graph.parents[layer]  # noqa: PLW2901
+        names.add(layer.name)
+    return names
+
+
+def _shapes(arrays: Sequence[Any]) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
+
+
+def _are_by_class(source: Layer, layer: Layer, classes: tuple[int | None, int]) -> bool:
+    """Whether two layers have other shapes, and only because they count other classes."""
+    differing = {
+        extents
+        for theirs, ours in zip(_shapes(source.weights), _shapes(layer.weights), strict=True)
+        for extents in zip(theirs, ours, strict=True)
+        if extents[0] != extents[1]
+    }
+    return differing == {classes}
+
+
+def _change_channels(
+    layer: Layer, arrays: dict[str, list[np.ndarray]], preprocessing: Preprocessing, channels: tuple[int, int]
+) -> str:
+    """Makes the first layer's weights those for images of other channels; says how."""
+    theirs, ours = channels
+    if type(layer) is not keras.layers.Conv2D or {theirs, ours} != {1, 3}:
+        raise ValueError(
+            f"The first layer, {layer.name}, cannot be changed from {theirs} channels to {ours}: give images of "
+            f"{theirs} channels. Received: images of {ours}"
+        )
+    kernel, *rest = arrays[layer.name]
+    if ours > theirs:
+        arrays[layer.name] = [np.repeat(kernel, ours, axis=2) / ours, *rest]
+        return f"{layer.name}: its kernel of one channel is repeated for {ours}, and divided by {ours}"
+    folded, shift = fold_channels(kernel, preprocessing)
+    normalization = f"{layer.name}_bn"
+    if rest:
+        rest = [rest[0] + shift]
+    elif normalization in arrays:
+        *others, mean, variance = arrays[normalization]
+        arrays[normalization] = [*others, mean - shift, variance]
+    arrays[layer.name] = [folded, *rest]
+    return f"{layer.name}: its kernel of {theirs} channels is summed into one, for grey images"
+
+
+def fold_channels(kernel: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel that answers to a grey image what another one answers to the same image in RGB.
+
+    Args:
+        kernel: float32 (height, width, 3, filters).
+        preprocessing: What either image goes through; see `Preprocessing` for what it does to grey ones.
+
+    Returns:
+        The kernel (height, width, 1, filters), and what is to be added to its answers (filters,): not zero where the
+        channels' means differ. At an edge that is padded with zeros the answers may then differ a little.
+    """
+    mean, scale = np.asarray(preprocessing.mean), np.broadcast_to(preprocessing.scale, 3)
+    scaled = kernel * scale[:, None]
+    grey_mean = np.average(mean, weights=scale)
+    shift = (scaled * (grey_mean - mean)[:, None]).sum(axis=(0, 1, 2))
+    return (scaled.sum(axis=2, keepdims=True) / scale.mean()).astype("float32"), shift.astype("float32")
+
+
+def _check(layer: Layer, arrays: list[np.ndarray] | None, trained: keras.Model) -> None:
+    if arrays is not None and _shapes(arrays) != _shapes(layer.weights):
+        raise ValueError(
+            f"The layer {layer.name} of the weights has the shapes {_shapes(arrays)}, and {_shapes(layer.weights)} here: "
+            f"give --input-size and the arguments that they were trained with. Received: weights of {trained.name}"
+        )
