@@ -136,8 +136,7 @@ class Training:
                 print(f"{file}: {reason}; left out", file=sys.stderr)
         record = dataclasses.replace(model_record(self.recipe.model), preprocessing=self._start.preprocessing)
         self._preprocessing = trained_preprocessing(record, whole_images=dataset.small)
-        whole_epoch = self._batches(training=True, epoch=0).steps
-        self._steps_per_epoch = min(whole_epoch, recipe.steps_per_epoch or whole_epoch)
+        self._steps_per_epoch = self._batches(training=True, epoch=0).steps
         with strategy.scope():
             self.state = create_state(self.recipe, self._start, dataset, self._steps_per_epoch)
         self.steps = Steps(self.recipe, self.state, dataset.classes, strategy)
@@ -287,11 +286,8 @@ class Training:
         first_step = self.state.progress.step if training else 0
 
         def source(replicas: Sequence[int]) -> tf.data.Dataset:
-            batches = self._batches(replicas, training=training)
-            # Of an epoch cut short the rest is not prepared in vain.
-            steps = self._steps_per_epoch if training else batches.steps
             epoch = self.state.progress.epoch if training else 0
-            return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
+            return self._batches(replicas, training=training).epoch(epoch, first_step)
 
         return feed(self._strategy, source)
 
@@ -301,6 +297,7 @@ class Training:
         return Batches(
             self._train_split if training else self._validation_split,
             training=training,
+            steps=self.recipe.steps_per_epoch if training else None,
             batch_size=self.recipe.batch_size,
             input_size=self.recipe.input_size_in(epoch),
             preprocessing=self._preprocessing,

@@ -42,8 +42,8 @@ class MuonByVariable(ByVariable, Muon):
 class AdamWByVariable(ByVariable, keras.optimizers.Adam):
     """`keras.optimizers.AdamW` with factors, which the decay has too, and variables that join later.
 
-    Adam divides by a running mean of squares that starts at zero, and makes up for it by the number of steps. A variable
-    that is unfrozen later has made none: counted as if it had, its first steps would be up to seven times too long.
+    Adam divides by a running mean of squares that starts at zero, and makes up for it by the number of steps. A
+    variable that is unfrozen later has made none: else its first steps would be up to seven times too long.
 
     Args:
         decays: What each variable loses in a step, as a share of its learning rate.

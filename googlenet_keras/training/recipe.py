@@ -31,7 +31,7 @@ class Recipe:
     early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels, if that is less")
     batch_size: int = _field(128, "examples in a step, over all replicas")
     epochs: int = _field(10, "passes over the training split")
-    steps_per_epoch: int | None = _field(None, "steps of an epoch, if fewer than the split has")
+    steps_per_epoch: int | None = _field(None, "steps of an epoch, fewer or more than a pass over the split has")
     seed: int = _field(0, "of initial weights, order, augmentation and dropout")
     dtype: str = _field("auto", "Keras dtype policy, or auto: mixed_bfloat16 where it is native, or else float32")
 
@@ -56,9 +56,7 @@ class Recipe:
     decay_rate: float = _field(0.96, "factor of each stair")
     decay_epochs: float = _field(8.0, "length of each stair")
     body_learning_rate: float = _field(1.0, "factor of the learning rate for all layers but the top's")
-    layer_decay: float = _field(
-        1.0, "factor of the learning rate from each stage to the one before it, from the top on"
-    )
+    layer_decay: float = _field(1.0, "factor of the learning rate from each stage to the one before it")
     weight_decay: float = _field(
         0.0,
         "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it, and muon, which "

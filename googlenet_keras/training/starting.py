@@ -228,8 +228,9 @@ def fold_channels(kernel: np.ndarray, preprocessing: Preprocessing) -> tuple[np.
 
 
 def _check(layer: Layer, arrays: list[np.ndarray] | None, trained: keras.Model) -> None:
-    if arrays is not None and _shapes(arrays) != _shapes(layer.weights):
+    theirs, ours = None if arrays is None else _shapes(arrays), _shapes(layer.weights)
+    if theirs not in (None, ours):
         raise ValueError(
-            f"The layer {layer.name} of the weights has the shapes {_shapes(arrays)}, and {_shapes(layer.weights)} here: "
-            f"give --input-size and the arguments that they were trained with. Received: weights of {trained.name}"
+            f"The layer {layer.name} has the shapes {theirs} in the weights, and {ours} here: give --input-size and the "
+            f"arguments that they were trained with. Received: weights of {trained.name}"
         )
