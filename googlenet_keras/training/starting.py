@@ -231,6 +231,6 @@ def _check(layer: Layer, arrays: list[np.ndarray] | None, trained: keras.Model) 
     theirs, ours = None if arrays is None else _shapes(arrays), _shapes(layer.weights)
     if theirs not in (None, ours):
         raise ValueError(
-            f"The layer {layer.name} has the shapes {theirs} in the weights, and {ours} here: give --input-size and the "
-            f"arguments that they were trained with. Received: weights of {trained.name}"
+            f"The layer {layer.name} has the shapes {theirs} in the weights, and {ours} here: give --input-size and "
+            f"the arguments that they were trained with. Received: weights of {trained.name}"
         )
