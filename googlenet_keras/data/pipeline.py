@@ -72,6 +72,11 @@ class Batches:
             raise ValueError(f"steps must be above 0, and are given in training only. Received: {steps}")
         if augmentation is not None and not training:
             raise ValueError(f"Only training images are changed at random. Received: {augmentation} to evaluate with")
+        if augmentation is not None and augmentation.mixes and shard_count > 1 and batch_size % (2 * shard_count):
+            raise ValueError(
+                f"mixup and cutmix take the images of a batch in pairs: give {shard_count} replicas a batch_size that "
+                f"{2 * shard_count} divides. Received: {batch_size}"
+            )
         if not shards or list(shards) != sorted({*shards} & {*range(shard_count)}):
             raise ValueError(f"shards must rise and be below shard_count={shard_count}. Received: {shards}")
         if channels not in (None, 1, 3):
@@ -100,7 +105,8 @@ class Batches:
         Returns:
             For each step one element for each of ``shards``: ``image`` (part, input_size, input_size, channels),
             preprocessed; ``label`` int32 (part,); ``weight`` float32 (part,), 1 or, where there are fewer examples
-            than replicas, 0 for padding; and ``count`` float32, the step's examples over all replicas.
+            than replicas, 0 for padding; and ``count`` float32, the step's examples over all replicas. Of mixed images
+            ``target`` float32 (part, classes) has the share of each class, and ``label`` is that of the largest.
 
         Raises:
             ValueError: If there is no such step.
@@ -177,17 +183,24 @@ class Batches:
         return {**slot, "image": image, "label": example["label"]}
 
     def _finish(self, part: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = part["image"]
+        images, label = part["image"], part["label"]
+        batch_size = max(self._batch_size, self._shard_count)
+        seed = self._seed_of(part["pass"][0], part["step"][0])
         if self._split.dataset.small:
             if self._augmentation is not None:
-                batch_size = max(self._batch_size, self._shard_count)
-                seed = self._seed_of(part["pass"][0], part["step"][0])
                 images = self._augmentation.change_batch(images, part["place"], batch_size, seed)
             images = change_channels(images, self._channels)
             images = fit_images(images, (self._input_size, self._input_size), self._crop_fraction)
+        mixed = {}
+        if self._augmentation is not None and self._augmentation.mixes:
+            target = tf.one_hot(label, self._split.dataset.classes)
+            seed = tf.random.experimental.stateless_fold_in(seed, -1)
+            images, target = self._augmentation.mix(images, target, part["place"], batch_size, seed)
+            label, mixed = tf.argmax(target, axis=1, output_type=tf.int32), {"target": target}
         return {
             "image": tf.ensure_shape(self._preprocessing(images), images.shape),
-            "label": part["label"],
+            "label": label,
+            **mixed,
             "weight": part["weight"],
             "count": count,
         }

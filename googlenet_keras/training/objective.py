@@ -103,14 +103,15 @@ def has_penalty(recipe: Recipe, variable: keras.Variable) -> bool:
 
 
 def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
-    """The function from labels and each head's logits to each head's loss of every example.
+    """The function from targets and each head's logits to each head's loss of every example.
 
     Args:
         recipe: Its label smoothing, class weights and weight of the auxiliary heads' losses.
         classes: Number of classes.
 
     Returns:
-        A function of labels, int32 (batch,), and logits by head, float32 (batch, classes), to float32 (batch,) by head.
+        A function of labels, int32 (batch,), or the share of each class, float32 (batch, classes), and logits by head,
+        float32 (batch, classes), to float32 (batch,) by head.
 
     Raises:
         ValueError: If there are not as many class weights as classes.
@@ -122,8 +123,8 @@ def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[st
     )
 
     def losses(labels: tf.Tensor, logits: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        targets = tf.one_hot(labels, classes)
-        weight = 1.0 if recipe.class_weights is None else tf.gather(tf.constant(recipe.class_weights), labels)
+        targets = tf.one_hot(labels, classes) if labels.dtype == tf.int32 else labels
+        weight = 1.0 if recipe.class_weights is None else tf.linalg.matvec(targets, tf.constant(recipe.class_weights))
         return {
             head: weight
             * (1.0 if head == "predictions" else recipe.aux_loss_weight)

@@ -6,6 +6,13 @@ from typing import Any
 
 OPTIMIZERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "staircase")
+# The ranges of fields; None is in any of them.
+_ABOVE_ZERO = (
+    *("input_size", "early_input_size", "batch_size", "epochs", "steps_per_epoch", "unfreeze_after"),
+    *("learning_rate", "body_learning_rate", "layer_decay", "gradient_clip", "checkpoint_steps", "kept_checkpoints"),
+)
+_AT_LEAST_ZERO = ("seed", "mixup", "cutmix")
+_SHARES = ("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "momentum")
 
 
 def _field(default: Any, help: str) -> Any:
@@ -71,30 +78,23 @@ class Recipe:
     shift: int = _field(0, "of small images: pixels moved at most, up, down, left and right")
     erase: float = _field(0.0, "of small images: probability that a rectangle is erased")
     distort: bool = _field(False, "of large images: photometric distortion")
+    rand_augment: float = _field(0.0, "strength, 0 to 1, of two changes that RandAugment draws for each image")
+    mixup: float = _field(0.0, "parameter of the Beta distribution by which images are mixed in pairs; 0: none")
+    cutmix: float = _field(0.0, "the same for rectangles that come from another image; with both, one is drawn")
     random_interpolation: bool = _field(False, "of large images: resized by one of four methods, drawn for each")
 
     checkpoint_steps: int = _field(500, "steps between checkpoints; one is written after every epoch as well")
     kept_checkpoints: int = _field(2, "checkpoints kept")
 
     def __post_init__(self) -> None:
-        positive = (
-            "input_size",
-            "early_input_size",
-            "batch_size",
-            "epochs",
-            "checkpoint_steps",
-            "kept_checkpoints",
-            "learning_rate",
-            "body_learning_rate",
-            "layer_decay",
-        )
-        for name in (*positive, "steps_per_epoch", "gradient_clip", "unfreeze_after"):
+        for name in _ABOVE_ZERO:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0. Received: {value}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0. Received: {self.seed}")
-        for name in ("early_share", "dropout", "label_smoothing", "flip", "erase", "average_decay", "momentum"):
+        for name in _AT_LEAST_ZERO:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0. Received: {getattr(self, name)}")
+        for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in 0 to 1. Received: {value}")
@@ -103,6 +103,10 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {getattr(self, name)!r}")
         if "float16" in self.dtype and "bfloat16" not in self.dtype:
             raise ValueError(f"float16 would need loss scaling; use mixed_bfloat16. Received: {self.dtype!r}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuses fields that mean nothing with or without another."""
         if self.optimizer == "muon" and not self.momentum:
             raise ValueError(f"muon orthogonalizes the momentum, which must be above 0. Received: {self.momentum}")
         if self.model is None and self.weights is None:

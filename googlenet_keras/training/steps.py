@@ -12,6 +12,7 @@ from googlenet_keras.training.state import State
 TOP_K = 5
 # A replica's part of a batch: "image" float32 (examples, height, width, channels), "label" int32 (examples,), "weight"
 # float32 (examples,), 0 for an example that only fills the batch, and "count" float32, the real ones on all replicas.
+# Mixed images have a "target", float32 (examples, classes); their "label", for accuracies, has the largest share.
 Batch = dict[str, tf.Tensor]
 
 
@@ -68,7 +69,7 @@ class Steps:
         variables = model.trainable_variables
         with tf.GradientTape() as tape:
             logits = by_head(model(batch["image"], training=True))
-            losses = self._losses(batch["label"], logits)
+            losses = self._losses(batch.get("target", batch["label"]), logits)
             loss_sum = tf.reduce_sum(batch["weight"] * sum(losses.values()))
             loss = loss_sum / batch["count"]
         gradients = self._penalized(tape.gradient(loss, variables), variables)
