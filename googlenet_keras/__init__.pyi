@@ -18,7 +18,13 @@ from .data import (
     Split as Split,
     open_dataset as open_dataset,
 )
-from .deploy import Classifier as Classifier, Export as Export, Prediction as Prediction, export_model as export_model
+from .deploy import (
+    Classifier as Classifier,
+    Export as Export,
+    Prediction as Prediction,
+    decode_predictions as decode_predictions,
+    export_model as export_model,
+)
 from .describe import (
     bottlenecks as bottlenecks,
     compare as compare,
@@ -77,14 +83,21 @@ from .training import (
 from .weights import (
     PUBLISHED as PUBLISHED,
     Card as Card,
+    Loading as Loading,
     PublishedWeights as PublishedWeights,
+    StoredTensor as StoredTensor,
+    WeightFile as WeightFile,
+    list_weights as list_weights,
     load_state as load_state,
     load_weights as load_weights,
+    open_weights as open_weights,
     read_card as read_card,
     read_weights as read_weights,
+    recognize_source as recognize_source,
     save_weights as save_weights,
     shrink_weights as shrink_weights,
     write_card as write_card,
 )
+from .weights.conversion import Conversion as Conversion, convert_weights as convert_weights
 
 __version__: str

@@ -11,10 +11,8 @@ from typing import Any, Literal, NamedTuple
 import keras
 from keras import layers
 
+from googlenet_keras.keras_types import Activation, Dtype, Initializer, Regularizer, Tensor
 from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, LocalResponseNormalization
-
-Tensor = keras.KerasTensor
-Initializer = str | dict[str, Any]
 
 
 def initializer(class_name: str, **config: Any) -> Initializer:
@@ -58,8 +56,8 @@ class Style:
     padding: Literal["same", "explicit"] = "same"
     kernel_initializer: Initializer = "glorot_uniform"
     bias_initializer: Initializer = "zeros"
-    kernel_regularizer: Any = None
-    dtype: Any = None
+    kernel_regularizer: Regularizer = None
+    dtype: Dtype = None
 
 
 class ModuleFilters(NamedTuple):
@@ -111,8 +109,9 @@ def conv_block(
     """
     if padding is None:
         # At stride 1 an odd kernel is padded alike on both sides by everyone, and a 1x1 kernel by nobody.
-        explicit = style.padding == "explicit" and max(_pair(strides)) > 1 and max(_pair(kernel_size)) > 1
-        padding = tuple(extent // 2 for extent in _pair(kernel_size)) if explicit else "same"
+        height, width = _pair(kernel_size)
+        explicit = style.padding == "explicit" and max(_pair(strides)) > 1 and max(height, width) > 1
+        padding = (height // 2, width // 2) if explicit else "same"
     if not isinstance(padding, str):
         if any(_pair(padding)):
             x = layers.ZeroPadding2D(padding, data_format="channels_last", dtype=style.dtype, name=f"{name}_padding")(x)
@@ -149,7 +148,8 @@ def conv_block(
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """A size of height and width, given as Keras takes it: both, or one number for both."""
-    return (size, size) if isinstance(size, int) else tuple(size)
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 def relu(x: Tensor, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
@@ -269,7 +269,7 @@ def dense(x: Tensor, units: int, *, name: str, style: Style = DEFAULT_STYLE) -> 
 
 
 def classifier(
-    x: Tensor, classes: int, *, activation: Any = "softmax", name: str, style: Style = DEFAULT_STYLE
+    x: Tensor, classes: int, *, activation: Activation = "softmax", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
     """The dense layer that answers, in float32 where the style computes in half precision.
 
@@ -293,7 +293,7 @@ def classifier(
     )(x)
 
 
-def answer_policy(style: Style) -> Any:
+def answer_policy(style: Style) -> Dtype:
     """The dtype policy of what answers: float32 where the style computes in half precision, the style's elsewhere."""
     policy = keras.config.dtype_policy() if style.dtype is None else keras.dtype_policies.get(style.dtype)
     return "float32" if policy.compute_dtype in ("bfloat16", "float16") else policy
@@ -303,7 +303,7 @@ def auxiliary_head(
     x: Tensor,
     classes: int,
     *,
-    activation: Any = "softmax",
+    activation: Activation = "softmax",
     dropout: float = 0.7,
     adaptive_pool: bool = False,
     name: str,
@@ -434,17 +434,23 @@ def chain(x: Tensor, stage: Stage, *, style: Style = DEFAULT_STYLE) -> Tensor:
 def endpoint(stage: Stage, *, style: Style = DEFAULT_STYLE) -> str:
     """The name of the last layer of a stage, which is a convolution's ReLU where that is a layer of its own."""
     name, step = list(stage.items())[-1]
-    apart = isinstance(step, Conv) and style.batch_normalization
-    return f"{name}_{'relu' if step.activation else 'bn'}" if apart else name
+    if isinstance(step, Conv) and style.batch_normalization:
+        return f"{name}_{'relu' if step.activation else 'bn'}"
+    return name
 
 
 def _take(x: Tensor, step: Step, *, name: str, style: Style) -> Tensor:
+    if isinstance(step, Conv):
+        return conv_block(x, **step._asdict(), name=name, style=style)
+    if isinstance(step, Pool):
+        return _pool(x, **step._asdict(), name=name, style=style)
+    if isinstance(step, Inception):
+        return inception_module(x, **step._asdict(), name=name, style=style)
+    if isinstance(step, Residual):
+        return residual_block(x, **step._asdict(), name=name, style=style)
     if callable(step):
         return step(x, name=name, style=style)
-    if type(step) is tuple:
-        return mixed_block(x, step, name=name, style=style)
-    builders = {Conv: conv_block, Pool: _pool, Inception: inception_module, Residual: residual_block}
-    return builders[type(step)](x, **step._asdict(), name=name, style=style)
+    return mixed_block(x, step, name=name, style=style)
 
 
 def _pool(x: Tensor, *, kind: str, strides: int, padding: str, size: int, name: str, style: Style) -> Tensor:
@@ -519,7 +525,7 @@ def residual_block(
 
 
 def convolutional_auxiliary_head(
-    x: Tensor, classes: int, *, activation: Any = "softmax", name: str, style: Style = DEFAULT_STYLE
+    x: Tensor, classes: int, *, activation: Activation = "softmax", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
     """The auxiliary classifier of Inception v3, v4 and Inception-ResNet v2.
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -165,7 +165,14 @@ def cpu_computes_bfloat16(cpuinfo: str | None, environment: Mapping[str, str]) -
     return False, f"the processor has no bfloat16 arithmetic (neither {' nor '.join(BFLOAT16_FLAGS)})"
 
 
-def gpus_compute_bfloat16(gpus: Sequence[Mapping[str, Any]]) -> tuple[bool, str]:
+class GPUDetails(TypedDict, total=False):
+    """What ``tf.config.experimental.get_device_details`` says of a GPU, as far as TensorFlow knows it."""
+
+    device_name: str
+    compute_capability: tuple[int, int]
+
+
+def gpus_compute_bfloat16(gpus: Sequence[GPUDetails]) -> tuple[bool, str]:
     """Whether all of some GPUs compute bfloat16 natively.
 
     Args:

@@ -7,20 +7,21 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: no locks there
-    fcntl = None
 
 # Of <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_WAIT = 0.1  # seconds, before a lock is tried again
 
 # What this process has put in place so far, in order: what a command that is interrupted can truthfully say.
 placed: list[Path] = []
@@ -196,7 +197,7 @@ def _lock(path: Path) -> Iterator[None]:
     Raises:
         BlockingIOError: If another process holds it.
     """
-    if fcntl is None:
+    if sys.platform == "win32":  # which has no such locks
         yield
         return
     while True:
@@ -216,6 +217,26 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Holds a lock file for as long as the block runs, after whoever holds it now has let it go.
+
+    Args:
+        path: The file, in a folder that can be written to; it is gone afterwards.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(_lock(path))
+                break
+            except BlockingIOError:
+                time.sleep(_WAIT)
+        yield
+
+
+@contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Holds SIGINT and SIGTERM back until the block has ended: it takes moments, and must not be left half done."""
     if threading.current_thread() is not threading.main_thread():
@@ -232,8 +253,8 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in held:
-            signal.raise_signal(number)
+        for caught in held:
+            signal.raise_signal(caught)
 
 
 def _make_durable(folder: Path) -> None:

@@ -1,10 +1,13 @@
 """Keras layers that Keras itself does not have."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
+
+from googlenet_keras.keras_types import Tensor
 
 AlphaConvention = Literal["caffe", "tensorflow"]
 
@@ -67,12 +70,12 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.k = k
         self.alpha_convention = alpha_convention
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalizes ``inputs`` of shape (batch, ..., channels) to the same shape, in the compute dtype."""
         x = ops.cast(inputs, "float32")
         return ops.cast(ops.custom_gradient(self._normalize)(x), self.compute_dtype)
 
-    def _normalize(self, x: Any) -> tuple[Any, Any]:
+    def _normalize(self, x: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
         """The output, and the function from its gradient to the input's.
 
         With ``t`` the bracket of the formula, ``dx = dy * t ** -beta - 2 * beta * scale * x * window(dy * y / t)``: the
@@ -83,7 +86,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         energy = _window_sum(ops.square(x), self.size // 2, scale, self.k)
         factor = _negative_power(energy, self.beta)
 
-        def gradient(*arguments: Any, upstream: Any = None) -> Any:
+        def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             # TensorFlow passes it by name, JAX by position.
             direct = (arguments[0] if upstream is None else upstream) * factor
             window = _window_sum(direct * x / energy, self.size // 2, 2 * self.beta * scale)
@@ -113,7 +116,7 @@ DENSE_CHANNELS = 64
 STRIP, UNIT = 16, 4
 
 
-def _window_sum(x: Any, radius: int, scale: float, bias: float | None = None) -> Any:
+def _window_sum(x: Tensor, radius: int, scale: float, bias: float | None = None) -> Tensor:
     """``scale * (sum over the channels c - radius .. c + radius) + bias`` of a float32 tensor (..., channels).
 
     It is a convolution along the channels, in units of channels: the fastest thing that Keras has for it.
@@ -132,7 +135,7 @@ def _window_sum(x: Any, radius: int, scale: float, bias: float | None = None) ->
     return ops.reshape(sums, ops.shape(x))
 
 
-def _negative_power(x: Any, exponent: float) -> Any:
+def _negative_power(x: Tensor, exponent: float) -> Tensor:
     """``x ** -exponent`` of a positive tensor; `ops.power` takes five times as long on a CPU."""
     if exponent == 0.75:
         return ops.sqrt(ops.sqrt(x)) / x
@@ -165,21 +168,21 @@ class CeilAveragePooling2D(keras.layers.Layer):
     def _positions(self, extent: int) -> int:
         return -(-(extent - self.pool_size) // self.strides) + 1
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Pools ``inputs`` of shape (batch, height, width, channels)."""
         overhang = [
             (0, max(0, (self._positions(extent) - 1) * self.strides + self.pool_size - extent))
             for extent in inputs.shape[1:3]
         ]
 
-        def sums(x: Any) -> Any:
+        def sums(x: Tensor) -> Tensor:
             padded = ops.pad(x, [(0, 0), *overhang, (0, 0)])
             return ops.average_pool(padded, self.pool_size, self.strides, data_format="channels_last")
 
         covered = sums(ops.ones((1, *inputs.shape[1:3], 1), dtype=inputs.dtype))
         return sums(inputs) / covered
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, int, int, int]) -> tuple[int | None, int, int, int]:
         """(batch, positions, positions, channels)."""
         batch, height, width, channels = input_shape
         return (batch, self._positions(height), self._positions(width), channels)
@@ -208,7 +211,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ``n`` values of a channel.
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         """Normalizes ``inputs`` of shape (batch, ..., channels) to the same shape, in the compute dtype."""
         fused = (
             keras.backend.backend() == "tensorflow"
@@ -221,7 +224,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         return self._call_fused(inputs, training) if fused else super().call(inputs, training=training, mask=mask)
 
-    def _call_fused(self, inputs: Any, training: bool | None) -> Any:
+    def _call_fused(self, inputs: Tensor, training: bool | None) -> Tensor:
         """`call` of a TensorFlow tensor (batch, height, width, channels)."""
         import tensorflow as tf
 

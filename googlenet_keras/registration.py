@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -40,11 +41,11 @@ class _AfterKeras:
             return None
         others = sys.meta_path[sys.meta_path.index(self) + 1 :]
         spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             self._register_after(spec.loader)
         return spec
 
-    def _register_after(self, loader: object) -> None:
+    def _register_after(self, loader: Loader) -> None:
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -54,4 +55,4 @@ class _AfterKeras:
             _register()
 
         # The loader stays the object that it was: resources and source code are read through it too.
-        loader.exec_module = exec_module
+        loader.exec_module = exec_module  # type: ignore[method-assign]  # of this loader alone

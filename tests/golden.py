@@ -55,14 +55,22 @@ def image(shape, seed):
     return np.clip(smooth + fine, -1.0, 1.0).astype(np.float32)
 
 
+def _open(name):
+    return np.load(Path(__file__).with_name("data") / f"{name}.seed0.npz", allow_pickle=False)
+
+
+def names_and_shapes(name):
+    """The names of a golden file's tensors, and their shapes, in its own order."""
+    with _open(name) as golden:
+        return [str(n) for n in golden["names"]], [tuple(shape) for shape in json.loads(str(golden["shapes"]))]
+
+
 def load(name):
     """(state, inputs, outputs) of the golden file NAME; state maps each tensor's name to its array."""
-    path = Path(__file__).with_name("data") / f"{name}.seed0.npz"
-    with np.load(path, allow_pickle=False) as golden:
+    names, shapes = names_and_shapes(name)
+    with _open(name) as golden:
         seed = int(golden["seed"])
-        names = [str(n) for n in golden["names"]]
-        shapes = json.loads(str(golden["shapes"]))
-        state = {n: tensor(n, tuple(s), seed) for n, s in zip(names, shapes, strict=True)}
+        state = {n: tensor(n, shape, seed) for n, shape in zip(names, shapes, strict=True)}
         inputs = image(tuple(int(d) for d in golden["input_shape"]), seed)
         meta = {"names", "shapes", "seed", "input_shape"}
         return state, inputs, {k: golden[k] for k in golden.files if k not in meta}

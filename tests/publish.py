@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from googlenet_keras import evaluate, load_recipe
-from googlenet_keras.weights import PUBLISHED, read_card, shrink_weights, write_card
+from googlenet_keras.weights import list_weights, read_card, shrink_weights, write_card
 
 PACKAGE = Path(__file__).parents[1] / "googlenet_keras"
 
@@ -24,11 +24,11 @@ def command(recipe):
 
 
 def main(run, data_dir=None):
-    (record,) = PUBLISHED
+    (record,) = list_weights("googlenet_bn")
     weights = Path(run, "model.weights.h5")
     card = read_card(weights)
     if (card.model, card.dataset) != (record.model, record.name):
-        raise SystemExit(f"weights/published.py is about another training. Received: {card.model}, {card.dataset}")
+        raise SystemExit(f"weights/catalogue.py is about another training. Received: {card.model}, {card.dataset}")
     asset = PACKAGE / "assets" / record.file
     shipped = record.card()
     shrink_weights(weights, asset)
@@ -36,9 +36,9 @@ def main(run, data_dir=None):
     told = {"images": shipped.images, "licence": shipped.licence, "source": command(card.recipe)}
     write_card(weights, dataclasses.replace(card, accuracy=round(accuracy, 4), **told))
     shrink_weights(weights, asset)
-    table = PACKAGE / "weights" / "published.py"
+    table = PACKAGE / "weights" / "catalogue.py"
     digest = hashlib.sha256(asset.read_bytes()).hexdigest()
-    text, found = re.subn(r"(?m)^        sha256=.*,$", f'        sha256="{digest}",', table.read_text(encoding="utf-8"))
+    text, found = re.subn(record.checksum, f"sha256:{digest}", table.read_text(encoding="utf-8"))
     assert found == 1
     table.write_text(text, encoding="utf-8")
     print(f"{asset} ({asset.stat().st_size / 1e6:.2f} MB), accuracy {accuracy:.4f}")

@@ -227,7 +227,7 @@ def test_labels_cover_nothing(summaries):
     # Some on one another, some beside one another.
     crowd = [replace(summaries[0], name=f"model_{i}", parameters=10**7 * (1 + i // 3)) for i in range(12)]
     _draw_costs(axes, crowd)
-    _label_points(axes, crowd)
+    _label_points(figure, axes, crowd)
     assert sorted("\n".join(label.get_text() for label in axes.texts).split("\n")) == sorted(one.name for one in crowd)
     figure.draw_without_rendering()
     boxes = [Text.get_window_extent(label) for label in axes.texts]

@@ -345,7 +345,7 @@ def test_killed_at_any_moment_keeps_the_old_export(exported, tmp_path):
 
 def test_help_is_there_at_once(python):
     """What it imports decides how long it takes: neither Keras nor TensorFlow."""
-    probe = "import sys; from googlenet_keras import {0}; {0}.parser().format_help(); print(*sys.modules)"
+    probe = "import sys; from googlenet_keras.commands import {0}; {0}.parser().format_help(); print(*sys.modules)"
     for module in ("export", "predict"):
         loaded = python("-c", probe.format(module)).stdout.split()
         assert "argparse" in loaded

@@ -23,7 +23,7 @@ from googlenet_keras import (
     model_record,
 )
 from googlenet_keras.models import conventions
-from googlenet_keras.weights import published
+from googlenet_keras.weights import catalogue
 
 SHARED = {
     "include_top": True,
@@ -173,8 +173,8 @@ def of_mnist(monkeypatch):
         dataclasses.replace(PUBLISHED[0], model=name, name="digits")
         for name in ("mnist_inception", "vgg11", "inception_v2", "inception_resnet_v1", "googlenet_bn", "inception_v3")
     ]
-    monkeypatch.setattr(published, "PUBLISHED", tuple(entries))
-    monkeypatch.setattr(published.PublishedWeights, "path", lambda self: Path(self.model))
+    monkeypatch.setattr(catalogue, "PUBLISHED", tuple(entries))
+    monkeypatch.setattr(catalogue.PublishedWeights, "path", lambda self: Path(self.model))
     monkeypatch.setattr(conventions, "read_card", lambda path: None)
     monkeypatch.setattr(conventions, "load_weights", lambda model, path: loaded.append((path.name, model.name)))
     return loaded
@@ -213,6 +213,6 @@ def test_a_renamed_model_finds_its_networks_weights(of_mnist, factory, arguments
 )
 def test_a_network_of_ones_own_has_no_published_weights(of_mnist, factory, arguments):
     """They would fit in part, or not at all, and the message must not blame the file."""
-    with pytest.raises(ValueError, match=r"Weights of (this network|bn_inception) are read from files .*'digits'"):
+    with pytest.raises(ValueError, match=r"'digits' are those of another network: .* for (this network|bn_inception)"):
         factory(**{**GREY, "include_top": False, **arguments})
     assert not of_mnist

@@ -45,6 +45,11 @@ def test_paper_has_five_blocks_at_the_end():
 # file, model, source, arguments, output
 CASES = [
     ("slim_inception_v2", "inception_v2", "slim", {"classes": 1001}, "logits_1001"),
+    ("slim_inception_v3", "inception_v3", "slim", {"classes": 1001, "aux_heads": True}, "logits_1001"),
+    ("slim_inception_v4", "inception_v4", "slim", {"classes": 1001, "aux_heads": True}, "logits_1001"),
+    ("slim_inception_resnet_v2", "inception_resnet_v2", "slim", {"classes": 1001, "aux_heads": True}, "logits_1001"),
+    # As its weights were trained, with averages that leave out what lies beyond the border; torchvision counts zeros.
+    ("torchvision_inception_v3", "inception_v3", "torchvision", {"aux_heads": True}, "logits"),
     ("timm_inception_v4", "inception_v4", "timm", {}, "logits"),
     ("timm_inception_resnet_v2", "inception_resnet_v2", "timm", {}, "logits"),
     (
@@ -57,14 +62,21 @@ CASES = [
 ]
 
 
+def assert_near(received, expected):
+    np.testing.assert_allclose(received, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(("file", "name", "source", "arguments", "output"), CASES, ids=[case[0] for case in CASES])
 def test_answers_of_the_independent_implementation(file, name, source, arguments, output):
     """The scales of PyTorch's normalizations go into kernels and means: the networks here have none."""
     state, images, expected = golden.load(file)
     model = create_model(name, classifier_activation=None, **arguments)
-    load_state(model, state, source)
+    assert load_state(model, state).source == source
     answer = model(images, training=False)
-    np.testing.assert_allclose(answer, expected[output], rtol=0, atol=TOLERANCE * np.abs(expected[output]).max())
+    if "aux_heads" in arguments:
+        assert_near(answer["aux"], expected["aux"])
+        answer = answer["predictions"]
+    assert_near(answer, expected[output])
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_wrong_use(saved_model, photographs, capsys, tmp_path):
         ([image, image, "--input-shape", "48", "48", "1"], "--input-shape goes with a weight file"),
         ([image, image, "--model", "googlenet_bn"], "--model goes with a weight file"),
         ([image, "--model", "googlenet_nb", "--weights", "fashion_mnist"], "did you mean googlenet_bn"),
-        ([image, "--model", "vgg16", "--weights", "fashion_mnist"], "by name are 'fashion_mnist' of googlenet_bn"),
+        ([image, "--model", "vgg16", "--weights", "fashion_mnist"], "those of another network: build googlenet_bn"),
         ([image, "--model", "googlenet_bn", "--weights", "missing.weights.h5"], "no such weight file"),
         (
             [image, "--model", "googlenet_bn", "--weights", "fashion_mnist", "--classes", "9"],

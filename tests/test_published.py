@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 
 import h5py
 import keras
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from googlenet_keras import GoogLeNet, create_model, list_models, model_record, read_weights
-from googlenet_keras.commands import export
+from googlenet_keras import GoogLeNet, create_model, decode_predictions, list_models, model_record, open_weights
+from googlenet_keras.commands import describe, export
 from googlenet_keras.data import open_dataset
 from googlenet_keras.deploy import Classifier
-from googlenet_keras.weights import PUBLISHED, published, shrink_weights
+from googlenet_keras.weights import PUBLISHED, SOURCES, catalogue, list_weights, shrink_weights
+from googlenet_keras.weights.published import find_published
 
 MOST_BYTES = 13_000_000
-CARD = PUBLISHED[0].card()
+SHIPPED = [one for one in PUBLISHED if one.url is None]
+CARD = SHIPPED[0].card()
 SHAPE = CARD.input_shape
 
 
@@ -29,7 +32,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def file(root):
-    (record,) = PUBLISHED
+    (record,) = list_weights("googlenet_bn")
     return root / "googlenet_keras" / "assets" / record.file
 
 
@@ -41,11 +44,11 @@ def sample(root):
     return np.stack([one["image"] for one in examples]), np.stack([one["label"] for one in examples])
 
 
-@pytest.mark.parametrize("record", PUBLISHED, ids=lambda record: f"{record.model}-{record.name}")
+@pytest.mark.parametrize("record", SHIPPED, ids=lambda record: f"{record.model}-{record.name}")
 def test_what_is_shipped_is_what_the_table_says(record, root):
     assets = root / "googlenet_keras" / "assets"
     content = (assets / record.file).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == record.sha256
+    assert f"sha256:{hashlib.sha256(content).hexdigest()}" == record.checksum
     assert len(content) <= MOST_BYTES
     card = record.card()
     assert card.model == record.model in list_models()
@@ -106,10 +109,23 @@ def test_the_factory_itself_and_an_input_with_a_past(model, sample):
     [
         ("googlenet_bn", {"classes": 1000}, "are those of 10 classes: .* Received: 1000 classes"),
         ("googlenet_bn", {"input_shape": (*SHAPE[:2], 3)}, "a network that sees 1 channels: .* Received: 3 channels"),
-        ("googlenet_bn", {"weights": "imagenet"}, "by name are 'fashion_mnist' of googlenet_bn. Received: 'imagenet'"),
-        ("googlenet_bn", {"weights": "imagenet"}, r"files named \*.weights.h5"),
-        ("vgg16", {}, "Weights of vgg16 .* are 'fashion_mnist' of googlenet_bn. Received: 'fashion_mnist'"),
-        ("googlenet", {"classes": 10}, "Weights of googlenet are read from files"),
+        (
+            "googlenet_bn",
+            {"weights": "imagenet22k"},
+            "by name are 'fashion_mnist' of googlenet_bn. Received",
+        ),
+        ("googlenet_bn", {"weights": "imagenet22k"}, r"files named \*.weights.h5"),
+        (
+            "nin",
+            {"weights": "resnet"},
+            "by name are 'fashion_mnist' of googlenet_bn, 'imagenet/slim' of ",
+        ),
+        ("vgg16", {}, "those of another network: build googlenet_bn. Received: 'fashion_mnist' for vgg16"),
+        ("googlenet", {"classes": 10}, "those of another network: build googlenet_bn. Received: 'fashion_mnist'"),
+        ("googlenet", {"weights": "imagenet/bvlc"}, "build googlenet_bvlc. Received: 'imagenet/bvlc' for googlenet"),
+        ("googlenet", {"weights": "imagenet"}, "build googlenet_slim or googlenet_bvlc or googlenet_torchvision. Rec"),
+        ("inception_v3", {"weights": "imagenet/timm"}, "build inception_v4 or inception_resnet_v2. Received"),
+        ("vgg11", {"weights": "imagenet"}, "build vgg16 or vgg19. Received|build googlenet_slim or "),
     ],
 )
 def test_what_the_weights_are_not_for(name, arguments, message):
@@ -118,9 +134,84 @@ def test_what_the_weights_are_not_for(name, arguments, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"file": "missing.weights.h5"}], ids=str)
+def test_every_row_is_whole():
+    """A row with a slip would be found by the first user who has waited for 500 MB."""
+    rows = [one for one in PUBLISHED if one.url is not None]
+    assert len({(one.model, one.name) for one in rows}) == len(rows)
+    assert len({one.file for one in rows}) == len(rows)
+    digits = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96}
+    for one in rows:
+        record = model_record(one.model)
+        algorithm, _, value = one.checksum.partition(":")
+        # torchvision publishes the first eight digits, at the end of the file's name.
+        assert len(value) == digits[algorithm] or one.file.endswith(f"-{value}.pth")
+        assert re.fullmatch("[0-9a-f]+", value)
+        assert all(url.startswith(("http://", "https://")) for url in (one.url, *one.mirrors))
+        assert all(url.endswith(one.file) for url in one.mirrors)
+        assert one.source in SOURCES
+        assert one.licence
+        # Other people's weights of the same network may expect something else, and facts are kept once otherwise.
+        others = {("vgg16", "torchvision"), ("vgg19", "torchvision"), ("inception_resnet_v2", "timm")}
+        others |= {("inception_resnet_v1", "facenet")}
+        assert (one.preprocessing == record.preprocessing) == ((one.model, one.source) not in others)
+        if one.top1 is not None:
+            assert 0.5 < one.top1 < one.top5 < 1
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "meant"),
+    [
+        ("googlenet_slim", "imagenet", "imagenet/slim"),
+        ("googlenet_bvlc", "imagenet", "imagenet/bvlc"),
+        ("googlenet_torchvision", "imagenet", "imagenet/torchvision"),
+        ("inception_v3", "imagenet", "imagenet/keras"),
+        ("inception_v4", "imagenet/timm", "imagenet/timm"),
+        ("vgg16", "imagenet", "imagenet/keras"),
+        ("inception_resnet_v1", "vggface2", "vggface2"),
+        (None, "vggface2", "vggface2"),
+    ],
+)
+def test_what_a_name_means(model, name, meant):
+    assert find_published(name, model).name == meant
+
+
+def test_a_name_that_several_networks_have():
+    with pytest.raises(ValueError, match=r"say which \(--model\): googlenet_slim, googlenet_bvlc, .*'imagenet'"):
+        find_published("imagenet")
+
+
+def test_the_table_is_printed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert describe.main(["--weights"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"imagenet/bvlc\s+googlenet_bvlc\s+68.93%\s+89.14%\s+54\s+unrestricted use", printed)
+    assert describe.main(["--weights", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == [one.name for one in list_weights()]
+    assert all(row["checksum"] and row["file"] for row in rows)
+    assert describe.main(["--weights", "--bottlenecks"]) == 2
+
+
+def test_imagenets_names():
+    """The first of 1001 is the background: else everything would be named as its neighbour."""
+    probabilities = np.zeros((2, 1000))
+    probabilities[0, 0], probabilities[1, [999, 1]] = 1, [0.7, 0.3]
+    (first,), (second,) = decode_predictions(probabilities, top=1)
+    assert (first.label, first.index, first.probability) == ("tench", 0, 1)
+    assert (second.label, second.probability) == ("toilet tissue", 0.7)
+    with_background = np.concatenate([np.zeros((2, 1)), probabilities], axis=1)
+    found = decode_predictions(with_background, top=2)
+    assert [one.label for one in found[1]] == ["toilet tissue", "goldfish"]
+    assert decode_predictions(np.eye(1001)[:1], top=1)[0][0].label == "background"
+    assert decode_predictions(np.array([[0.1, 0.9]]), labels=["cat", "dog"])[0][0].label == "dog"
+    for wrong in (np.zeros(1000), np.zeros((1, 10))):
+        with pytest.raises(ValueError, match="Received"):
+            decode_predictions(wrong)
+
+
+@pytest.mark.parametrize("change", [{"checksum": f"sha256:{'0' * 64}"}, {"file": "missing.weights.h5"}], ids=str)
 def test_another_file_is_not_loaded(monkeypatch, change):
-    monkeypatch.setattr(published, "PUBLISHED", (dataclasses.replace(PUBLISHED[0], **change),))
+    monkeypatch.setattr(catalogue, "PUBLISHED", (dataclasses.replace(PUBLISHED[0], **change),))
     with pytest.raises(ValueError, match="missing or damaged; install it again"):
         create_model("googlenet_bn", weights="fashion_mnist")
 
@@ -142,7 +233,8 @@ def test_shrinking_halves_kernels_and_keeps_the_rest(tmp_path):
         np.testing.assert_array_equal(ours, np.float16(theirs) if len(theirs.shape) > 1 else theirs)
         np.testing.assert_array_equal(ours, keras_)
         assert ours.dtype == "float32"
-    assert {str(array.dtype) for array in read_weights(small).values()} == {"float16", "float32"}
+    with open_weights(small) as file:
+        assert {str(tensor.dtype) for tensor in file.tensors.values()} == {"float16", "float32"}
 
 
 def test_shrinking_the_same_gives_the_same_file(file, tmp_path):
@@ -171,10 +263,8 @@ def test_export(sample, tmp_path):
     command = ["--model", "googlenet_bn", "--weights", "fashion_mnist", "--output", str(tmp_path)]
     assert export.main(command) == 0
     card = json.loads((tmp_path / "googlenet_bn.json").read_text())
-    (record,) = PUBLISHED
-    assert {"name": "fashion_mnist", "sha256": record.sha256, "accuracy": CARD.accuracy}.items() <= card[
-        "weights"
-    ].items()
+    digest = PUBLISHED[0].checksum.partition(":")[2]
+    assert {"name": "fashion_mnist", "sha256": digest, "accuracy": CARD.accuracy}.items() <= card["weights"].items()
     assert card["labels"][0] == "T-shirt/top"
     assert card["input"]["shape"] == list(SHAPE)
     assert card["input"]["preprocessing"]["crop_fraction"] == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from googlenet_keras import GoogLeNet, create_model, load_state, load_weights, read_weights
+from googlenet_keras.weights import recognize_source
 
 SMALL = {"input_shape": (65, 65, 3), "classes": 5}
 
@@ -83,6 +84,243 @@ def test_a_head_that_the_model_has_must_be_there():
         load_state(model, state, "torchvision")
 
 
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        *((f"slim_inception_{version}", "slim") for version in ("v1", "v2", "v3", "v4", "resnet_v2")),
+        *(
+            (f"torchvision_{name}", "torchvision")
+            for name in ("googlenet", "inception_v3", "alexnet", "vgg11", "vgg13_bn")
+        ),
+        *((f"timm_inception_{version}", "timm") for version in ("v4", "resnet_v2")),
+        ("facenet_inception_resnet_v1", "facenet"),
+        ("bvlc_googlenet", "caffe"),
+    ],
+)
+@pytest.mark.parametrize(("before", "behind"), [("", ""), ("module.", ""), ("model_1/", ":0")])
+def test_a_source_is_recognized_by_its_names(file, source, before, behind):
+    """Nobody should have to know where a file came from, nor what a wrapper put around its names."""
+    names, _ = golden.names_and_shapes(file)
+    assert recognize_source(f"{before}{name}{behind}" for name in names) == source
+
+
+def test_sources_of_keras_and_of_the_authors_of_vgg():
+    model = create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+    assert recognize_source(weight.path for weight in model.weights) == "keras_applications"
+    assert recognize_source(f"{layer.name}/0" for layer in model.layers if layer.weights) == "keras"
+    assert (
+        recognize_source(["block1_conv1/block1_conv1_W_1:0", "block1_conv1/block1_conv1_b_1:0"]) == "keras_applications"
+    )
+    assert recognize_source(["conv1_1.weight", "conv1_1.bias", "fc8.weight", "fc8.bias"]) == "caffe"
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias"], ["a", "b"]]
+)
+def test_names_of_no_source(names):
+    with pytest.raises(ValueError, match=r"named as in none of caffe, facenet, keras, .*: say whose"):
+        recognize_source(names)
+
+
+def random_state(model, name=lambda weight: weight.path):
+    """Random numbers for every weight of a model, by what `name` calls it."""
+    return {name(weight): golden.tensor(weight.path, tuple(weight.shape), 0) for weight in model.weights}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        (lambda path: f"{path}:0", "keras_applications"),  # Keras 2
+        (lambda path: f"model_1/{path}:0", "keras_applications"),  # in another model
+        (lambda path: f"classifier/body/{path}", None),
+    ],
+)
+def test_names_that_are_almost_right(name, source):
+    """Keras 2 and a model around the network must not cost the user 25,000 characters of missing names."""
+    model = create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+    state = random_state(model)
+    report = load_state(model, {name(path): array for path, array in state.items()}, source)
+    assert report.source == "keras_applications"
+    assert report.placed["conv_1a"] == (name("conv_1a/kernel"),)
+    for weight in model.weights:
+        np.testing.assert_array_equal(weight, state[weight.path])
+
+
+def test_a_prefix_of_torch():
+    state, _, _ = golden.load("torchvision_googlenet_odd")
+    model = create_model("googlenet_torchvision")
+    load_state(model, {f"module.{name}": array for name, array in state.items()})
+    np.testing.assert_array_equal(model.get_layer("predictions").bias, state["fc.bias"])
+
+
+def test_keras_applications_saved_by_keras_1():
+    """Its published files of VGG still have those names."""
+    model = create_model("vgg16", input_shape=(32, 32, 3), classes=3)
+    state = random_state(model)
+    letters = {"kernel": "W", "bias": "b"}
+    old = {
+        f"{layer}/{layer}_{letters[leaf]}_1:0": array
+        for (layer, leaf), array in ((path.split("/"), array) for path, array in state.items())
+    }
+    load_state(model, old)
+    np.testing.assert_array_equal(model.get_layer("fc2").kernel, state["fc2/kernel"])
+
+
+@pytest.mark.slow
+def test_vgg_of_its_authors():
+    """The same network in Caffe's names and in torchvision's: a dense kernel turns alike in both."""
+    state, _, _ = golden.load("torchvision_vgg11")
+    convolutions = [
+        f"conv{block}_{i + 1}" for block, count in enumerate((1, 1, 2, 2, 2), start=1) for i in range(count)
+    ]
+    places = {0: 0, 3: 1, 6: 2, 8: 3, 11: 4, 13: 5, 16: 6, 18: 7}
+    layers = {f"features.{place}": convolutions[index] for place, index in places.items()}
+    layers |= {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
+    caffe = {}
+    for name, array in state.items():
+        layer, leaf = name.rsplit(".", 1)
+        caffe[f"{layers[layer]}.{leaf}"] = array
+    ours, theirs = create_model("vgg11"), create_model("vgg11")
+    assert load_state(ours, caffe).source == "caffe"
+    load_state(theirs, state, "torchvision")
+    for one, other in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def with_foreign_head(body, classes=5):
+    """The state of a body that somebody has put a head of its own on: a dense layer, its normalization, another."""
+    features = body.output.shape[-1]
+    return random_state(body) | {
+        "dense/kernel": np.zeros((features, 16)),
+        "dense/bias": np.zeros(16),
+        "batch_normalization/gamma": np.ones(16),
+        "batch_normalization/beta": np.zeros(16),
+        "batch_normalization/moving_mean": np.zeros(16),
+        "batch_normalization/moving_variance": np.ones(16),
+        "dense_1/kernel": np.zeros((16, classes)),
+        "dense_1/bias": np.zeros(classes),
+    }
+
+
+def test_a_body_takes_a_file_with_another_head(caplog):
+    body = create_model("googlenet_bn", include_top=False, input_shape=(32, 32, 3))
+    state = with_foreign_head(body)
+    report = load_state(body, state)
+    (record,) = caplog.records
+    assert "a head of 5 classes: left out 8 tensors" in record.getMessage()
+    assert len(report.left_out["a head of 5 classes"]) == 8
+    np.testing.assert_array_equal(body.get_layer("conv1_7x7").kernel, state["conv1_7x7/kernel"])
+
+
+def test_a_network_with_a_top_says_that_the_file_has_another():
+    body = create_model("googlenet_bn", include_top=False, input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match="another head, of 5 classes: build the model with include_top=False"):
+        load_state(create_model("googlenet_bn", input_shape=(32, 32, 3), classes=5), with_foreign_head(body))
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("a convolution", {"conv2d/kernel": np.zeros((3, 3, 4, 4)), "conv2d/bias": np.zeros(4)}),
+        ("the normalization of one", {"conv1_7x7_bn/gamma": np.zeros(64)}),
+    ],
+)
+def test_what_is_no_head_is_not_left_out(name, extra):
+    """Else the file of a deeper network would seem to fit."""
+    body = create_model("googlenet", include_top=False, input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match=f"{len(extra)} unexpected"):
+        load_state(body, random_state(body) | extra)
+
+
+def test_a_head_of_other_classes_is_said():
+    state = random_state(create_model("googlenet_bn", input_shape=(65, 65, 3), classes=5, aux_heads=True))
+    model = create_model("googlenet_bn", input_shape=(65, 65, 3), classes=7, aux_heads=True)
+    with pytest.raises(ValueError, match=r"head of another number of classes than 'googlenet_bn', which has one of 7"):
+        load_state(model, state)
+    body = create_model("googlenet_bn", include_top=False, input_shape=(65, 65, 3))
+    report = load_state(body, state)
+    assert {part: len(names) for part, names in report.left_out.items()} == {
+        "auxiliary heads": 2 * 9,  # a convolution, its normalization, two dense layers
+        "a head of 5 classes": 2,
+    }
+
+
+def numbered(drop):
+    """The state of a network as keras.applications numbers it, by the order in which it was built."""
+    theirs = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=3)
+    return {
+        weight.path: np.zeros(weight.shape)
+        for weight in theirs.weights
+        if not any(weight.path.startswith(f"{layer}/") for layer in drop)
+    }
+
+
+@pytest.mark.parametrize("missing", ["conv2d", "batch_normalization"])
+def test_the_first_numbered_layer_that_differs_is_named(missing):
+    """One layer that is missing shifts the numbers of all after it: they are not what is wrong."""
+    model = create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+    keras.backend.clear_session()
+    with pytest.raises(ValueError, match="numbers 93 layers") as error:
+        load_state(model, numbered([f"{missing}_40"]), "keras_applications")
+    message = str(error.value)
+    # Number 40 is mixed_6c's first branch, of 192 filters; 41, of 160, is then in its place.
+    assert f"{missing}_41 is the first" in message
+    assert f"up to {missing}_39" in message
+    assert "mixed_6c_branch0" in message
+
+
+@pytest.mark.parametrize("source", ["torchvision", "slim", "timm", "keras", "keras_applications", None])
+def test_a_message_is_short_however_much_is_wrong(source):
+    model = create_model("googlenet_slim", input_shape=(32, 32, 3))
+    state = random_state(create_model("googlenet_bvlc", input_shape=(32, 32, 3)))
+    if source == "timm":
+        model = create_model("inception_v4", input_shape=(75, 75, 3))
+    elif source == "torchvision":
+        model = create_model("googlenet_torchvision", input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match="does not fit") as error:
+        load_state(model, state, source)
+    assert len(str(error.value)) < 15 * 80
+    assert "\n" not in str(error.value)
+    assert " others" in str(error.value)
+
+
+class Unread:
+    """A tensor of a file, as a reader gives it."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+
+    def read(self):
+        return self.array
+
+
+class Unreadable(Unread):
+    def read(self):
+        raise AssertionError("it was read")
+
+
+def test_shapes_are_compared_before_anything_is_read():
+    """A file may declare a tensor that no memory holds."""
+    model, state = caffe_state(**SMALL)
+    lazy = {name: Unreadable(array) for name, array in state.items()}
+    lazy["conv2/3x3.weight"].shape = (10**6, 10**6, 3, 3)
+    with pytest.raises(ValueError, match=r"1 of another shape \(conv2/3x3.weight"):
+        load_state(model, lazy, "caffe")
+    load_state(model, {name: Unread(array) for name, array in state.items()}, "caffe")
+    np.testing.assert_array_equal(model.get_layer("conv1_7x7").bias, state["conv1/7x7_s2.bias"])
+
+
+def test_nan_is_refused_and_nothing_is_loaded():
+    model, state = caffe_state(**SMALL)
+    before = model.get_weights()
+    state["loss3/classifier.bias"][0] = np.nan
+    with pytest.raises(ValueError, match=r"NaN or infinity, in loss3/classifier.bias"):
+        load_state(model, state, "caffe")
+    for ours, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, old)
+
+
 def test_bookkeeping_is_no_weight(caplog):
     state, _, _ = golden.load("slim_inception_v1")
     state["global_step"] = np.int64(7)
@@ -142,7 +380,11 @@ def broken_zip(path):
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("weights.pth", lambda path: path.write_text("x"), "files named"),
+        (
+            "weights.pth",
+            lambda path: path.write_text("x"),
+            r"read from \*.weights.h5 and \*.keras of Keras 3; .*\*.pth",
+        ),
         ("missing.weights.h5", lambda path: None, "no such weight file"),
         ("text.weights.h5", lambda path: path.write_text("x"), "Not a weight file"),
         ("text.keras", lambda path: path.write_text("x"), "Not a weight file"),

@@ -5,10 +5,13 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(Generic[Name]):
     """How long one candidate took.
 
     Attributes:
@@ -19,14 +22,14 @@ class Timing:
         upper: Third quartile of that ratio.
     """
 
-    name: str
+    name: Name
     seconds: float
     ratio: float
     lower: float
     upper: float
 
 
-def compare(candidates: Mapping[str, Callable[[], object]], *, rounds: int, seed: int = 0) -> list[Timing]:
+def compare(candidates: Mapping[Name, Callable[[], object]], *, rounds: int, seed: int = 0) -> list[Timing[Name]]:
     """Times candidates against the first of them, which call each other's neighbours in every order.
 
     Args:
@@ -39,7 +42,7 @@ def compare(candidates: Mapping[str, Callable[[], object]], *, rounds: int, seed
     """
     for call in candidates.values():
         call()
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    seconds: dict[Name, list[float]] = {name: [] for name in candidates}
     order = random.Random(seed)
     for _ in range(rounds):
         for name in order.sample(list(candidates), len(candidates)):

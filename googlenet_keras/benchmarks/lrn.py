@@ -48,7 +48,7 @@ class ShiftedSlices(LocalResponseNormalization):
         return ops.cast(x * ops.rsqrt(energy) * ops.sqrt(ops.rsqrt(energy)), self.compute_dtype)
 
 
-def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[Timing]:
+def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[Timing[str]]:
     """Times a training step of GoogLeNet at 96x96x1 without normalization and with each form of it.
 
     Args:
@@ -68,7 +68,7 @@ def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[
     }
     for kind in (TensorFlowOp, BandedConvolution, ShiftedSlices):
 
-        def other_kind(layer: keras.layers.Layer, kind: type = kind) -> keras.layers.Layer:
+        def other_kind(layer: keras.layers.Layer, kind: type[LocalResponseNormalization] = kind) -> keras.layers.Layer:
             ours = isinstance(layer, LocalResponseNormalization)
             return (kind if ours else type(layer)).from_config(layer.get_config())
 

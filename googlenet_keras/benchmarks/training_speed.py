@@ -75,7 +75,7 @@ def load_peer(path: str | Path) -> Callable[[], keras.Model]:
     if not path.is_file():
         raise ValueError(f"There is no such file to take a peer from. Received: {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ValueError(f"A peer must be a Python file, NAME.py. Received: {path}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

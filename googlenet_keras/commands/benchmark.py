@@ -62,8 +62,7 @@ def _compare_normalizations(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(timing) for timing in timings], indent=2))
         return 0
-    right = {"justify": "right"}
-    table = Table("normalization", Column("ms a step", **right), Column("ratio", **right), Column("quartiles", **right))
+    table = Table("normalization", *(Column(head, justify="right") for head in ("ms a step", "ratio", "quartiles")))
     for timing in timings:
         quartiles = f"{timing.lower:.3f} to {timing.upper:.3f}"
         table.add_row(timing.name, f"{timing.seconds * 1000:.0f}", f"{timing.ratio:.3f}", quartiles)
@@ -89,12 +88,8 @@ def _compare_training(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(asdict(comparison), indent=2))
         return 0
-    right = {"justify": "right"}
-    table = Table(
-        "model",
-        "dtype",
-        *(Column(head, **right) for head in ("examples/s", "ratio", "quartiles", "of the matrix product's rate")),
-    )
+    numbers = ("examples/s", "ratio", "quartiles", "of the matrix product's rate")
+    table = Table("model", "dtype", *(Column(head, justify="right") for head in numbers))
     for speed in comparison.training:
         table.add_row(
             speed.name,

@@ -1,12 +1,13 @@
 """What a model costs, stage by stage, or models side by side.
 
-Run it as ``python -m googlenet_keras.describe NAME`` or ``python -m googlenet_keras.describe --compare NAME...``.
+Run it as ``python -m googlenet_keras.describe NAME``, ``python -m googlenet_keras.describe --compare NAME...`` or
+``python -m googlenet_keras.describe --weights``.
 """
 
 import argparse
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from googlenet_keras.commands.parsing import Parser, path_argument
 from googlenet_keras.commands.running import run
@@ -21,6 +22,7 @@ def parser() -> Parser:
     what = result.add_mutually_exclusive_group(required=True)
     what.add_argument("model", nargs="?", metavar="NAME", help="which network")
     what.add_argument("--compare", nargs="+", metavar="NAME", help="networks to set side by side, at their own inputs")
+    what.add_argument("--weights", action="store_true", help="the trained weights that have a name")
     result.add_argument(
         "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="pixels (default: the network's, 224 224 3)"
     )
@@ -44,6 +46,8 @@ def _describe(arguments: argparse.Namespace) -> int:
         if arguments.input_shape or arguments.classes or arguments.aux_heads or arguments.bottlenecks:
             raise ValueError("--compare takes networks as they are: only --plot, --json and --markdown go with it")
         return _compare(arguments)
+    if arguments.weights:
+        return _list_weights(arguments)
     if arguments.plot:
         raise ValueError("--plot draws a comparison: it goes with --compare")
     return _describe_one(arguments)
@@ -58,7 +62,7 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     from googlenet_keras.models import create_model, model_record
 
     record = model_record(arguments.model)
-    chosen: dict[str, Any] = describe.head_arguments(arguments.model, arguments.aux_heads)
+    chosen: dict[str, object] = {**describe.head_arguments(arguments.model, arguments.aux_heads)}
     if arguments.input_shape:
         chosen["input_shape"] = tuple(arguments.input_shape)
     if arguments.classes is not None:
@@ -91,6 +95,27 @@ def _describe_one(arguments: argparse.Namespace) -> int:
             tables.bottleneck_columns(reductions),
             arguments.markdown,
         )
+    return 0
+
+
+def _list_weights(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from googlenet_keras.describe import tables
+    from googlenet_keras.weights import list_weights
+
+    if arguments.input_shape or arguments.classes or arguments.aux_heads or arguments.bottlenecks or arguments.plot:
+        raise ValueError("--weights shows a table as it is: only --json and --markdown go with it")
+    found = list_weights()
+    if arguments.json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+        return 0
+    notes = {
+        "weights": "create_model(NETWORK, weights=NAME) and --weights NAME download them once; imagenet is a network's "
+        "first of that name",
+        "top-1": "as published, on ImageNet's validation images",
+    }
+    _print_table(None, tables.weight_columns(found), arguments.markdown, notes=notes)
     return 0
 
 

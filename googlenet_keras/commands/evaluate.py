@@ -120,7 +120,7 @@ def _table(evaluation: "Evaluation") -> "Table":
     classes = evaluation.scores.classes
     title = f"{evaluation.model} on {evaluation.dataset}, {evaluation.split}"
     if len(classes) > MOST_ROWS:
-        classes = sorted(classes, key=lambda one: one.f1 or 0)[:MOST_ROWS]
+        classes = tuple(sorted(classes, key=lambda one: one.f1 or 0)[:MOST_ROWS])
         title += f"; the {MOST_ROWS} classes of lowest F1, all are in evaluation.json"
     numbers = [Column(header, justify="right") for header in ("examples", "precision", "recall", "F1")]
     table = Table(Column("class", overflow="fold"), *numbers, title=Text(title), box=box.SIMPLE_HEAD)

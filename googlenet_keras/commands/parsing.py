@@ -6,7 +6,10 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 WRONG_USE = 2
 
@@ -20,18 +23,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
-        self._has_commands = False
 
-    def add_subparsers(self, **options: Any) -> Any:
-        """As argparse's."""
-        self._has_commands = True
-        return super().add_subparsers(**options)
-
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As argparse's, but flags that there are not come before arguments that are missing because of them."""
         args = sys.argv[1:] if args is None else list(args)
         # What follows a subcommand is that one's.
-        if not self._has_commands:
+        if self._subparsers is None:
             unknown = self._unknown_flags(args)
             if unknown:
                 self.error(f"unrecognized arguments: {', '.join(unknown)}")
@@ -51,15 +48,15 @@ class Parser(argparse.ArgumentParser):
                 unknown.append(flag + _suggestion(flag, known, beginning))
         return unknown
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
+    def _check_value(self, action: argparse.Action, value: object) -> None:
         """As argparse's, which lists the choices, and names the one that is near."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
-            error.message += _suggestion(str(value), map(str, action.choices))
+            error.message += _suggestion(str(value), map(str, action.choices or ()))
             raise
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         """As argparse's, which does not say when nobody reads it."""
         print(self.format_help(), end="", file=file)
 

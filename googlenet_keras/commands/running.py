@@ -1,6 +1,7 @@
 """How every command runs: its errors in one line, its exit statuses, its end by a signal or a closed pipe."""
 
 import _thread
+import argparse
 import contextlib
 import os
 import signal
@@ -9,10 +10,12 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn, TypeAlias
 
 from googlenet_keras import files
 from googlenet_keras.commands.parsing import WRONG_USE, Parser
+
+Command: TypeAlias = Callable[[argparse.Namespace], int]
 
 WORK_FAILED = 1
 KILLED_BY = 128  # a shell's exit status of a command that a signal ended is this and the signal's number
@@ -24,7 +27,7 @@ class TerminatedError(BaseException):
     """SIGTERM came; as `KeyboardInterrupt`, it is no `Exception`, so that nothing but clean-up takes note of it."""
 
 
-def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None, *, needs_tensorflow: bool = True) -> int:
+def run(command: Command, parser: Parser, argv: list[str] | None, *, needs_tensorflow: bool = True) -> int:
     """Runs a command and turns its failures into one line on stderr and an exit status.
 
     Args:
@@ -45,7 +48,7 @@ def run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None, *
             _finish(stream)
 
 
-def _run(command: Callable[[Any], int], parser: Parser, argv: list[str] | None, needs_tensorflow: bool) -> int:
+def _run(command: Command, parser: Parser, argv: list[str] | None, needs_tensorflow: bool) -> int:
     placed_before = len(files.placed)
     try:
         arguments = parser.parse_args(argv)
@@ -144,7 +147,7 @@ def _raised_again() -> Iterator[None]:
     others = sys.unraisablehook
     timers: list[threading.Timer] = []
 
-    def repeat(dropped: Any) -> None:
+    def repeat(dropped: "sys.UnraisableHookArgs") -> None:
         for kind, number in ((KeyboardInterrupt, signal.SIGINT), (TerminatedError, signal.SIGTERM)):
             if issubclass(dropped.exc_type, kind):
                 # A little later, when the callback is over.
@@ -174,6 +177,8 @@ def _flush() -> None:
 
 def _finish(stream: IO[str] | None) -> None:
     """Drops what a stream cannot get rid of: Python would try again at its exit, and complain."""
+    if stream is None:
+        return
     try:
         print(end="", file=stream, flush=True)
     except OSError:

@@ -51,8 +51,8 @@ def prepare_fashion_mnist(source: str | Path, data_dir: str | Path | None = None
     known = find_builder("fashion_mnist", data_dir)
     if is_prepared(known):
         return Path(known.data_path), True
-    source = Path(source).expanduser()
-    received = {name: _verified(source / name, hashes) for name, hashes in FASHION_MNIST.items()}
+    folder = Path(source).expanduser()
+    received = {name: _verified(folder / name, hashes) for name, hashes in FASHION_MNIST.items()}
     # Debian's hashes are not those that TensorFlow Datasets knows.
     with registered.skip_registration():
 
@@ -60,7 +60,7 @@ def prepare_fashion_mnist(source: str | Path, data_dir: str | Path | None = None
             __module__ = mnist.__name__  # as it is written into the prepared folder
             name = "fashion_mnist"
             url_infos = {  # noqa: RUF012 (theirs is a property of the class)
-                f"{mnist.FashionMNIST.URL}{name}": UrlInfo((source / name).stat().st_size, digest, name)
+                f"{mnist.FashionMNIST.URL}{name}": UrlInfo((folder / name).stat().st_size, digest, name)
                 for name, digest in received.items()
             }
 
@@ -71,7 +71,7 @@ def prepare_fashion_mnist(source: str | Path, data_dir: str | Path | None = None
     with tempfile.TemporaryDirectory() as extracted:
         builder.download_and_prepare(
             download_dir=extracted,
-            download_config=tfds.download.DownloadConfig(manual_dir=source, extract_dir=extracted),
+            download_config=tfds.download.DownloadConfig(manual_dir=folder, extract_dir=extracted),
         )
     return Path(builder.data_path), False
 

@@ -6,7 +6,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -119,8 +119,8 @@ def _keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
     features = dict(info.features.items()) if isinstance(info.features, tfds.features.FeaturesDict) else {}
     images = [key for key, feature in features.items() if type(feature) is tfds.features.Image]
     labels = [key for key, feature in features.items() if type(feature) is tfds.features.ClassLabel]
-    main = info.supervised_keys or ()
-    if len(main) == 2 and main[0] in images and main[1] in labels:
+    main = info.supervised_keys
+    if main and len(main) == 2 and main[0] in images and main[1] in labels:
         return main
     if len(images) != 1 or len(labels) != 1:
         raise ValueError(
@@ -188,7 +188,7 @@ def _shuffled(stream: tf.data.Dataset, key: tuple[int, int]) -> tf.data.Dataset:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without TensorFlow Datasets' warning that what it looks for is not there yet."""
-    logger: Any = logging.getLogger("absl")
+    logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

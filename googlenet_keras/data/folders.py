@@ -73,7 +73,7 @@ class ImageFolder(Dataset):
         except ValueError as error:
             raise self.unknown_split(name, error) from None
         files = [file for part in slices for file in self._files[part.splitname][part.from_ : part.to]]
-        bad = {}
+        bad: dict[str, str] = {}
         for part in slices:
             bad |= self._bad[part.splitname]
         return FolderSplit(self, name, files, bad)
@@ -149,6 +149,6 @@ def _inspect(path: Path) -> Inspection | str:
     try:
         return inspect_image(path.read_bytes())
     except OSError as error:
-        return error.strerror
+        return error.strerror or str(error)
     except ValueError as error:
         return str(error)

@@ -3,7 +3,8 @@
 import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,8 @@ import tensorflow as tf
 from googlenet_keras.data.augmentation import Augmentation
 from googlenet_keras.data.splits import PARALLEL_CALLS, Split, order, pipeline_options
 from googlenet_keras.images import change_channels, decode_image, fit_images
+
+Element = TypeVar("Element")
 
 STEPS_AHEAD = 2  # that are ready before they are asked for
 
@@ -160,10 +163,17 @@ class Batches:
                 places.append(place)
                 sizes.append(len(place))
                 counts.append(count)
-        number, step, place = np.concatenate(numbers), np.concatenate(steps), np.concatenate(places)
-        position = step * self._batch_size + place
-        weight = (position < self._split.size).astype("float32")
-        return _Plan(number, step, place, position, weight, np.array(sizes), np.array(counts, "float32"))
+        number, of_step, place = np.concatenate(numbers), np.concatenate(steps), np.concatenate(places)
+        position = of_step * self._batch_size + place
+        return _Plan(
+            number=number,
+            step=of_step,
+            place=place,
+            position=position,
+            weight=(position < self._split.size).astype("float32"),
+            sizes=np.array(sizes),
+            count=np.array(counts, "float32"),
+        )
 
     def _gather(self, slots: dict[str, tf.Tensor], chosen: tf.Tensor) -> dict[str, tf.Tensor]:
         """A part of a batch from memory."""
@@ -210,7 +220,8 @@ class Batches:
         return tf.random.experimental.stateless_fold_in(key, step)
 
 
-class _Plan(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
     """What a process takes of an epoch, example by example, and how it falls into parts.
 
     Attributes:
@@ -239,7 +250,7 @@ class _Plan(NamedTuple):
         return examples.batch(size).rebatch(self.sizes)
 
 
-class Timed:
+class Timed(Iterator[Element]):
     """An iterator that knows how long it was waited for.
 
     Args:
@@ -249,14 +260,11 @@ class Timed:
         seconds: Spent waiting so far.
     """
 
-    def __init__(self, elements: Iterable[Any]) -> None:
+    def __init__(self, elements: Iterable[Element]) -> None:
         self._elements = iter(elements)
         self.seconds = 0.0
 
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
+    def __next__(self) -> Element:
         start = time.perf_counter()
         try:
             return next(self._elements)

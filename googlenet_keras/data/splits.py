@@ -2,6 +2,7 @@
 
 import abc
 import functools
+import math
 import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -128,9 +129,9 @@ class Split(abc.ABC):
     @property
     def in_memory(self) -> bool:
         """Whether the images are small and few enough to be kept in memory."""
-        if not self.dataset.small:
+        if not self.dataset.small or self.dataset.image_size is None:
             return False
-        return self.size * int(np.prod(self.dataset.image_size)) * self.dataset.channels <= MOST_IN_MEMORY
+        return self.size * math.prod(self.dataset.image_size) * self.dataset.channels <= MOST_IN_MEMORY
 
     @functools.cached_property
     def tensors(self) -> dict[str, tf.Tensor]:

@@ -1,13 +1,11 @@
 """From a model's name to its SavedModel, its picture and its card, all of them or none."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +19,7 @@ from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
 from googlenet_keras.weights.cards import package_versions
+from googlenet_keras.weights.catalogue import file_digest
 from googlenet_keras.weights.published import find_published, weight_file
 
 LABELS_FILE = "labels.txt"
@@ -181,7 +180,7 @@ def _draw(model: keras.Model, export: Export) -> Path:
     return export.picture
 
 
-def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequence[str]) -> dict[str, Any]:
+def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequence[str]) -> dict[str, object]:
     channels, preprocessing = model.input.shape[-1], network.preprocessing
     return {
         "name": network.record.name,
@@ -206,13 +205,13 @@ def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequ
     }
 
 
-def _weights(network: Network) -> dict[str, Any] | str:
+def _weights(network: Network) -> dict[str, object] | str:
     if network.weights is None:
         return "untrained: as initialized"
     published = find_published(network.weights, network.record.name)
     file = weight_file(network.weights, network.record.name)
-    facts: dict[str, Any] = {"name": published.name} if published else {}
-    facts |= {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    facts: dict[str, object] = {"name": published.name} if published else {}
+    facts |= {"file": file.name, "sha256": file_digest(file)}
     if network.card:
         told = ("source", "licence", "images", "dataset", "recipe", "accuracy", "versions")
         facts |= {fact: getattr(network.card, fact) for fact in told}

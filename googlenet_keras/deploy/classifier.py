@@ -8,10 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.deploy.signatures import check_servable, signatures
+from googlenet_keras.evaluation.scores import check_finite
 from googlenet_keras.images import refusal
-from googlenet_keras.models import serving_model
-from googlenet_keras.models.trained import find_network, read_labels
+from googlenet_keras.models import model_record, serving_model
+from googlenet_keras.models.trained import class_names, find_network, read_labels
 from googlenet_keras.weights.readers import SUFFIXES
+
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,36 @@ class Prediction:
     label: str
     index: int
     probability: float
+
+
+def decode_predictions(
+    probabilities: np.ndarray, top: int = 5, labels: Sequence[str] | None = None
+) -> list[list[Prediction]]:
+    """Names the likeliest classes of each image, best first.
+
+    Args:
+        probabilities: Of each image and class: (batch, classes).
+        top: How many classes to name.
+        labels: The classes' names, such as those of a `Card`; None is ImageNet's, of 1000 classes, or of 1001 where the
+            first is TF-slim's background.
+
+    Raises:
+        ValueError: If they are no such array, or there is not a name for each class.
+    """
+    answers = np.asarray(probabilities)
+    if answers.ndim != 2:
+        raise ValueError(f"Probabilities are (batch, classes). Received: {answers.shape}")
+    classes = answers.shape[1]
+    if labels is None:
+        imagenet = class_names(model_record("googlenet"), IMAGENET_CLASSES)
+        labels = ("background", *imagenet)[-classes:] if classes in (IMAGENET_CLASSES, IMAGENET_CLASSES + 1) else ()
+    if len(labels) != classes:
+        raise ValueError(f"There must be a label for each class. Received: {classes} classes, {len(labels)} labels")
+    best = np.argsort(-answers, axis=1, kind="stable")[:, :top]
+    return [
+        [Prediction(labels[i], int(i), float(answer[i])) for i in indices]
+        for answer, indices in zip(answers, best, strict=True)
+    ]
 
 
 class Classifier:
@@ -125,8 +158,6 @@ class Classifier:
             answer = self._serve_bytes(encoded=tf.constant([encoded]))
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(refusal(error)) from None
-        probabilities = answer["probabilities"].numpy()[0]
-        if not np.isfinite(probabilities).all():
-            raise RuntimeError("The network answers NaN or infinity: its weights are damaged or its training diverged")
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        return [Prediction(self.labels[i], int(i), float(probabilities[i])) for i in best]
+        probabilities = answer["probabilities"].numpy()
+        check_finite(probabilities)
+        return decode_predictions(probabilities, top, self.labels)[0]

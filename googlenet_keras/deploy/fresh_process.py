@@ -10,7 +10,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is served elsewhere has no Keras: an import of it fails here.
-sys.modules["keras"] = None
+sys.modules["keras"] = None  # type: ignore[assignment]  # a name that is None cannot be imported
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402

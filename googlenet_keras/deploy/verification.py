@@ -66,7 +66,7 @@ class FreshProcess:
         """
         with tempfile.TemporaryDirectory() as scratch:
             asked, answered = Path(scratch, "questions.npz"), Path(scratch, "answers.npz")
-            np.savez(asked, **questions)
+            np.savez(asked, **questions)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
             _, said = self._process.communicate(f"{asked}\n{answered}\n")
             if self._process.returncode:
                 last = (said.strip().splitlines() or [f"exit status {self._process.returncode}"])[-1]

@@ -141,7 +141,7 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
     for box, column in zip(boxes, columns, strict=True):
         for group in column:
             _draw_group(group, box, colors)
-        graph.add_subgraph(box)
+        graph.add_subgraph(box)  # type: ignore[arg-type]  # pydot takes a cluster too, whatever its hint says
 
     sources = {node.name: node for node in nodes}
     targets: dict[str, list[str]] = {name: [] for name in answers if sources[name].kind != "dense"}
@@ -330,7 +330,12 @@ def _folded(groups: list[_Group], answers: list[str]) -> list[_Group]:
         sources = {name for node in group.nodes for name in node.parents} - members
         run, last = last_of.get(next(iter(sources)), (None, None)) if len(sources) == 1 else (None, None)
         uses = sum(set(node.parents) >= sources for node in group.nodes)
-        if run and signature(run) == signature(last) == signature(group) and consumers[next(iter(sources))] == uses:
+        if (
+            run
+            and last
+            and signature(run) == signature(last) == signature(group)
+            and consumers[next(iter(sources))] == uses
+        ):
             run.copies.append(group.name)
             renamed.update(zip((n.name for n in group.nodes), (n.name for n in run.nodes), strict=True))
         else:
@@ -415,7 +420,7 @@ def _draw_group(group: _Group, box: pydot.Cluster, colors: dict[str, str]) -> No
             margin=7,
             peripheries=1,
         )
-        box.add_subgraph(cluster)
+        box.add_subgraph(cluster)  # type: ignore[arg-type]  # as above
         box = cluster
         # As a label of the cluster it would be crossed by edges; beside the last node there is room.
         title, last = f"{group.name} title", group.nodes[-1].name

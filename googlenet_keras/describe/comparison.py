@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 from keras import layers
 
 from googlenet_keras.describe.cost import count_multiply_adds
@@ -18,6 +19,7 @@ from googlenet_keras.models import create_model, model_record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PLOT_SUFFIXES = (".png", ".svg")
 # Okabe and Ito's, which those who do not see all colours tell apart.
@@ -126,7 +128,7 @@ def plot_comparison(summaries: Sequence[ModelSummary], path: str | Path) -> None
         axes.set_axisbelow(True)
     _draw_costs(scatter, summaries)
     _draw_shares(bars, summaries)
-    _label_points(scatter, summaries)
+    _label_points(figure, scatter, summaries)
     with write_aside(path) as file:
         figure.savefig(file, format=path.suffix.removeprefix(".").lower())
 
@@ -162,13 +164,12 @@ def _draw_costs(axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
     )
 
 
-def _label_points(axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
+def _label_points(figure: "Figure", axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
     """Puts each name where it covers neither a point nor another name; points that lie on one another share a label."""
     from matplotlib.path import Path as Line
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
-    figure = axes.figure
     # Where things are in the picture is known once it has been laid out.
     figure.draw_without_rendering()
     pixel = 72 / figure.dpi  # points
@@ -197,9 +198,9 @@ def _label_points(axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
             arrowprops={"arrowstyle": "-", "color": "#A0A0A0", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3},
             in_layout=False,
         )
-        size = Text.get_window_extent(label).size * pixel
+        size = np.array(Text.get_window_extent(label).size) * pixel
         for away, angle in itertools.product((CLOSE, 14, 26, 40, 60, 85, 115, 150), range(0, 360, 30)):
-            direction = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            direction = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
             move = direction * (away + POINT_RADIUS + size / 2)
             middle = points[first] + move
             box = Bbox([middle - size / 2, middle + size / 2]).padded(2)
@@ -209,8 +210,9 @@ def _label_points(axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
             )
             inside = frame.contains(*box.min) and frame.contains(*box.max)
             if inside and not crossed and not box.count_overlaps(dots + boxes):
-                label.xyann = move
-                label.arrow_patch.set_visible(away > CLOSE)
+                label.xyann = move[0], move[1]
+                if label.arrow_patch:
+                    label.arrow_patch.set_visible(away > CLOSE)
                 boxes.append(box)
                 lines.append(line)
                 break

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 from keras import layers
@@ -10,8 +10,8 @@ from keras import layers
 from googlenet_keras.describe.cost import kernel_weights
 from googlenet_keras.layers import CeilAveragePooling2D
 
-Layer = layers.Layer
-_Key = tuple[str, int]  # a layer and the number of a call of it
+Layer: TypeAlias = layers.Layer
+_Key: TypeAlias = tuple[str, int]  # a layer and the number of a call of it
 
 
 class Window(NamedTuple):
@@ -160,7 +160,7 @@ class Graph:
 
     def gates(self, layer: Layer) -> list[Layer]:
         """All the layers that every way from the input to a layer passes, the nearest first; not the layer itself."""
-        found = []
+        found: list[Layer] = []
         while (layer := self.gate[layer]) is not None:
             found.append(layer)
         return found

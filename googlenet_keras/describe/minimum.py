@@ -2,7 +2,6 @@
 
 import bisect
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -74,7 +73,7 @@ def minimum_size(name: str, *, aux_heads: bool = False) -> int:
     return sizes.start + bisect.bisect_left(sizes, True, key=builds)
 
 
-def head_arguments(name: str, aux_heads: bool) -> dict[str, Any]:
+def head_arguments(name: str, aux_heads: bool) -> dict[str, bool]:
     """The arguments of a model's factory for auxiliary heads, or for none.
 
     Raises:

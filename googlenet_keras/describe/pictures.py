@@ -91,8 +91,8 @@ class PictureTooLargeError(ValueError):
 
 def _dots_that_fit(source: str) -> int:
     """The most dots per inch at which Cairo draws a graph at full size."""
-    frame = re.search(rb'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', render(source, "svg"))
-    return int((CAIRO_LIMIT - 1) * 72 / max(map(float, frame.groups())))
+    (frame, *_) = re.findall(rb'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', render(source, "svg"))
+    return int((CAIRO_LIMIT - 1) * 72 / max(map(float, frame)))
 
 
 def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> bytes:

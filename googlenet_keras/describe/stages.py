@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import keras
 from keras import layers
@@ -16,6 +17,8 @@ TABLE_1_FILTERS = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
 AUXILIARY_HEAD = "auxiliary head"
 BYTES_OF_FLOAT32 = 4
 
+# Where a stage starts, where it ends, its layers, and whether it is an auxiliary head.
+_Division: TypeAlias = tuple[Layer, Layer, Collection[Layer], bool]
 # What Table 1 calls a layer; those not here are part of another's row.
 _TYPES = {
     layers.Conv2D: "convolution",
@@ -127,12 +130,12 @@ def describe_model(model: keras.Model, stages: Sequence[str]) -> ModelCost:
     )
 
 
-def _divide(graph: Graph, names: Sequence[str]) -> list[tuple[Layer, Layer, Collection[Layer], bool]]:
-    """(where it starts, where it ends, its layers, whether it is an auxiliary head) of each stage."""
+def _divide(graph: Graph, names: Sequence[str]) -> list[_Division]:
+    """The model's layers, each in one stage."""
     by_name = {layer.name: layer for layer in graph.layers}
     start = graph.layers[0]
     taken = {start}
-    divided = []
+    divided: list[_Division] = []
     for name in names:
         if name not in by_name or start not in graph.gates(by_name[name]):
             raise ValueError(
@@ -143,7 +146,7 @@ def _divide(graph: Graph, names: Sequence[str]) -> list[tuple[Layer, Layer, Coll
         taken |= members
         divided.append((start, end, members, False))
         start = end
-    heads = []
+    heads: list[_Division] = []
     for answer in graph.outputs:
         members = graph.before(answer) - taken
         taken |= members

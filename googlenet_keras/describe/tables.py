@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from googlenet_keras.describe.comparison import ModelSummary
 from googlenet_keras.describe.reductions import Bottleneck
 from googlenet_keras.describe.stages import TABLE_1_FILTERS, ModelCost
+from googlenet_keras.weights import PublishedWeights
 
 # Characters of a terminal from which there is room for more than the essential columns, and for all.
 MEDIUM, WIDE = 100, 170
@@ -62,6 +63,23 @@ def stage_columns(cost: ModelCost) -> list[Column]:
         Column("M MACs", counts("multiply_adds", 10**6, ",.2f")),
         Column("field", [*(str(stage.receptive_field) for stage in stages), ""], from_width=MEDIUM),
         Column("MB", counts("activation_bytes", 10**6, ",.2f"), from_width=MEDIUM),
+    ]
+
+
+def weight_columns(found: Sequence[PublishedWeights]) -> list[Column]:
+    """The weights that have a name."""
+
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.2%}"
+
+    return [
+        Column("weights", [one.name for one in found], is_text=True),
+        Column("network", [one.model for one in found], is_text=True),
+        Column("top-1", [share(one.top1) for one in found]),
+        Column("top-5", [share(one.top5) for one in found]),
+        Column("MB", ["" if one.size is None else f"{one.size / 1e6:.0f}" for one in found]),
+        Column("licence", [one.licence or "" for one in found], is_text=True, from_width=MEDIUM),
+        Column("address", [one.url or "comes along" for one in found], is_text=True, from_width=WIDE),
     ]
 
 

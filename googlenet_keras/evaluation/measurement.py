@@ -132,7 +132,7 @@ def evaluate(
     dtype = dtype and choose_dtype(dtype).name
     networks = [find_network(name, file) for file in weights]
     card = networks[0].card
-    dataset = dataset or (card and card.dataset)
+    dataset = dataset or (card.dataset if card else None)
     if dataset is None:
         raise ValueError(f"The weight file does not say what it was trained on: name a dataset. Received: {weights[0]}")
     data = open_dataset(dataset, data_dir=data_dir, max_bad=max_bad)
@@ -190,7 +190,7 @@ def _for_data(network: Network, data: Dataset, input_size: int | None) -> Networ
             labels=data.label_names,
             preprocessing=trained_preprocessing(network.record, whole_images=data.small),
         )
-    if input_size is not None and (input_size, input_size) != network.input_shape[:2]:
+    if input_size is not None and (input_size, input_size) != network.card.input_shape[:2]:
         raise ValueError(
             f"The card of {str(network.weights)!r} says input shape {network.input_shape}; leave the input size out or "
             f"give the same. Received: {input_size}"

@@ -37,7 +37,8 @@ def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None
     figure = Figure(figsize=(side + 1, side), dpi=120, layout="constrained")
     axes = figure.subplots()
     # The square root: a few mistakes among many right answers are what one looks for.
-    image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1), interpolation="nearest")
+    norm = PowerNorm(0.5, vmin=0, vmax=1)
+    image = axes.imshow(parts, cmap="Blues", norm=norm, interpolation="nearest")
     axes.set(xlabel="answer", ylabel="true class")
     axes.set_title(title, loc="left", parse_math=False)
     axes.tick_params(colors=INK, length=0)
@@ -47,6 +48,7 @@ def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None
         axes.set_xticks(range(classes), labels, rotation=90, parse_math=False)
         axes.set_yticks(range(classes), labels, parse_math=False)
     if classes <= MOST_COUNTS:
+        dark = norm(parts) > 0.5
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 axes.text(
@@ -56,7 +58,7 @@ def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None
                     horizontalalignment="center",
                     verticalalignment="center",
                     fontsize=9,
-                    color="white" if image.norm(parts[row, column]) > 0.5 else INK,
+                    color="white" if dark[row, column] else INK,
                 )
     figure.colorbar(image, shrink=0.7, label="part of the true class", format=PercentFormatter(1), ticks=SHOWN_PARTS)
     figure.savefig(path)

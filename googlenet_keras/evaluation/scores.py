@@ -46,6 +46,19 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
 
 
+def check_finite(probabilities: np.ndarray) -> None:
+    """Refuses answers that no comparison can order.
+
+    Args:
+        probabilities: What a network answered, of any shape.
+
+    Raises:
+        RuntimeError: If a probability is NaN or infinite.
+    """
+    if not np.isfinite(probabilities).all():
+        raise RuntimeError("The network answers NaN or infinity: its weights are damaged or its training diverged")
+
+
 class Tally:
     """Counts a model's answers, batch by batch.
 
@@ -68,8 +81,7 @@ class Tally:
         Raises:
             RuntimeError: If a probability is no number.
         """
-        if not np.isfinite(probabilities).all():
-            raise RuntimeError("The model answers NaN or infinity: its weights are damaged or its training diverged")
+        check_finite(probabilities)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
         np.add.at(self._confusion, (labels, best[:, 0]), 1)
         self._right_among_top += int(np.count_nonzero(best == labels[:, np.newaxis]))

@@ -6,14 +6,14 @@ weird trick for parallelizing convolutional neural networks", arXiv 1404.5997.
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import keras
 from keras import layers
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import Conv, Initializer, Pool, Style, Tensor, initializer
+from googlenet_keras.blocks import Conv, Pool, Stage, Style, initializer
 from googlenet_keras.images.preprocessing import MEAN_SUBTRACTED_BGR, STANDARDIZED_RGB
+from googlenet_keras.keras_types import Activation, Initializer, Tensor
 from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
@@ -26,12 +26,12 @@ _LRN = blocks.local_response_normalization
 _POOL = Pool("max", strides=2, padding="valid")
 # The last window may hang over the border.
 _CEIL_POOL = Pool("max", strides=2)
-TORCHVISION = (
+TORCHVISION: tuple[Stage, ...] = (
     {"conv1": Conv(64, 11, strides=4, padding=2), "pool1": _POOL},  # 27x27x64
     {"conv2": Conv(192, 5), "pool2": _POOL},  # 13x13x192
     {"conv3": Conv(384, 3), "conv4": Conv(256, 3), "conv5": Conv(256, 3), "pool5": _POOL},  # 6x6x256
 )
-CAFFE = (
+CAFFE: tuple[Stage, ...] = (
     {"conv1": Conv(96, 11, strides=4, padding=0, bias=0.0), "norm1": _LRN, "pool1": _CEIL_POOL},  # 27x27x96
     {"conv2": Conv(256, 5, groups=2), "norm2": _LRN, "pool2": _CEIL_POOL},  # 13x13x256
     {
@@ -47,7 +47,7 @@ def _top(
     x: Tensor,
     classes: int,
     *,
-    activation: Any,
+    activation: Activation,
     dropout: float,
     style: Style,
     dropout_after: tuple[str, str],

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import keras
 from keras import layers
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import Style, Tensor
+from googlenet_keras.blocks import Style
+from googlenet_keras.keras_types import Activation, Tensor
 from googlenet_keras.models.factories import Arguments
 from googlenet_keras.models.registry import ModelRecord, registered_name
 from googlenet_keras.weights import load_weights, read_card
@@ -119,7 +120,9 @@ def global_pool(x: Tensor, kind: str | None, *, name: str, style: Style) -> Tens
     return pool(data_format="channels_last", dtype=style.dtype, name=name)(x)
 
 
-def average_top(x: Tensor, classes: int, *, activation: Any, dropout: float, pool_name: str, style: Style) -> Tensor:
+def average_top(
+    x: Tensor, classes: int, *, activation: Activation, dropout: float, pool_name: str, style: Style
+) -> Tensor:
     """Global average, dropout (no layer at 0) and the classifier ``predictions``: (batch, classes)."""
     x = global_pool(x, "avg", name=pool_name, style=style)
     x = blocks.drop(x, dropout, style=style)
@@ -131,8 +134,8 @@ def finished_model(
     outputs: Tensor | dict[str, Tensor],
     *,
     name: str,
-    weights: Any,
-    input_tensor: Any,
+    weights: str | Path | None,
+    input_tensor: Tensor | None,
     registered_name: str | None,
 ) -> keras.Model:
     """The model between two tensors, with its weights.

@@ -5,10 +5,12 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from googlenet_keras.keras_types import Activation, Dtype, Regularizer, Tensor
 from googlenet_keras.models.registry import ModelRecord, register
 
 
@@ -35,16 +37,16 @@ class Arguments:
     """
 
     include_top: bool = True
-    weights: Any = None
-    input_tensor: Any = None
+    weights: str | Path | None = None
+    input_tensor: Tensor | None = None
     input_shape: tuple[int | None, ...] | None = None
     pooling: str | None = None
     classes: int = 1000
-    classifier_activation: Any = "softmax"
+    classifier_activation: Activation = "softmax"
     name: str | None = None
     _: KW_ONLY
-    kernel_regularizer: Any = None
-    dtype: Any = None
+    kernel_regularizer: Regularizer = None
+    dtype: Dtype = None
 
 
 # What several families take, and what all of them answer.
@@ -68,7 +70,7 @@ Raises:
 
 
 def factory(
-    *records: ModelRecord, **defaults: Any
+    *records: ModelRecord, **defaults: object
 ) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
     """Makes a factory in the manner of keras.applications, and makes its networks known by their names.
 
@@ -100,7 +102,7 @@ def factory(
             given = bound.arguments
             return function(Arguments(**{one.name: given.pop(one.name) for one in shared}), **given)
 
-        build_model.__signature__ = signature
+        build_model.__signature__ = signature  # type: ignore[attr-defined]  # inspect looks for it, no type has it
         # Python strips docstrings with -OO.
         build_model.__doc__ = function.__doc__ and _docstring(function.__doc__, records[0], signature)
         for record in records:
@@ -114,7 +116,7 @@ def _docstring(text: str, record: ModelRecord, signature: inspect.Signature) -> 
     """A family's docstring, with an entry for every argument of the signature."""
     about, _, own = inspect.cleandoc(text).partition("\n\nArgs:\n")
     entries: dict[str, str] = {}
-    for section in (inspect.cleandoc(Arguments.__doc__), _OFTEN, own):
+    for section in (inspect.cleandoc(Arguments.__doc__ or ""), _OFTEN, own):
         entries |= re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
     arguments = "\n".join(f"    {name}: {entries[name]}" for name in signature.parameters)
     for word, value in (

@@ -31,7 +31,7 @@ LRN_STEM: tuple[Stage, ...] = (
 )
 STEM = tuple({name: step for name, step in stage.items() if step is not _LRN} for stage in LRN_STEM)
 # Its nine modules, and the poolings after some.
-MODULES = {
+MODULES: dict[str, ModuleFilters | Pool] = {
     #                             1x1  3x3r  3x3 5x5r  5x5 pool
     "inception_3a": ModuleFilters(64, 96, 128, 16, 32, 32),  # 28x28x256
     "inception_3b": ModuleFilters(128, 128, 192, 32, 96, 64),  # 28x28x480

@@ -10,7 +10,7 @@ from functools import partial
 
 import keras
 
-from googlenet_keras.blocks import BatchNormalizationStyle, Branch, Conv, Pool, Residual, Style
+from googlenet_keras.blocks import BatchNormalizationStyle, Branch, Conv, Pool, Residual, Stage, Style
 from googlenet_keras.images.preprocessing import MINUS_ONE_TO_ONE
 from googlenet_keras.models import inception_v3
 from googlenet_keras.models.conventions import build
@@ -42,7 +42,7 @@ _STEM = ({**_conv_1a, **_conv_2b}, _pool_3a, _conv_4a)  # conv_2b 147x147x64, po
 _V1_BLOCK35: tuple[Branch, ...] = ((Conv(32),), (Conv(32), Conv(32, 3)), (Conv(32), Conv(32, 3), Conv(32, 3)))
 _V1_BLOCK17: tuple[Branch, ...] = ((Conv(128),), (Conv(128), Conv(128, (1, 7)), Conv(128, (7, 1))))
 _V1_BLOCK8: tuple[Branch, ...] = ((Conv(192),), (Conv(192), Conv(192, (1, 3)), Conv(192, (3, 1))))
-V1 = (
+V1: tuple[Stage, ...] = (
     *_STEM,
     # A convolution where the others pool.
     {"conv_4b": shrink(256), **_repeated("block35", 5, 0.17, *_V1_BLOCK35)},  # 35x35x256
@@ -54,7 +54,7 @@ V1 = (
 _V2_BLOCK35: tuple[Branch, ...] = ((Conv(32),), (Conv(32), Conv(32, 3)), (Conv(32), Conv(48, 3), Conv(64, 3)))
 _V2_BLOCK17: tuple[Branch, ...] = ((Conv(192),), (Conv(128), Conv(160, (1, 7)), Conv(192, (7, 1))))
 _V2_BLOCK8: tuple[Branch, ...] = ((Conv(192),), (Conv(192), Conv(224, (1, 3)), Conv(256, (3, 1))))
-V2 = (
+V2: tuple[Stage, ...] = (
     *_STEM,
     {
         **_pool_5a,

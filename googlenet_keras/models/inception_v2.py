@@ -6,12 +6,14 @@ tensorflow/models research/slim/nets/inception_v2.py, where the figure's own do 
 """
 
 from dataclasses import replace
+from typing import Literal
 
 import keras
 from keras import layers
 
-from googlenet_keras.blocks import BatchNormalizationStyle, Branch, Conv, Pool, Style, Tensor, initializer
+from googlenet_keras.blocks import BatchNormalizationStyle, Branch, Conv, Pool, Style, initializer
 from googlenet_keras.images.preprocessing import MINUS_ONE_TO_ONE
+from googlenet_keras.keras_types import Tensor
 from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
@@ -39,7 +41,7 @@ def _module(
     conv1x1: int,
     conv3x3: tuple[int, int],
     double3x3: tuple[int, int, int],
-    pool: str,
+    pool: Literal["max", "avg"],
     pool_proj: int,
 ) -> tuple[Branch, ...]:
     return (

@@ -17,7 +17,7 @@ from googlenet_keras.models.registry import ModelRecord
 # from 299 pixels.
 MINIMUM_SIZE_OF_CONVOLUTIONAL_HEAD = 107
 
-SHRINK = Pool("max", strides=2, padding="valid")
+SHRINK: Pool = Pool("max", strides=2, padding="valid")
 
 
 def shrink(filters: int) -> Conv:

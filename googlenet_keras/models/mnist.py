@@ -6,14 +6,14 @@ layer's name is their attributes' names, joined.
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import keras
 from keras import layers
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import Conv, Pool, Stage, Style, Tensor
+from googlenet_keras.blocks import Conv, Pool, Stage, Style
 from googlenet_keras.images.preprocessing import ZERO_TO_ONE
+from googlenet_keras.keras_types import Activation, Tensor
 from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
@@ -55,17 +55,17 @@ def _residual_block(x: Tensor, *, name: str, style: Style) -> Tensor:
 
 _POOL = Pool("max", strides=2, padding="valid", size=2)
 _CONV = partial(Conv, kernel_size=5, padding="valid")
-INCEPTION_STAGES = (
+INCEPTION_STAGES: tuple[Stage, ...] = (
     {"conv1": _CONV(10, activation=None), "mp1": _POOL, "mp1_relu": blocks.relu, "incep1": _inception_a},  # 12x12x88
     {"conv2": _CONV(20, activation=None), "mp2": _POOL, "mp2_relu": blocks.relu, "incep2": _inception_a},  # 4x4x88
 )
-RESIDUAL_STAGES = (
+RESIDUAL_STAGES: tuple[Stage, ...] = (
     {"conv1": _CONV(16), "mp1": _POOL, "rblock1": _residual_block},  # 12x12x16
     {"conv2": _CONV(32), "mp2": _POOL, "rblock2": _residual_block},  # 4x4x32
 )
 
 
-def _top(x: Tensor, classes: int, *, activation: Any, dropout: float, style: Style) -> Tensor:
+def _top(x: Tensor, classes: int, *, activation: Activation, dropout: float, style: Style) -> Tensor:
     x = blocks.flatten(x, style=style)
     return blocks.classifier(x, classes, activation=activation, name="predictions", style=style)
 

@@ -4,14 +4,13 @@ Source: Lin et al., "Network in Network", arXiv 1312.4400, with the numbers of "
 chapter_convolutional-modern/nin.md.
 """
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import Conv, Pool, Stage, Style, Tensor
+from googlenet_keras.blocks import Conv, Pool, Stage, Style
 from googlenet_keras.images.preprocessing import ZERO_TO_ONE
+from googlenet_keras.keras_types import Activation, Tensor
 from googlenet_keras.models.conventions import build, global_pool
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
@@ -32,7 +31,7 @@ STAGES = (
 )
 
 
-def _top(x: Tensor, classes: int, *, activation: Any, dropout: float, style: Style) -> Tensor:
+def _top(x: Tensor, classes: int, *, activation: Activation, dropout: float, style: Style) -> Tensor:
     x = blocks.drop(x, dropout, style=style)
     x = blocks.chain(x, _block("block4", Conv(classes, 3)), style=style)
     answer_style = Style(dtype=blocks.answer_policy(style))

@@ -8,10 +8,15 @@ from typing import Any
 import keras
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import DEFAULT_STYLE, Stage, Style, Tensor
+from googlenet_keras.blocks import DEFAULT_STYLE, Stage, Style
 from googlenet_keras.images.preprocessing import Preprocessing
+from googlenet_keras.keras_types import Tensor
 from googlenet_keras.weights.cards import read_card
 from googlenet_keras.weights.published import weight_file
+
+
+def _no_factory(**arguments: object) -> keras.Model:
+    raise RuntimeError("Nothing builds this network: its family's function needs the decorator `factories.factory`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,7 @@ class ModelRecord:
     preprocessing: Preprocessing
     labels: str = "imagenet"
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    factory: Callable[..., keras.Model] | None = None
+    factory: Callable[..., keras.Model] = _no_factory
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -151,7 +156,9 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     weights = kwargs.get("weights")
     if weights is not None and (card := read_card(weight_file(weights, name))):
         card.check(weights, model=name)
-        defaults |= {**card.arguments, "input_shape": card.input_shape, "classes": card.classes}
+        defaults |= {**card.arguments, "input_shape": card.input_shape}
+        if card.labels:
+            defaults["classes"] = card.classes
         defaults.pop("aux_heads", None)
     if kwargs.get("input_shape") is None:
         kwargs.pop("input_shape", None)

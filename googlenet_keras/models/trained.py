@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 
@@ -36,7 +36,7 @@ class Network:
     record: ModelRecord
     weights: str | Path | None
     card: Card | None
-    input_shape: tuple[int, int, int] | None
+    input_shape: tuple[int, ...] | None
     labels: tuple[str, ...] | None
     preprocessing: Preprocessing
 
@@ -55,9 +55,11 @@ class Network:
         Raises:
             ValueError: If an argument makes no network, or the weights do not fit.
         """
-        if self.whole:
-            return self._load_whole(dtype, aux_heads)
-        arguments: dict[str, Any] = {"input_shape": self.input_shape, "classes": len(self.labels), "dtype": dtype}
+        if _is_whole(self.weights):
+            return self._load_whole(self.weights, dtype, aux_heads)
+        arguments: dict[str, object] = {"input_shape": self.input_shape, "dtype": dtype}
+        if self.labels is not None:
+            arguments["classes"] = len(self.labels)
         if aux_heads:
             arguments["aux_heads"] = True
         return create_model(self.record.name, weights=self.weights, **arguments)
@@ -81,19 +83,19 @@ class Network:
             )
         return self.labels
 
-    def _load_whole(self, dtype: str | None, aux_heads: bool) -> keras.Model:
-        model = load_model(self.weights, compile=False)
+    def _load_whole(self, file: str | Path, dtype: str | None, aux_heads: bool) -> keras.Model:
+        model = load_model(file, compile=False)
         if dtype is not None:
             raise ValueError(
                 f"The network in a .keras file has a dtype policy of its own; give none. Received: {dtype!r} for "
-                f"{str(self.weights)!r}"
+                f"{str(file)!r}"
             )
         shape = model.input.shape[1:]
         if self.input_shape is not None and any(
             here not in (None, asked) for here, asked in zip(shape, self.input_shape, strict=True)
         ):
             raise ValueError(
-                f"The network in {str(self.weights)!r} takes images of {tuple(shape)}. Received: {self.input_shape}"
+                f"The network in {str(file)!r} takes images of {tuple(shape)}. Received: {self.input_shape}"
             )
         if None in shape:
             inputs = keras.Input(self.input_shape or (*self.record.input_shape[:2], shape[-1]), name="input")
@@ -109,7 +111,7 @@ def find_network(
     weights: str | Path | None = None,
     *,
     classes: int | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
 ) -> Network:
     """What a network is, from what its weight file says and what the caller adds.
@@ -136,8 +138,14 @@ def find_network(
     file = None if weights is None else weight_file(weights, name)
     card = None if file is None else read_card(file)
     if name is None:
-        record = model_record(_name(weights, published.model if published else card and card.model))
+        source = published or card
+        record = model_record(_name(weights, source.model if source else None))
     if card is not None:
+        if not card.labels:
+            raise ValueError(
+                "The weight file is of a network's body alone, which names nothing: build it with create_model and "
+                f"put a head on it. Received: {str(weights)!r}"
+            )
         asked = {"model": name, "classes": classes, "input shape": input_shape, "labels": labels and tuple(labels)}
         said = {"model": card.model, "classes": card.classes, "input shape": card.input_shape, "labels": card.labels}
         for what, value in asked.items():
@@ -160,8 +168,8 @@ def find_network(
         record=record,
         weights=weights,
         card=None,
-        input_shape=input_shape and tuple(input_shape),
-        labels=labels and tuple(labels),
+        input_shape=None if input_shape is None else tuple(input_shape),
+        labels=None if labels is None else tuple(labels),
         preprocessing=record.preprocessing,
     )
 
@@ -240,7 +248,7 @@ def trained_preprocessing(record: ModelRecord, *, whole_images: bool) -> Preproc
     return replace(record.preprocessing, crop_fraction=1.0) if whole_images else record.preprocessing
 
 
-def _is_whole(weights: Any) -> bool:
+def _is_whole(weights: str | Path | None) -> TypeGuard[str | Path]:
     return str(weights).endswith(".keras")
 
 
@@ -266,8 +274,8 @@ def _name(weights: str | Path | None, said: str | None) -> str:
     return said
 
 
-def _contradiction(what: str, said: Any, asked: Any, weights: Any) -> str:
-    if what == "labels" and len(said) == len(asked):
+def _contradiction(what: str, said: object, asked: object, weights: str | Path | None) -> str:
+    if isinstance(said, tuple) and isinstance(asked, tuple) and what == "labels" and len(said) == len(asked):
         said, asked = next((one, other) for one, other in zip(said, asked, strict=True) if one != other)
     flag = {"labels": "label"}.get(what, what)
     return f"The card of {str(weights)!r} says {flag} {said!r}; leave it out or give the same. Received: {asked!r}"

@@ -6,13 +6,13 @@ chapter_convolutional-modern/vgg.md.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from googlenet_keras import blocks
-from googlenet_keras.blocks import BatchNormalizationStyle, Conv, Pool, Stage, Style, Tensor
+from googlenet_keras.blocks import BatchNormalizationStyle, Conv, Pool, Stage, Style
 from googlenet_keras.images.preprocessing import MEAN_SUBTRACTED_BGR_VGG, STANDARDIZED_RGB
+from googlenet_keras.keras_types import Activation, Tensor
 from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
@@ -39,7 +39,7 @@ def _block(name: str, convolutions: int, filters: int) -> Stage:
     return {**rows, f"{name}_pool": Pool("max", strides=2, padding="valid", size=2)}
 
 
-def _top(x: Tensor, classes: int, *, activation: Any, dropout: float, style: Style) -> Tensor:
+def _top(x: Tensor, classes: int, *, activation: Activation, dropout: float, style: Style) -> Tensor:
     x = blocks.flatten(x, style=style)
     for layer in ("fc1", "fc2"):
         x = blocks.dense(x, DENSE_UNITS, name=layer, style=style)

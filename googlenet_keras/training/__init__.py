@@ -2,4 +2,6 @@
 
 import lazy_loader
 
+from googlenet_keras.devices import STRATEGIES as STRATEGIES, create_strategy as create_strategy
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

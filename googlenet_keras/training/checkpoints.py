@@ -20,8 +20,8 @@ UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """The checkpoints that are in a folder, the oldest first; there may be no such folder."""
-    found = [path for path in folder.glob("step-*.npz") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))
+    found = {path: named for path in folder.glob("step-*.npz") if (named := _NAME.fullmatch(path.name))}
+    return sorted(found, key=lambda path: int(found[path][1]))
 
 
 def next_run(folder: Path, *, resume: bool) -> str:

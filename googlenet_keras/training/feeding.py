@@ -12,7 +12,7 @@ from googlenet_keras.devices import has_accelerators
 Source = Callable[[Sequence[int]], tf.data.Dataset]
 
 
-def feed(strategy: tf.distribute.Strategy, source: Source) -> Timed:
+def feed(strategy: tf.distribute.Strategy, source: Source) -> Timed[Any]:
     """What all replicas of this process see in a step, step by step.
 
     Args:

@@ -56,9 +56,9 @@ class LossNotFiniteError(RuntimeError):
 
 def train(
     recipe: Recipe,
-    output: Path,
+    output: str | Path,
     *,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
     resume: bool = True,
     max_bad: int = 10,
@@ -90,6 +90,8 @@ def train(
             checkpoint.
         WorkerLostError: If another worker is gone.
     """
+    output = Path(output)
+    data_dir = None if data_dir is None else Path(data_dir)
     strategy = strategy or tf.distribute.get_strategy()
     next_run = functools.partial(checkpoints.next_run, output / CHECKPOINTS, resume=resume)
     folder = output_folder(output) if is_chief(strategy) else contextlib.nullcontext()
@@ -224,7 +226,7 @@ class Training:
             records.write_log(self._output, progress.rows)
         self._hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
 
-    def _step(self, batches: Timed) -> None:
+    def _step(self, batches: Timed[Batch]) -> None:
         """One step of training, and what is due after it."""
         progress = self.state.progress
         self._hooks.on_train_batch_begin(progress.step)
@@ -277,7 +279,7 @@ class Training:
         wait_for_all(self._strategy)
         return results
 
-    def feed(self, *, training: bool) -> Timed:
+    def feed(self, *, training: bool) -> Timed[Batch]:
         """The batches of the present epoch from the present step on, or of a measurement, for this process.
 
         Args:
@@ -331,9 +333,10 @@ class Training:
 
     def _move_average(self) -> None:
         done = self._steps_done()
-        if self.state.has_average and (done % AVERAGE_STEPS == 0 or self.state.progress.step == self._steps_per_epoch):
+        decay = self.recipe.average_decay
+        if decay and (done % AVERAGE_STEPS == 0 or self.state.progress.step == self._steps_per_epoch):
             # The first steps count for less: their weights are hardly weights yet.
-            decay = min(self.recipe.average_decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
+            decay = min(decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
             self.steps.move_average(tf.constant(decay, "float32"))
 
     def _together(self, step: Callable[[Batch, tf.Tensor], tf.Tensor], batch: Batch) -> np.ndarray:

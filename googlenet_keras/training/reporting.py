@@ -190,7 +190,7 @@ class StallWarning(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Looks at the loss of the last steps."""
         self._steps += 1
-        if self._steps % self._patience:
+        if logs is None or self._steps % self._patience:
             return
         loss_sum = logs["loss"] * (batch + 1)
         loss = (loss_sum - self._sum_before) / self._patience

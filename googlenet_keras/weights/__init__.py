@@ -1,18 +1,28 @@
 """Weights from files and from other frameworks into a model, and what a weight file says of itself."""
 
 from googlenet_keras.weights.cards import Card, read_card, save_weights, write_card
-from googlenet_keras.weights.mapping import load_state
-from googlenet_keras.weights.published import PUBLISHED, PublishedWeights, shrink_weights
-from googlenet_keras.weights.readers import load_weights, read_weights
+from googlenet_keras.weights.catalogue import PUBLISHED, PublishedWeights
+from googlenet_keras.weights.loading import load_weights
+from googlenet_keras.weights.mapping import Loading, load_state
+from googlenet_keras.weights.published import list_weights, shrink_weights
+from googlenet_keras.weights.readers import StoredTensor, WeightFile, open_weights, read_weights
+from googlenet_keras.weights.sources import SOURCES, recognize_source
 
 __all__ = [
     "PUBLISHED",
+    "SOURCES",
     "Card",
+    "Loading",
     "PublishedWeights",
+    "StoredTensor",
+    "WeightFile",
+    "list_weights",
     "load_state",
     "load_weights",
+    "open_weights",
     "read_card",
     "read_weights",
+    "recognize_source",
     "save_weights",
     "shrink_weights",
     "write_card",

@@ -29,7 +29,7 @@ class Card:
         model: The network, by its name in `list_models`.
         arguments: What else `create_model` was given, such as ``{"aux_heads": True}``.
         input_shape: (height, width, channels) in pixels that the weights were last trained at.
-        labels: The classes' names, in the order of the network's outputs.
+        labels: The classes' names, in the order of the network's outputs; none of a body without its top.
         preprocessing: From pixels in [0, 255] to what the network was trained on, and which part of an image that is.
         dataset: What it was trained on; see `open_dataset`.
         recipe: All fields of the training's recipe.
@@ -79,6 +79,11 @@ class Card:
                 f"The weights {str(weights)!r} are those of a network that sees {self.input_shape[-1]} channels: give "
                 f"it images of as many, or train another. Received: {channels} channels"
             )
+        if classes is not None and not self.labels:
+            raise ValueError(
+                f"The weights {str(weights)!r} are those of a body: build the model with include_top=False, and put a "
+                f"head of your own on it. Received: a model of {classes} classes"
+            )
         if classes not in (None, self.classes):
             raise ValueError(
                 f"The weights {str(weights)!r} are those of {self.classes} classes: build the model with them as "
@@ -101,7 +106,7 @@ class Card:
             KeyError, TypeError or ValueError: If it is no such card.
         """
         known = {one.name: found[one.name] for one in dataclasses.fields(cls) if one.name in found}
-        numbers = {
+        numbers: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in known["preprocessing"].items()
         }
         card = cls(
@@ -112,7 +117,7 @@ class Card:
                 "preprocessing": Preprocessing(**numbers),
             }
         )
-        if len(card.input_shape) != 3 or not card.labels:
+        if len(card.input_shape) != 3 or bool(card.labels) != card.arguments.get("include_top", True):
             raise ValueError(f"no input shape or no labels: {card.input_shape}, {card.labels}")
         return card
 

@@ -33,6 +33,14 @@ def caffe_alexnet(name: str) -> str | None:
     return name if name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7") else None
 
 
+def caffe_vgg(name: str) -> str | None:
+    """The authors' own, VGG_ILSVRC_16_layers_deploy.prototxt and VGG_ILSVRC_19_layers_deploy.prototxt."""
+    match = re.fullmatch(r"block(\d+)_conv(\d+)", name)
+    if match:
+        return f"conv{match[1]}_{match[2]}"
+    return {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}.get(name)
+
+
 def torchvision_vgg(name: str) -> str | None:
     """torchvision/models/vgg.py: `features` and `classifier` are sequences.
 

@@ -41,6 +41,11 @@ class Tensor:
     default: float | None = None
     factor: str | None = None
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The tensors of the state that it is made of."""
+        return (self.name,) if self.factor is None else (self.name, self.factor)
+
 
 def _flattened_dense(model: keras.Model, layer: keras.layers.Layer) -> Transform:
     """Transposes a dense kernel; one that follows a flattened map turns from channels-first to channels-last."""
@@ -122,31 +127,90 @@ def keras_applications_tensors(model: keras.Model, layer: keras.layers.Layer, na
     return [Tensor(f"{layer.name}/{variable.path.rpartition('/')[2]}") for variable in layer.weights]
 
 
-def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Gives the unnamed layers of keras.applications, numbered by the session, the names of those built alike here.
+def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[str, str]:
+    """Names the unnamed layers of keras.applications, numbered by the session, as those built alike here.
 
     Their numbers follow the order in which the code builds them, block by block and branch by branch; `model.layers`
     follows the depth of the graph, which is another order.
+
+    Returns:
+        From each name in the state to "LAYER/VARIABLE" with the name of the layer here.
+
+    Raises:
+        ValueError: If they are fewer, or of other shapes, than those here: the first place where they differ.
     """
-    places = {}
+    plain = _by_layer(state)
+    shapes = {plain[name]: shape_of(tensor) for name, tensor in state.items()}
+    places: dict[str, int] = {}
     for layer in model.layers:
         places.setdefault(layer.name.partition("_branch")[0], len(places))
 
-    def building_order(name: str) -> tuple[int, str]:
-        block, _, place = name.removesuffix("_bn").partition("_branch")
+    def building_order(layer: keras.layers.Layer) -> tuple[int, str]:
+        block, _, place = layer.name.removesuffix("_bn").partition("_branch")
         return places[block], place
 
     def number(name: str) -> int:
         return int(name.rpartition("_")[2]) if name[-1].isdigit() and "_" in name else 0
 
-    theirs = {name.rpartition("/")[0] for name in state}
-    names = {}
+    theirs = dict.fromkeys(name.rpartition("/")[0] for name in shapes)
+    names: dict[str, str] = {}
     for prefix, kind in (("conv2d", keras.layers.Conv2D), ("batch_normalization", keras.layers.BatchNormalization)):
         unnamed = sorted((name for name in theirs if re.fullmatch(rf"{prefix}(_\d+)?", name)), key=number)
-        ours = [layer.name for layer in model.layers if isinstance(layer, kind) and layer.name not in theirs]
-        names |= dict(zip(unnamed, sorted(ours, key=building_order), strict=False))
+        ours = [layer for layer in model.layers if isinstance(layer, kind) and layer.name not in theirs]
+        ours.sort(key=building_order)
+        if unnamed:
+            _check_order(model, shapes, unnamed, ours)
+        names |= dict(zip(unnamed, (layer.name for layer in ours), strict=False))
     renamed = {}
-    for name, array in state.items():
-        layer, _, variable = name.rpartition("/")
-        renamed[f"{names.get(layer, layer)}/{variable}"] = array
+    for name, known in plain.items():
+        layer, _, variable = known.rpartition("/")
+        renamed[name] = f"{names.get(layer, layer)}/{variable}"
     return renamed
+
+
+def _by_layer(state: Mapping[str, Any]) -> Mapping[str, str]:
+    """From each name to layer and variable alone, as Keras now names them.
+
+    A model inside another puts its name before those of its layers, and Keras 1 called a kernel LAYER_W and a bias
+    LAYER_b, as keras.applications' files of VGG still do.
+    """
+    renamed = {}
+    for name in state:
+        *_, layer, variable = ("", *name.split("/"))
+        letter = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", variable)
+        variable = {"W": "kernel", "b": "bias"}[letter[1]] if letter else variable
+        renamed[name] = f"{layer}/{variable}"
+    # Two models of the same layers in one file are not told apart.
+    return renamed if len(set(renamed.values())) == len(state) else {name: name for name in state}
+
+
+def _check_order(
+    model: keras.Model, shapes: Mapping[str, tuple[int, ...]], unnamed: list[str], ours: list[keras.layers.Layer]
+) -> None:
+    """Refuses numbered layers that are not those here in the order of their building."""
+    for place, layer in enumerate(ours):
+        wanted = tuple(layer.weights[0].shape)
+        before = f"; up to {unnamed[place - 1]}, which is {ours[place - 1].name}, they are alike" if place else ""
+        if place == len(unnamed):
+            raise ValueError(
+                f"The file numbers {len(unnamed)} layers {unnamed[0]} to {unnamed[-1]} where {model.name!r} has "
+                f"{len(ours)}: {layer.name} {wanted} and those after it are missing{before}"
+            )
+        names = [f"{unnamed[place]}/{leaf}" for leaf in _FIRST_WEIGHTS]
+        first = next((name for name in names if name in shapes), "")
+        received = shapes.get(first)
+        if received != wanted:
+            raise ValueError(
+                f"The file numbers {len(unnamed)} layers {unnamed[0]} to {unnamed[-1]} and {model.name!r} has "
+                f"{len(ours)} of the kind: {unnamed[place]} is the first that is of another shape than the layer built "
+                f"in its place, {layer.name} {wanted}{before}. Received: {first or 'no kernel'} {received}"
+            )
+
+
+# What a convolution's or a normalization's first weight is called: a normalization's scale may be missing.
+_FIRST_WEIGHTS = ("kernel", "gamma", "beta", "0")
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """The shape of an array, or of a tensor in a file that has not been read."""
+    return tuple(tensor.shape) if hasattr(tensor, "shape") else np.shape(tensor)

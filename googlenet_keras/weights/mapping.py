@@ -2,146 +2,122 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from googlenet_keras.weights import classic, layouts, names
-from googlenet_keras.weights.layouts import Tensor
+from googlenet_keras.weights.layouts import Array, Tensor, shape_of
 from googlenet_keras.weights.names import Naming
+from googlenet_keras.weights.sources import SOURCES, Source, plain_name, recognize_source, some
 
 logger = logging.getLogger(__name__)
 
 # Layers of the parts that a model may leave out, while a file has their weights.
-OPTIONAL_LAYERS = (
-    *("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2"),
-    *("aux_conv1", "aux_conv2", "aux"),
-    *("fc1", "fc2", "fc6", "fc7", "predictions"),
-)
+AUXILIARY_LAYERS = ("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2", "aux_conv1", "aux_conv2", "aux")
+_TOP = ("fc1", "fc2", "fc6", "fc7", "predictions")
+OPTIONAL_LAYERS = (*AUXILIARY_LAYERS, *_TOP)
+# Those of them with a unit for each class.
+_CLASSIFIERS = ("predictions", "aux", "aux1", "aux2")
 
 
 @dataclass(frozen=True)
-class Source:
-    """How one framework names and lays out the tensors of networks.
+class Loading:
+    """What became of the tensors of a file.
 
     Attributes:
-        naming: From a layer here to its name there, for each family of networks that it has; None if the layer has no
-            counterpart.
-        tensors: From a layer here and its name there to the tensors of the layer's weights, in Keras's order.
-        bookkeeping: A pattern; a tensor whose whole name matches is no weight and is passed over in silence.
-        prepare: From the model and the state to a state whose names do not depend on a session.
+        source: Whose names they have.
+        placed: The tensors that each layer took, by the layer's name.
+        left_out: The tensors that the model has no use for, by the reason.
     """
 
-    naming: tuple[Naming, ...]
-    tensors: Callable[[keras.Model, keras.layers.Layer, str], list[Tensor]]
-    bookkeeping: str = r"(?!)"
-    prepare: Callable[[keras.Model, Mapping[str, Any]], Mapping[str, Any]] = lambda model, state: state
+    source: str
+    placed: Mapping[str, tuple[str, ...]]
+    left_out: Mapping[str, tuple[str, ...]]
 
 
-TORCH_BOOKKEEPING = r".*\.num_batches_tracked"
-SOURCES = {
-    "caffe": (Source((names.caffe_googlenet, classic.caffe_alexnet), layouts.caffe_tensors),),
-    # The head of a face network normalizes an embedding, and has no counterpart here.
-    "facenet": (
-        Source(
-            (names.facenet_inception_resnet_v1,),
-            layouts.torch_tensors,
-            bookkeeping=rf"{TORCH_BOOKKEEPING}|last_(linear|bn)\..*",
-        ),
-    ),
-    "keras": (Source((names.own_name,), layouts.keras_tensors),),
-    "keras_applications": (
-        Source((names.own_name,), layouts.keras_applications_tensors, prepare=layouts.by_building_order),
-    ),
-    "slim": (
-        Source((names.slim_inception_v1, names.slim_inception_v2), layouts.slim_tensors, bookkeeping="global_step"),
-    ),
-    "timm": (
-        Source(
-            (names.timm_inception_v4, names.timm_inception_resnet_v2),
-            layouts.torch_tensors,
-            bookkeeping=TORCH_BOOKKEEPING,
-        ),
-    ),
-    "torchvision": (
-        Source(
-            (names.torchvision_googlenet, classic.torchvision_alexnet),
-            layouts.torch_tensors,
-            bookkeeping=TORCH_BOOKKEEPING,
-        ),
-        Source((classic.torchvision_vgg,), classic.torchvision_vgg_tensors, bookkeeping=TORCH_BOOKKEEPING),
-    ),
-}
-
-
-def load_state(model: keras.Model, state: Mapping[str, Any], source: str) -> None:
+def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None = None) -> Loading:
     """Puts the weights of another framework's network into a model, all of them or none.
 
-    Tensors of parts that the model leaves out (auxiliary heads, the top) are passed over with one log line.
+    Tensors of parts that the model leaves out (auxiliary heads, the top, the head of another task) are passed over with
+    one log line. What another model's name has put before all names, and TensorFlow's ``:0`` behind them, does no harm.
 
     Args:
         model: A model of this package that computes the same function as the other network.
-        state: ``{name: array}`` with the other framework's names and layouts.
+        state: ``{name: array}`` with the other framework's names and layouts. Instead of an array it may hold whatever
+            has a ``shape``, and a method ``read`` that returns the array: shapes are compared before anything is read.
         source: Whose names they are: ``"torchvision"`` (a state dict), ``"caffe"`` (``LAYER.weight`` and
-            ``LAYER.bias`` for BVLC's blobs), ``"slim"`` (checkpoint variables; a head of one class more than the model
-            loses the background class), ``"timm"``, ``"facenet"`` (facenet-pytorch; for models without the top),
-            ``"keras_applications"`` (``{weight.path: array}``) or ``"keras"`` (see `read_weights`).
+            ``LAYER.bias`` for a layer's blobs), ``"slim"`` (checkpoint variables; a head of one class more than the
+            model loses the background class), ``"timm"``, ``"facenet"`` (facenet-pytorch; for models without the top),
+            ``"keras_applications"`` (``{weight.path: array}``) or ``"keras"`` (see `read_weights`). None is what
+            `recognize_source` says.
+
+    Returns:
+        Which layer took which tensors, and what was left out.
 
     Raises:
-        ValueError: If the source is unknown, or tensors are missing, left over or of another shape than the model's:
-            one message that lists them all. The model is then as it was.
+        ValueError: If the source is unknown, tensors are missing, left over or of another shape than the model's, or
+            one holds NaN or infinity. The model is then as it was.
     """
+    if source is None:
+        source = recognize_source(state)
     if source not in SOURCES:
         raise ValueError(f"`source` must be one of {', '.join(SOURCES)}. Received: {source!r}")
     framework, layer_name = _family(model, SOURCES[source])
-    state = framework.prepare(model, state)
-    assignments, missing, misshapen, used = [], [], [], set()
-    for variable, tensor in _pairs(model, framework, layer_name):
-        needed = [tensor.name, *([tensor.factor] if tensor.factor else [])]
-        used.update(needed)
-        if all(name in state for name in needed):
-            array = tensor.transform(np.asarray(state[tensor.name]))
-            factor = np.asarray(state[tensor.factor]) if tensor.factor else np.float32(1)
-            if factor.ndim and factor.shape != array.shape[-1:]:
-                misshapen.append(f"{tensor.factor} {factor.shape} for {variable.path} {tuple(variable.shape)}")
-                continue
-            array = array * factor
-        elif tensor.default is not None:
-            array = np.full(variable.shape, tensor.default)
-        else:
-            missing += [name for name in needed if name not in state and name not in missing]
+    pairs = list(_pairs(model, framework, layer_name))
+    in_file = _in_file(model, framework, state, [tensor.name for _, _, tensor in pairs])
+    state = {name: state[there] for name, there in in_file.items()}
+    missing: dict[str, str] = {}
+    misshapen: list[str] = []
+    placed: dict[str, tuple[str, ...]] = {}
+    for layer, variable, tensor in pairs:
+        absent = [name for name in tensor.needs if name not in state]
+        if absent:
+            missing |= {} if tensor.default is not None else dict.fromkeys(absent, layer.name)
             continue
-        if array.shape != tuple(variable.shape):
-            misshapen.append(f"{tensor.name} {array.shape} for {variable.path} {tuple(variable.shape)}")
-        assignments.append((variable, array))
+        placed[layer.name] = tuple(dict.fromkeys((*placed.get(layer.name, ()), *tensor.needs)))
+        misshapen += _misshapen(tensor, state, variable)
 
-    here = {layer.name for layer in model.layers}
+    used = {name for names in placed.values() for name in names}
     extra = [name for name in state if name not in used and not re.fullmatch(framework.bookkeeping, name)]
-    passed_over = {}
-    for layer in OPTIONAL_LAYERS:
-        if layer not in here and (there := layer_name(layer)):
-            tensors = [name for name in extra if re.match(rf"{re.escape(there)}(\W|_bn/)", name)]
-            passed_over |= {there: tensors} if tensors else {}
-    extra = [name for name in extra if not any(name in tensors for tensors in passed_over.values())]
-
-    problems = [
-        f"{len(names)} {kind} ({', '.join(names)})"
-        for kind, names in (("missing", missing), ("unexpected", extra), ("of another shape", misshapen))
-        if names
-    ]
-    if problems:
-        raise ValueError(
-            f"This {source} state does not fit {model.name!r}; load it into the model that it was saved from. "
-            f"Received tensors: {'; '.join(problems)}"
-        )
-    if passed_over:
-        count = sum(map(len, passed_over.values()))
-        logger.warning("%s has no %s: left out %d tensors of the file", model.name, ", ".join(passed_over), count)
+    left_out = _unused_parts(model, state, extra, layer_name)
+    extra = [name for name in extra if not any(name in names for names in left_out.values())]
+    if missing or extra or misshapen:
+        raise ValueError(_problem(model, source, state, missing=missing, extra=extra, misshapen=misshapen))
+    assignments = [(variable, _value(tensor, state, variable)) for _, variable, tensor in pairs]
+    if left_out:
+        count = sum(map(len, left_out.values()))
+        logger.warning("The file has %s: left out %d tensors, for %s has none", ", ".join(left_out), count, model.name)
     for variable, array in assignments:
         variable.assign(array)
+    as_there = {layer: tuple(in_file[name] for name in names) for layer, names in placed.items()}
+    return Loading(source, as_there, {part: tuple(in_file[name] for name in names) for part, names in left_out.items()})
+
+
+def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> dict[str, int]:
+    """Of how many classes the heads in a file are.
+
+    Args:
+        model: The network, or its body.
+        state: The file's tensors; see `load_state`.
+        source: Whose names they have.
+
+    Returns:
+        The numbers, of ``"predictions"`` and auxiliary heads; none of those that the file does not have as the network
+        does. TF-slim's background class is counted.
+    """
+    framework, layer_name = _family(model, SOURCES[source])
+    expected = [tensor.name for _, _, tensor in _pairs(model, framework, layer_name)]
+    state = {name: state[there] for name, there in _in_file(model, framework, state, expected).items()}
+    classes = {}
+    for head in _CLASSIFIERS:
+        there = layer_name(head)
+        units = _units(state, [name for name in state if there and _is_of(name, there)])
+        if units is not None:
+            classes[head] = units
+    return classes
 
 
 def _family(model: keras.Model, frameworks: tuple[Source, ...]) -> tuple[Source, Naming]:
@@ -160,9 +136,156 @@ def _name_there(naming: Naming, layer: keras.layers.Layer) -> str | None:
     return naming(layer.name.removesuffix("_bn"))
 
 
-def _pairs(model: keras.Model, framework: Source, naming: Naming) -> Iterator[tuple[keras.Variable, Tensor]]:
-    """Every weight of the model with the tensor that belongs into it."""
+def _pairs(
+    model: keras.Model, framework: Source, naming: Naming
+) -> Iterator[tuple[keras.layers.Layer, keras.Variable, Tensor]]:
+    """Every layer's every weight with the tensor that belongs into it."""
     for layer in model.layers:
         if layer.weights:
-            tensors = framework.tensors(model, layer, _name_there(naming, layer))
-            yield from zip(layer.weights, tensors, strict=True)
+            there = _name_there(naming, layer)
+            assert there is not None  # `_family` has seen to it
+            tensors = framework.tensors(model, layer, there)
+            for variable, tensor in zip(layer.weights, tensors, strict=True):
+                yield layer, variable, tensor
+
+
+def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], expected: list[str]) -> dict[str, str]:
+    """From the names that tensors are known by to those that they have in the file.
+
+    Args:
+        model: The model that they are for.
+        framework: Whose names they are.
+        state: The tensors by their names in the file.
+        expected: The names that the model needs.
+    """
+    plain = {plain_name(name): name for name in state}
+    renamed = framework.rename(model, {name: state[there] for name, there in plain.items()})
+    known = {renamed.get(name, name): there for name, there in plain.items()}
+    # What stands before all names, such as `module.`: a few of those that are needed are enough to find out.
+    prefixes = {
+        there.removesuffix(name)
+        for name in expected[:: max(1, len(expected) // 8)]
+        for there in known
+        if there.endswith((f"/{name}", f".{name}"))
+    }
+    best = max(("", *sorted(prefixes)), key=lambda prefix: sum(prefix + name in known for name in expected))
+    return {name.removeprefix(best): there for name, there in known.items()}
+
+
+def _misshapen(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> list[str]:
+    """Which of the tensors that make a weight are of another shape than it needs; nothing is read."""
+    there = np.broadcast_to(np.float32(0), shape_of(state[tensor.name]))
+    try:
+        shape = tensor.transform(there).shape
+    except ValueError:  # of another rank
+        shape = there.shape
+    if tensor.factor is not None and shape_of(state[tensor.factor]) != shape[-1:]:
+        return [f"{tensor.factor} {shape_of(state[tensor.factor])} for {variable.path} {tuple(variable.shape)}"]
+    if shape != tuple(variable.shape):
+        return [f"{tensor.name} {shape} for {variable.path} {tuple(variable.shape)}"]
+    return []
+
+
+def _value(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> Array:
+    """What a weight is to be, in its layout."""
+    if tensor.name not in state:
+        return np.full(variable.shape, tensor.default)
+    array = tensor.transform(_read(state, tensor.name))
+    return array if tensor.factor is None else array * _read(state, tensor.factor)
+
+
+def _read(state: Mapping[str, Any], name: str) -> Array:
+    tensor = state[name]
+    array = np.asarray(tensor.read() if hasattr(tensor, "read") else tensor)
+    if not np.isfinite(array).all():
+        raise ValueError(f"The file holds NaN or infinity, in {name}: the training diverged or the file is damaged")
+    return array
+
+
+def _unused_parts(
+    model: keras.Model, state: Mapping[str, Any], extra: list[str], layer_name: Naming
+) -> dict[str, tuple[str, ...]]:
+    """The tensors of parts that the model leaves out, by what they are."""
+    here = {layer.name for layer in model.layers}
+    parts: dict[str, list[str]] = {}
+    for layer in OPTIONAL_LAYERS:
+        there = None if layer in here else layer_name(layer)
+        tensors = [name for name in extra if there and _is_of(name, there)]
+        if tensors:
+            part = "auxiliary heads" if layer in AUXILIARY_LAYERS else "head"
+            parts.setdefault(part, []).extend(tensors)
+    if "predictions" not in here:
+        known = {name for tensors in parts.values() for name in tensors}
+        parts.setdefault("head", []).extend(_foreign_head(here, state, [name for name in extra if name not in known]))
+    named = {}
+    for part, tensors in parts.items():
+        there = layer_name("predictions")
+        classes = _units(state, [name for name in tensors if there and _is_of(name, there)] or tensors)
+        named["auxiliary heads" if part != "head" else f"a head of {classes} classes"] = tuple(tensors)
+    return {part: tensors for part, tensors in named.items() if tensors}
+
+
+def _is_of(tensor: str, layer: str) -> bool:
+    """Whether a tensor, or that of the layer's normalization, belongs to a layer there."""
+    return re.match(rf"{re.escape(layer)}(\W|_bn/)", tensor) is not None
+
+
+def _foreign_head(here: set[str], state: Mapping[str, Any], extra: list[str]) -> list[str]:
+    """The tensors of a head that is not the network's own: dense layers, and normalizations of their widths.
+
+    An unknown convolution, or the normalization of one, is no head's: then the file is another network's.
+    """
+    layers: dict[str, list[str]] = {}
+    for name in extra:
+        layers.setdefault(_layer_of(name), []).append(name)
+    kernels = [shape_of(state[name]) for name in extra if len(shape_of(state[name])) == 2]
+    widths = {extent for shape in kernels for extent in shape}
+    head = []
+    for layer, names in layers.items():
+        shapes = [shape_of(state[name]) for name in names]
+        is_dense = any(len(shape) == 2 for shape in shapes)
+        is_normalization = all(len(shape) == 1 and shape[0] in widths for shape in shapes)
+        if (is_dense or is_normalization) and layer.removesuffix("_bn") not in here:
+            head += names
+    return head
+
+
+def _layer_of(tensor: str) -> str:
+    return re.sub(r"[/.][^/.]+$", "", tensor)
+
+
+def _units(state: Mapping[str, Any], tensors: list[str]) -> int | None:
+    """How many units the last of some layers has, which its bias tells."""
+    biases = [shape_of(state[name]) for name in tensors if re.search(r"(?:^|[/.])(?:bias|biases|1)$", name)]
+    return biases[-1][0] if biases and len(biases[-1]) == 1 else None
+
+
+def _problem(
+    model: keras.Model,
+    source: str,
+    state: Mapping[str, Any],
+    *,
+    missing: Mapping[str, str],
+    extra: list[str],
+    misshapen: list[str],
+) -> str:
+    """Why a state does not fit a model, in a few lines however much is wrong; what is missing comes with its layer."""
+    here = {layer.name: layer for layer in model.layers}
+    classifiers = tuple(f" for {name}/" for name in _CLASSIFIERS)
+    if misshapen and not missing and not extra and all(any(name in one for name in classifiers) for one in misshapen):
+        classes = next(here[name].units for name in _CLASSIFIERS if name in here)
+        return (
+            f"The file has a head of another number of classes than {model.name!r}, which has one of {classes}: build "
+            "the model with as many `classes` as the file has, or with include_top=False for the body alone. "
+            f"Received: {some(misshapen)}"
+        )
+    advice = "load it into the model that it was saved from"
+    head = _foreign_head(set(here), state, extra)
+    if head and len(head) == len(extra) and not misshapen and set(missing.values()) <= set(OPTIONAL_LAYERS):
+        advice = (
+            f"the file has another head, of {_units(state, head)} classes: build the model with include_top=False, "
+            "which leaves that out"
+        )
+    kinds = {"missing": list(missing), "unexpected": extra, "of another shape": misshapen}
+    problems = "; ".join(f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names)
+    return f"This {source} state does not fit {model.name!r}; {advice}. Received tensors: {problems}"

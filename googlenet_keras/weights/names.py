@@ -1,4 +1,4 @@
-"""From the names of layers here to their names in other implementations, a function for each network.
+"""From the names of GoogLeNet's and Inception v2's layers here to those in other implementations.
 
 Each takes a layer's name and returns the other's, or None if the network has no such layer. A normalization goes by the
 name of its convolution.
@@ -130,66 +130,3 @@ def slim_inception_v2(name: str) -> str | None:
     place = "1a" if shrinks else f"0{'abc'[step]}"
     kernel = "1x1" if step == 0 or branch == "3" else "3x3"
     return f"InceptionV2/Mixed_{_slim_v2_modules[module]}/Branch_{branch}/Conv2d_{place}_{kernel}"
-
-
-# timm/models/inception_v4.py: the blocks by their place in `features`.
-_timm_v4_blocks = {
-    name: f"features.{place}"
-    for place, name in enumerate(
-        (
-            *("conv_1a", "conv_2a", "conv_2b", "mixed_3a", "mixed_4a", "mixed_5a"),
-            *(f"mixed_5{letter}" for letter in "bcde"),
-            *(f"mixed_6{letter}" for letter in "abcdefgh"),
-            *(f"mixed_7{letter}" for letter in "abcd"),
-        )
-    )
-}
-
-
-def timm_inception_v4(name: str) -> str | None:
-    """Timm's Inception v4."""
-    if name == "predictions":
-        return "last_linear"
-    block, _, place = name.partition("_branch")
-    if block not in _timm_v4_blocks:
-        return None
-    if block in ("mixed_3a", "mixed_5a"):  # one convolution beside a pooling
-        place = "conv"
-    elif place:
-        # Branches that fork are no Sequential there: their steps are attributes of the block.
-        forks = block in ("mixed_7b", "mixed_7c", "mixed_7d") and place[0] in "12"
-        place = f"branch{place if forks else place.replace('_', '.')}"
-    return f"{_timm_v4_blocks[block]}.{place}" if place else _timm_v4_blocks[block]
-
-
-def _residual_layer(repeats: Mapping[str, str], last: str, others: Mapping[str, str]) -> Naming:
-    """Names of an Inception-ResNet in PyTorch.
-
-    Args:
-        repeats: From our kind of block to the Sequential that holds it there.
-        last: Our name of the last block, which is `block8` there.
-        others: The classifier, and whatever else breaks the rule.
-    """
-
-    def layer_name(name: str) -> str | None:
-        if name in others:
-            return others[name]
-        if match := re.fullmatch(r"(block\d+)_(\d+)_(?:mixed_(branch\w+)|(conv))", name):
-            block = "block8" if name.startswith(f"{last}_") else f"{repeats[match[1]]}.{int(match[2]) - 1}"
-            return f"{block}.{'conv2d' if match[4] else match[3].replace('_', '.')}"
-        if match := re.fullmatch(r"(mixed_\d[ab])_(branch\w+)", name):
-            return f"{match[1]}.{match[2].replace('_', '.')}"
-        match = re.fullmatch(r"conv_(\d[ab])", name)
-        return f"conv2d_{match[1]}" if match else None
-
-    return layer_name
-
-
-# timm/models/inception_resnet_v2.py
-timm_inception_resnet_v2 = _residual_layer(
-    {"block35": "repeat", "block17": "repeat_1", "block8": "repeat_2"}, "block8_10", {"predictions": "classif"}
-)
-# facenet-pytorch models/inception_resnet_v1.py
-facenet_inception_resnet_v1 = _residual_layer(
-    {"block35": "repeat_1", "block17": "repeat_2", "block8": "repeat_3"}, "block8_6", {"predictions": "logits"}
-)

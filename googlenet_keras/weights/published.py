@@ -1,10 +1,6 @@
-"""The trained weights that have a name: which file they are; the card in the file says all else."""
+"""The trained weights that have a name: which of them a name means, and their files."""
 
-import functools
-import hashlib
 import io
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,61 +8,24 @@ import h5py
 import numpy as np
 
 from googlenet_keras.files import write_aside
-from googlenet_keras.weights.cards import Card, read_card
+from googlenet_keras.weights import catalogue
+from googlenet_keras.weights.catalogue import PublishedWeights
 from googlenet_keras.weights.readers import SUFFIXES
 
+# What stands for the first weights of a network in the table that were trained on ImageNet.
+_IMAGENET = "imagenet"
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedWeights:
-    """A weight file that has a name.
 
-    Attributes:
-        model: The network that it belongs to, by its name in `list_models`.
-        name: What the factories' ``weights=`` calls it.
-        file: Its name among the package's assets.
-        sha256: Its checksum.
+def list_weights(model: str | None = None) -> list[PublishedWeights]:
+    """The weights that have a name.
+
+    Args:
+        model: A network, by its name in `list_models`; None is all of them.
+
+    Returns:
+        What is known of each; ``weights="imagenet"`` is the first of a network whose name begins so.
     """
-
-    model: str
-    name: str
-    file: str
-    sha256: str
-
-    def path(self) -> Path:
-        """Where the file is.
-
-        Raises:
-            ValueError: If it is not the file that was published.
-        """
-        return _verified(self.file, self.sha256)
-
-    def card(self) -> Card:
-        """What the weights are: input, classes, preprocessing, source, licence and accuracy.
-
-        Raises:
-            ValueError: If the file is not the one that was published.
-        """
-        return read_card(self.path())
-
-
-@functools.cache
-def _verified(file: str, sha256: str) -> Path:
-    """Where an asset is, read whole and checked once in a process, however often its path is asked for."""
-    path = Path(str(resources.files("googlenet_keras").joinpath("assets", file)))
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        raise ValueError(f"A file of the package is missing or damaged; install it again. Received: {path}")
-    return path
-
-
-PUBLISHED = (
-    # tests/publish.py makes the file of a finished training, and its checksum here.
-    PublishedWeights(
-        model="googlenet_bn",
-        name="fashion_mnist",
-        file="googlenet_bn_fashion_mnist.weights.h5",
-        sha256="0cb3363d25169f9b58a42772173d176b62bd0f8e6857271d444f797d6fc12a65",
-    ),
-)
+    return [one for one in catalogue.PUBLISHED if model in (None, one.model)]
 
 
 def find_published(weights: Any, model: str | None = None) -> PublishedWeights | None:
@@ -84,17 +43,30 @@ def find_published(weights: Any, model: str | None = None) -> PublishedWeights |
     """
     if weights is None or str(weights).endswith(SUFFIXES):
         return None
-    found = [one for one in PUBLISHED if one.name == str(weights) and model in (None, one.model)]
+    named = [one for one in list_weights() if _is_meant(str(weights), one)]
+    found = [one for one in named if model in (None, one.model)]
+    # A network's first is the one that the short name means.
+    found = found[:1] if model else found
     if len(found) == 1:
         return found[0]
+    received = f"Received: {str(weights)!r}{f' for {model}' if model else ''}"
     if found:
-        owners = ", ".join(one.model for one in found)
-        raise ValueError(f"Several networks have weights of that name: {owners}. Received: {str(weights)!r}")
-    known = ", ".join(f"{published.name!r} of {published.model}" for published in PUBLISHED)
+        owners = ", ".join(dict.fromkeys(one.model for one in found))
+        raise ValueError(f"Several networks have weights of that name, so say which (--model): {owners}. {received}")
+    if named:
+        others = [one.model for one in named]
+        kin = [other for other in others if model and other.partition("_")[0] == model.partition("_")[0]]
+        right = " or ".join(dict.fromkeys(kin or others))
+        raise ValueError(f"The weights {str(weights)!r} are those of another network: build {right}. {received}")
+    known = [f"{one.name!r} of {one.model}" for one in list_weights(model) or list_weights()]
     raise ValueError(
         f"Weights{f' of {model}' if model else ''} are read from files named *{' or *'.join(SUFFIXES)}; those "
-        f"published by name are {known}. Received: {str(weights)!r}"
+        f"published by name are {', '.join(known)}. {received}"
     )
+
+
+def _is_meant(name: str, published: PublishedWeights) -> bool:
+    return name == published.name or (name == _IMAGENET and published.name.startswith(f"{_IMAGENET}/"))
 
 
 def weight_file(weights: Any, model: str | None = None) -> Path:

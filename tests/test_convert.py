@@ -1,0 +1,207 @@
+"""A file of any framework becomes one of this package that says what it is, and answers as the original does."""
+
+import dataclasses
+import hashlib
+import re
+
+import golden
+import keras
+import numpy as np
+import pytest
+
+from googlenet_keras import create_model, load_model, model_record, read_card
+from googlenet_keras.commands import convert
+from googlenet_keras.images.preprocessing import MEAN_SUBTRACTED_BGR, STANDARDIZED_RGB, ZERO_TO_ONE
+from googlenet_keras.models.trained import find_network
+from googlenet_keras.weights import PUBLISHED, catalogue, conversion, recognize_source
+from googlenet_keras.weights.conversion import PREPROCESSINGS, convert_weights
+
+TOLERANCE = 1e-4  # of the largest output: float32 in another order of additions
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a state of any names to a file; what the published formats are is the business of test_readers."""
+
+    def write(state, name="theirs.npz"):
+        np.savez(tmp_path / name, **state)
+        return tmp_path / name
+
+    return write
+
+
+def caffe_body():
+    """The body of Caffe's GoogLeNet at 32x32, and a state of its tensors."""
+    model = create_model("googlenet_bvlc", include_top=False, input_shape=(32, 32, 3))
+    names, shapes = golden.names_and_shapes("bvlc_googlenet")
+    state = {name: golden.tensor(name, shape, 0) for name, shape in zip(names, shapes, strict=True)}
+    return model, {name: array for name, array in state.items() if not name.startswith("loss")}
+
+
+# file, model, output, what is between the golden's input and the network's
+CASES = [
+    ("slim_inception_v1", "googlenet_slim", "logits_1001", 1),
+    ("bvlc_googlenet", "googlenet_bvlc", "logits", 100),
+    ("torchvision_googlenet", "googlenet_torchvision", "logits", 1),
+]
+
+
+@pytest.mark.parametrize(("file", "model", "output", "scale"), CASES, ids=[case[0] for case in CASES])
+def test_the_file_alone_answers_as_the_original(written, tmp_path, file, model, output, scale):
+    state, images, expected = golden.load(file)
+    made = tmp_path / "ours.weights.h5"
+    done = convert_weights(written(state), made, model)
+    card = read_card(made)
+    assert done.card == card
+    assert card.model == model
+    assert (card.classes, card.labels[0], card.labels[-1]) == (1000, "tench", "toilet tissue")
+    assert card.preprocessing == model_record(model).preprocessing
+    assert card.source == f"theirs.npz, converted from {recognize_source(state)}"
+    assert not done.loading.left_out
+    network = load_model(made, classifier_activation=None)
+    answer = network(images * scale, training=False)
+    heads = {"aux1", "aux2"} & set(expected)
+    if heads:
+        assert card.arguments == {"aux_heads": True}
+        for head in heads:
+            np.testing.assert_allclose(
+                answer[head], expected[head], rtol=0, atol=TOLERANCE * np.abs(expected[head]).max()
+            )
+        answer = answer["predictions"]
+    # TF-slim's first class is the background, which ImageNet's thousand do not have.
+    logits = expected[output][:, -1000:]
+    np.testing.assert_allclose(answer, logits, rtol=0, atol=TOLERANCE * np.abs(expected[output]).max())
+    # Heads have to be asked for where a file is built upon.
+    assert not isinstance(create_model(model, weights=made).output, dict)
+
+
+def test_a_body_without_a_head(written, tmp_path):
+    """A face network's head embeds, and another task's head names other things: the body is worth having."""
+    body, state = caffe_body()
+    state |= {"landmarks.weight": np.zeros((7, 1024), "float32"), "landmarks.bias": np.zeros(7, "float32")}
+    made = tmp_path / "body.weights.h5"
+    done = convert_weights(written(state), made, "googlenet_bvlc", source="caffe", input_shape=(32, 32, 3))
+    assert list(done.loading.left_out) == ["a head of 7 classes"]
+    assert (done.card.labels, done.card.arguments) == ((), {"include_top": False})
+    assert read_card(made) == done.card
+    built = create_model("googlenet_bvlc", weights=made)
+    assert built.output.shape == body.output.shape == (None, 1, 1, 1024)
+    kernel = built.get_layer("inception_5b_1x1").kernel
+    np.testing.assert_array_equal(kernel, state["inception_5b/1x1.weight"].transpose(2, 3, 1, 0))
+    with pytest.raises(ValueError, match="those of a body: build the model with include_top=False"):
+        create_model("googlenet_bvlc", weights=made, include_top=True)
+    with pytest.raises(ValueError, match="body alone, which names nothing"):
+        find_network(None, made)
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "asked", "expected"),
+    [
+        ("vgg16", "torchvision", None, STANDARDIZED_RGB),
+        ("vgg16", "keras_applications", None, model_record("vgg16").preprocessing),
+        ("googlenet", "caffe", None, model_record("googlenet").preprocessing),
+        ("googlenet_slim", "slim", "zero_to_one", dataclasses.replace(ZERO_TO_ONE, crop_fraction=0.875)),
+        ("alexnet_caffe", "caffe", "mean_subtracted_bgr", model_record("alexnet_caffe").preprocessing),
+        ("alexnet", "torchvision", MEAN_SUBTRACTED_BGR, MEAN_SUBTRACTED_BGR),
+    ],
+)
+def test_preprocessing_is_that_of_the_source(model, source, asked, expected):
+    """The same network is trained on other numbers by other people; wrong ones cost accuracy without a word."""
+    assert conversion._preprocessing(model_record(model), source, asked) == expected
+
+
+def test_what_a_published_file_is_travels_with_it(written, tmp_path, monkeypatch):
+    _, state = caffe_body()
+    file = written(state)
+    row = next(one for one in PUBLISHED if one.name == "imagenet/bvlc")
+    known = dataclasses.replace(row, size=None, checksum=f"sha1:{hashlib.sha1(file.read_bytes()).hexdigest()}")
+    monkeypatch.setattr(catalogue, "PUBLISHED", (known,))
+    card = convert_weights(file, tmp_path / "a.weights.h5", "googlenet_bvlc", input_shape=(32, 32, 3)).card
+    assert (card.accuracy, card.licence, card.dataset) == (row.top1, row.licence, "imagenet2012")
+    assert card.source == f"{row.url}, converted from caffe"
+    np.savez(file, **{**state, "conv1/7x7_s2.bias": np.ones(64, "float32")})
+    card = convert_weights(file, tmp_path / "b.weights.h5", "googlenet_bvlc", input_shape=(32, 32, 3)).card
+    assert (card.accuracy, card.licence, card.dataset) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "googlenet_bvlx"}, "did you mean"),
+        ({"output": "ours.h5"}, r"a file named \*.weights.h5"),
+        ({"source": "torch"}, "`source` must be one of caffe"),
+        ({"preprocessing": "tf"}, "`preprocessing` must be one of minus_one_to_one"),
+        ({"labels": ["a", "b"]}, "no head of googlenet_bvlc, so that there is nothing to label"),
+        ({"model": "googlenet"}, r"missing|does not fit|another shape"),
+        ({"model": "googlenet_slim"}, "no batch normalization"),
+        ({"model": "inception_v4"}, "no counterpart of layer"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_converted(written, tmp_path, arguments, message):
+    _, state = caffe_body()
+    if arguments == {"model": "googlenet"}:
+        del state["conv1/7x7_s2.bias"]
+    file = written(state)
+    given = {"output": "ours.weights.h5", "model": "googlenet_bvlc", "input_shape": (75, 75, 3), **arguments}
+    output = tmp_path / given.pop("output")
+    with pytest.raises(ValueError, match=message):
+        convert_weights(file, output, **given)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_labels_of_another_number(written, tmp_path):
+    state, _, _ = golden.load("slim_inception_v1")
+    with pytest.raises(ValueError, match=r"a label for each of the 1000 classes. Received: 2 labels"):
+        convert_weights(written(state), tmp_path / "ours.weights.h5", "googlenet_slim", labels=["a", "b"])
+
+
+def test_the_command(written, tmp_path, capsys, root, monkeypatch):
+    """What went where, what was left out, and that the file sees something: all that a doubter asks."""
+    monkeypatch.setenv("COLUMNS", "100")
+    state, _, _ = golden.load("slim_inception_v1")
+    made = tmp_path / "ours.weights.h5"
+    image = root / "googlenet_keras" / "assets" / "grace_hopper.jpg"
+    command = [str(written(state)), "--model", "googlenet_slim", "--output", str(made), "--check", str(image)]
+    assert convert.main(command) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert len(lines) < 40
+    assert "Traceback" not in printed.err
+    assert re.search(r"inception_3a\s+12\s+24\s+InceptionV1/Mixed_3b/Branch_\*", printed.out)
+    assert re.search(r"top\s+1\s+2\s+InceptionV1/Logits/Conv2d_0c_1x1/\*", printed.out)
+    assert "1000 classes, tench to toilet tissue" in printed.out
+    assert "RGB, (pixels - 127.5) * 0.00784314" in printed.out
+    assert sum(line.rstrip().endswith("%") or "% " in line for line in lines) >= 5
+
+
+def test_the_commands_refusals(tmp_path, capsys):
+    text = tmp_path / "theirs.keras"
+    text.write_text("x")
+    for flags in (["--model", "vgg16"], ["--model", "vgg16", "--check", str(tmp_path / "none.jpg")]):
+        assert convert.main([str(text), *flags, "--output", str(tmp_path / "ours.weights.h5")]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [text.name]
+
+
+def test_a_file_that_keras_applications_saved(tmp_path, capsys):
+    """Keras 3 keeps the numbers of its session as names."""
+    theirs = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=3)
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    (tmp_path / "labels.txt").write_text("cat\ndog\nbird\n")
+    command = [str(tmp_path / "theirs.weights.h5"), "--model", "inception_v3", "--input-shape", "75", "75", "3"]
+    command += ["--labels", str(tmp_path / "labels.txt"), "--preprocessing", "zero_to_one"]
+    assert convert.main([*command, "--output", str(tmp_path / "ours.weights.h5")]) == 0
+    assert re.search(r"top\s+1\s+2\s+predictions/\*", capsys.readouterr().out)
+    ours = load_model(tmp_path / "ours.weights.h5")
+    card = read_card(tmp_path / "ours.weights.h5")
+    assert (card.labels, card.preprocessing.scale) == (("cat", "dog", "bird"), ZERO_TO_ONE.scale)
+    images = golden.image((2, 75, 75, 3), 0)
+    np.testing.assert_allclose(ours(images), theirs(images), rtol=0, atol=1e-6)
+
+
+def test_flags_name_what_there_is():
+    """The help must not promise a name that the package does not know."""
+    help_text = " ".join(convert.parser().format_help().split())
+    for name in (*PREPROCESSINGS, "caffe", "facenet", "keras", "keras_applications", "slim", "timm", "torchvision"):
+        assert re.search(rf"\b{name}\b", help_text), name
