@@ -12,7 +12,6 @@ import tensorflow as tf
 from googlenet_keras import Card, create_model, load_recipe, model_record, read_card, save_weights, write_card
 from googlenet_keras.commands import train as train_command
 from googlenet_keras.data import open_dataset
-from googlenet_keras.models.trained import find_network
 from googlenet_keras.training import TrainingInterruptedError, loop, train
 from googlenet_keras.training.loop import Training
 from googlenet_keras.training.objective import create_optimizer
@@ -59,6 +58,11 @@ def training(folder, changes, dataset=None):
     """A training that has not begun."""
     dataset = dataset or open_dataset("fashion_mnist", SAMPLE)
     return Training(recipe(changes), folder, dataset, tf.distribute.get_strategy())
+
+
+def random_start(name):
+    """A start that knows the network alone."""
+    return settle_start(recipe({"model": name}))[1]
 
 
 def arrays(model):
@@ -186,8 +190,7 @@ def test_other_channels_see_the_same(name, channels):
     build = {"classes": 2, "dtype": "float32"}
     theirs = randomized(create_model(name, input_shape=(64, 64, channels[0]), **build))
     ours = create_model(name, input_shape=(64, 64, channels[1]), **build)
-    network = dataclasses.replace(find_network(name), weights="a file")
-    (line,) = transfer(theirs, ours, network, ["cat", "dog"])
+    (line,) = transfer(theirs, ours, random_start(name), ["cat", "dog"])
     assert "for grey images" in line if channels[1] == 1 else "repeated for 3, and divided by 3" in line
     grey = np.random.default_rng(1).integers(256, size=(1, 64, 64, 1)).astype("float32")
     seen = [record.preprocessing(np.repeat(grey, count, axis=-1)) for count in channels]
@@ -210,7 +213,7 @@ def test_a_separable_stem_cannot_be_folded():
     with pytest.raises(
         ValueError, match=r"conv1_7x7, cannot be changed from 3 channels to 1: give images of 3 channels"
     ):
-        transfer(theirs, ours, find_network("inception_v2"), ["cat", "dog"])
+        transfer(theirs, ours, random_start("inception_v2"), ["cat", "dog"])
     assert equal(ours.get_weights(), before)
 
 
@@ -221,7 +224,7 @@ def test_weights_for_another_input_size_are_refused():
     ours_too = create_model("mnist_inception", input_shape=(40, 40, 1), classes=3)
     for model, labels in ((ours, [str(digit) for digit in range(10)]), (ours_too, ["a", "b", "c"])):
         with pytest.raises(ValueError, match=r"The layer predictions has the shapes .*: give --input-size"):
-            transfer(theirs, model, find_network("mnist_inception"), labels)
+            transfer(theirs, model, random_start("mnist_inception"), labels)
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["weights without a card", "a .keras file"])
@@ -249,6 +252,21 @@ def test_a_body_without_a_top_is_a_start(tmp_path, digits):
     assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
 
 
+def test_a_published_body_is_a_start(tmp_path, digits):
+    """Its card names the network and no classes, as that of VGGFace2 does; the channels are changed as elsewhere."""
+    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 3), include_top=False))
+    arguments = {"include_top": False, "pooling": "avg"}
+    file = save(tmp_path / "body.weights.h5", model, "googlenet_bn", (), (48, 48, 3), arguments=arguments)
+    changes = {**NORMALIZED, "weights": str(file), "input_size": None, "validation_split": "test"}
+    made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
+    assert (made.recipe.model, made.recipe.input_size) == ("googlenet_bn", 48)
+    lines = made._start.load(made.state.model, made._dataset)
+    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1_7x7:"]
+    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
+    with pytest.raises(ValueError, match="are those of googlenet_bn. Received: vgg16"):
+        settle_start(recipe({**changes, "model": "vgg16"}))
+
+
 def test_the_preprocessing_is_the_files(tmp_path, trained):
     """Weights that were trained on [-1, 1] see [-1, 1], and what comes out says so again."""
     other = dataclasses.replace(model_record("mnist_inception").preprocessing, mean=(127.5,) * 3, scale=1 / 127.5)
@@ -265,7 +283,12 @@ def test_the_preprocessing_is_the_files(tmp_path, trained):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--weights", "fashion_mnist", "--model", "googlenet_slim"], "published by name are"),
+        (
+            ["--weights", "fashion_mnist", "--model", "googlenet_slim"],
+            "are those of another network: build googlenet_bn",
+        ),
+        (["--weights", "imagenet"], "Several networks have weights of that name, so say which (--model)"),
+        (["--model", "auto"], "Say which network is trained, or give weights"),
         (
             ["--weights", "FILE", "--model", "mnist_residual"],
             "says model 'mnist_inception'; leave it out or give the same",

@@ -1,5 +1,6 @@
 """Random changes to training images, as functions of a seed."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import keras
@@ -51,6 +52,7 @@ class Augmentation:
     rand_augment: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    _changes: keras.layers.RandAugment | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("flip", "erase", "rand_augment"):

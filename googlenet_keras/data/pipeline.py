@@ -163,10 +163,10 @@ class Batches:
                 places.append(place)
                 sizes.append(len(place))
                 counts.append(count)
-        number, of_step, place = np.concatenate(numbers), np.concatenate(steps), np.concatenate(places)
+        of_step, place = np.concatenate(steps), np.concatenate(places)
         position = of_step * self._batch_size + place
         return _Plan(
-            number=number,
+            number=np.concatenate(numbers),
             step=of_step,
             place=place,
             position=position,

@@ -23,7 +23,6 @@ import tensorflow as tf
 from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset, trained_split
 from googlenet_keras.devices import choose_dtype, has_other_workers, is_chief
 from googlenet_keras.files import output_folder
-from googlenet_keras.models import model_record
 from googlenet_keras.models.trained import trained_preprocessing
 from googlenet_keras.training import checkpoints, records
 from googlenet_keras.training.feeding import feed
@@ -136,7 +135,7 @@ class Training:
         if self._is_chief:
             for file, reason in self._left_out.items():
                 print(f"{file}: {reason}; left out", file=sys.stderr)
-        record = dataclasses.replace(model_record(self.recipe.model), preprocessing=self._start.preprocessing)
+        record = dataclasses.replace(self._start.record, preprocessing=self._start.preprocessing)
         self._preprocessing = trained_preprocessing(record, whole_images=dataset.small)
         self._steps_per_epoch = self._batches(training=True, epoch=0).steps
         with strategy.scope():
@@ -183,7 +182,7 @@ class Training:
         lines: list[str] = []
         if facts:
             self.state.progress = Progress(**facts)
-        elif self._start.network is not None:
+        elif self._start.weights is not None:
             lines = self._start.load(self.state.model, self._dataset)
             self.state.average.set_weights(self.state.model.get_weights())
         if self.state.freezable:
@@ -391,7 +390,9 @@ def _with_settled_start(recipe: Recipe, strategy: tf.distribute.Strategy) -> tup
 
 
 def _augmentation(recipe: Recipe) -> Augmentation:
-    return Augmentation(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(Augmentation)})
+    return Augmentation(
+        **{field.name: getattr(recipe, field.name) for field in dataclasses.fields(Augmentation) if field.init}
+    )
 
 
 # Fields that change nothing of what is learned, and may differ from one run of a training to the next.

@@ -29,7 +29,7 @@ def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any
     smallest = record.minimum_size
     if min(sizes) < smallest:
         raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
-    size = recipe.input_size if len(sizes) == 1 else None
+    size = recipe.full_size if len(sizes) == 1 else None
     for name, value in arguments.items():
         if name not in inspect.signature(record.factory).parameters:
             raise ValueError(f"{recipe.model} has no {name}: leave it out. Received: {name}={value}")

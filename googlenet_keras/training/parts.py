@@ -3,6 +3,7 @@
 import difflib
 import fnmatch
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import keras
 
@@ -12,7 +13,7 @@ from googlenet_keras.models import ModelRecord
 from googlenet_keras.training.recipe import Recipe
 
 ALL_BUT_TOP = "all-but-top"
-Layer = keras.layers.Layer
+Layer: TypeAlias = keras.layers.Layer
 
 
 def body_parts(model: keras.Model, record: ModelRecord) -> dict[str, list[Layer]]:

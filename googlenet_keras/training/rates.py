@@ -13,7 +13,7 @@ from keras import ops
 from googlenet_keras.training.muon import Muon
 
 
-class ByVariable:
+class ByVariable(keras.optimizers.Optimizer):
     """Mixed into a Keras optimizer: multiplies the learning rate of each variable.
 
     Args:

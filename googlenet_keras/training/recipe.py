@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+AUTO = "auto"
 OPTIMIZERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "staircase")
 # The ranges of fields; None is in any of them.
@@ -28,7 +29,7 @@ class Recipe:
         ValueError: If a field is out of its range.
     """
 
-    model: str | None = _field("googlenet_bn", "network, by its name in list_models(); none: that of the weights")
+    model: str = _field("googlenet_bn", f"network, by its name in list_models(), or {AUTO}: that of the weights")
     weights: str | None = _field(None, "what it starts from: a weight file or the name of published weights")
     dataset: str = _field("fashion_mnist", "TensorFlow Datasets name, or folder:PATH")
     train_split: str = _field("train", "what is trained on, in TensorFlow Datasets' words: train, train[:90%%], ...")
@@ -109,8 +110,8 @@ class Recipe:
         """Refuses fields that mean nothing with or without another."""
         if self.optimizer == "muon" and not self.momentum:
             raise ValueError(f"muon orthogonalizes the momentum, which must be above 0. Received: {self.momentum}")
-        if self.model is None and self.weights is None:
-            raise ValueError("Say which network is trained, or from which weights. Received: neither model nor weights")
+        if self.model == AUTO and self.weights is None:
+            raise ValueError(f"Say which network is trained, or give weights. Received: model={self.model!r} alone")
         if self.unfreeze_after is not None and self.freeze is None:
             raise ValueError(f"Nothing is frozen: give freeze as well. Received: unfreeze_after={self.unfreeze_after}")
         if self.warmup_epochs and self.schedule != "cosine":
@@ -120,10 +121,17 @@ class Recipe:
         """Whether the layers that `freeze` names are frozen in an epoch, counted from 0."""
         return self.freeze is not None and (self.unfreeze_after is None or epoch < self.unfreeze_after)
 
+    @property
+    def full_size(self) -> int:
+        """Height and width of the input in the end, in pixels, once that is settled."""
+        if self.input_size is None:
+            raise ValueError("The input size is the weights', and not settled yet. Received: input_size=None")
+        return self.input_size
+
     def input_size_in(self, epoch: int) -> int:
         """Height and width of the input in an epoch, counted from 0, in pixels."""
         early = epoch < int(self.early_share * self.epochs)
-        return min(self.early_input_size, self.input_size) if early else self.input_size
+        return min(self.early_input_size, self.full_size) if early else self.full_size
 
 
 def recipe_names() -> list[str]:
@@ -148,5 +156,5 @@ def load_recipe(name: str, **changes: Any) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"There is no such recipe; there are {', '.join(recipe_names())}. Received: {name!r}")
     if changes.get("weights") is not None:
-        changes = {"model": None, **changes}
+        changes = {"model": AUTO, **changes}
     return dataclasses.replace(RECIPES[name], **changes)

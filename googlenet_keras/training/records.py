@@ -34,7 +34,7 @@ def create_card(
     return Card(
         model=recipe.model,
         arguments=arguments,
-        input_shape=(recipe.input_size, recipe.input_size, dataset.channels),
+        input_shape=(recipe.full_size, recipe.full_size, dataset.channels),
         labels=dataset.label_names,
         preprocessing=preprocessing,
         dataset=recipe.dataset,

@@ -1,9 +1,9 @@
 """What a training starts from: the weights of a file, in a network of other classes and channels if need be."""
 
 import dataclasses
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,12 +12,17 @@ import numpy as np
 from googlenet_keras.data import Dataset
 from googlenet_keras.describe.graph import Graph
 from googlenet_keras.images import Preprocessing
-from googlenet_keras.models import create_model, model_record
-from googlenet_keras.models.trained import Network, find_network
+from googlenet_keras.models import ModelRecord, create_model, load_model, model_record
+from googlenet_keras.models.trained import find_network
 from googlenet_keras.training.parts import Layer, body_parts
-from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.recipe import AUTO, Recipe
+from googlenet_keras.weights.cards import Card, read_card
+from googlenet_keras.weights.catalogue import file_digest
 from googlenet_keras.weights.published import weight_file
 from googlenet_keras.weights.readers import read_weights
+
+# What a training decides anew, whatever its weights were trained with.
+_DECIDED_BY_TRAINING = ("aux_heads", "include_top", "pooling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +30,26 @@ class Start:
     """What a training starts from.
 
     Attributes:
-        network: The network that its weight file is of; None: it starts from random weights.
-        checksum: SHA-256 of that file.
+        weights: What the recipe calls its weights; None: it starts from random ones.
+        file: Their file.
+        checksum: Its SHA-256.
+        card: What it says of itself, if it does.
+        record: The network.
         preprocessing: What images go through: as the weights want it, or else the network.
-        arguments: Of the factory, beside those that a recipe decides, as the weights were trained with them.
     """
 
-    network: Network | None = None
+    weights: str | None = None
+    file: Path | None = None
     checksum: str | None = None
+    card: Card | None = None
+    record: ModelRecord
     preprocessing: Preprocessing
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the factory, beside those that a training decides, as the weights were trained with them."""
+        given = {} if self.card is None else self.card.arguments
+        return {name: value for name, value in given.items() if name not in _DECIDED_BY_TRAINING}
 
     def load(self, model: keras.Model, dataset: Dataset) -> list[str]:
         """Puts the weights into the network that is trained, all of them that fit it or none.
@@ -49,13 +64,31 @@ class Start:
         Raises:
             ValueError: If they do not fit.
         """
-        network = self.network
-        if network is None:
+        if self.weights is None:
             return []
         return [
-            f"Starts from the weights {str(network.weights)!r} of {network.record.name}",
-            *transfer(_trained(network, model), model, network, dataset.label_names),
+            f"Starts from the weights {self.weights!r} of {self.record.name}",
+            *transfer(self._trained(model), model, self, dataset.label_names),
         ]
+
+    def _trained(self, model: keras.Model) -> keras.Model:
+        """The network of the weights: as their card says, or else as the shapes of their tensors do."""
+        file = str(self.file)
+        if file.endswith(".keras"):
+            return load_model(file, compile=False)
+        if self.card is not None:
+            heads = {"aux_heads": True} if self.card.arguments.get("aux_heads") else {}
+            return create_model(self.record.name, weights=file, dtype="float32", **heads)
+        tensors = read_weights(file)
+        first = next(layer.name for layer in model.layers if layer.weights)
+        kernel, classifier = tensors.get(f"{first}/0"), tensors.get("predictions/0")
+        height, width, channels = model.input.shape[1:]
+        if kernel is not None and kernel.ndim == 4:
+            channels = kernel.shape[2]
+        top = {"include_top": False} if classifier is None else {"classes": classifier.shape[-1]}
+        return create_model(
+            self.record.name, weights=file, dtype="float32", input_shape=(height, width, channels), **top
+        )
 
 
 def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
@@ -69,40 +102,36 @@ def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
 
     Raises:
         ValueError: If there are no such weights, or the recipe names another network than they are of.
+        RuntimeError: If published weights cannot be downloaded.
+        OSError: If they cannot be written to the folder of downloads.
     """
+    name = None if recipe.model == AUTO else recipe.model
     if recipe.weights is None:
         record = model_record(recipe.model)
         settled = dataclasses.replace(recipe, input_size=recipe.input_size or record.input_shape[0])
-        return settled, Start(preprocessing=record.preprocessing)
-    network = find_network(recipe.model, recipe.weights)
-    size, *_ = network.input_shape or network.record.input_shape
-    settled = dataclasses.replace(recipe, model=network.record.name, input_size=recipe.input_size or size)
-    with weight_file(recipe.weights, settled.model).open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    arguments = dict(network.card.arguments) if network.card else {}
-    arguments.pop("aux_heads", None)
-    return settled, Start(network=network, checksum=checksum, preprocessing=network.preprocessing, arguments=arguments)
-
-
-def _trained(network: Network, model: keras.Model) -> keras.Model:
-    """The network of the weights: as their card says, or else as the shapes of their tensors do."""
-    if network.card is not None:
-        return network.build(dtype="float32", aux_heads=bool(network.card.arguments.get("aux_heads")))
-    if network.whole or not str(network.weights).endswith(".weights.h5"):
-        return network.build()
-    tensors = read_weights(network.weights)
-    first = next(layer.name for layer in model.layers if layer.weights)
-    kernel, classifier = tensors.get(f"{first}/0"), tensors.get("predictions/0")
-    height, width, channels = model.input.shape[1:]
-    if kernel is not None and kernel.ndim == 4:
-        channels = kernel.shape[2]
-    top = {"include_top": False} if classifier is None else {"classes": classifier.shape[-1]}
-    return create_model(
-        network.record.name, weights=network.weights, dtype="float32", input_shape=(height, width, channels), **top
+        return settled, Start(record=record, preprocessing=record.preprocessing)
+    file = weight_file(recipe.weights, name)
+    card = read_card(file)
+    if card is not None and not card.labels:
+        # A body alone, which is no trained network, but a start.
+        card.check(recipe.weights, model=name)
+        record, size, preprocessing = model_record(card.model), card.input_shape[0], card.preprocessing
+    else:
+        network = find_network(name, recipe.weights)
+        record, preprocessing = network.record, network.preprocessing
+        size = (network.input_shape or record.input_shape)[0]
+    settled = dataclasses.replace(recipe, model=record.name, input_size=recipe.input_size or size)
+    return settled, Start(
+        weights=recipe.weights,
+        file=file,
+        checksum=file_digest(file),
+        card=card,
+        record=record,
+        preprocessing=preprocessing,
     )
 
 
-def transfer(trained: keras.Model, model: keras.Model, network: Network, labels: Sequence[str]) -> list[str]:
+def transfer(trained: keras.Model, model: keras.Model, start: Start, labels: Sequence[str]) -> list[str]:
     """Puts the weights of a network into one of the same layers that has other classes or channels.
 
     Layers of the top stay new where the classes are others, and so do auxiliary heads and a top that the weights lack.
@@ -110,7 +139,7 @@ def transfer(trained: keras.Model, model: keras.Model, network: Network, labels:
     Args:
         trained: The network with the weights.
         model: The other one.
-        network: What is known of `trained`.
+        start: What is known of `trained`.
         labels: The names of the classes of `model`.
 
     Returns:
@@ -120,11 +149,11 @@ def transfer(trained: keras.Model, model: keras.Model, network: Network, labels:
         ValueError: If a layer does not fit; the model is then as it was.
     """
     sources = {layer.name: layer for layer in trained.layers if layer.weights}
-    body = {layer.name for layers in body_parts(model, network.record).values() for layer in layers}
+    body = {layer.name for layers in body_parts(model, start.record).values() for layer in layers}
     answering = _answering(model)
     classes = next((sources[name].weights[-1].shape[-1] for name in answering if name in sources), None)
-    # Weights without a card do not say which classes they know.
-    same_classes = network.card is None or network.card.labels == tuple(labels)
+    # Without a card nothing says which classes the weights know.
+    same_classes = start.card is None or start.card.labels == tuple(labels)
     new, lines, arrays = [], [], {}
     for layer in model.layers:
         if not layer.weights:
@@ -139,14 +168,14 @@ def transfer(trained: keras.Model, model: keras.Model, network: Network, labels:
         elif source is None:
             raise ValueError(
                 f"The weights have no layer {layer.name}; give --model the network that they are of. "
-                f"Received: {str(network.weights)!r} for {model.name}"
+                f"Received: {start.weights!r} for {model.name}"
             )
         else:
             arrays[layer.name] = source.get_weights()
     first = next(layer for layer in model.layers if layer.weights)
     channels = trained.input.shape[-1], model.input.shape[-1]
     if channels[0] != channels[1]:
-        lines.append(_change_channels(first, arrays, network.preprocessing, channels))
+        lines.append(_change_channels(first, arrays, start.preprocessing, channels))
     for layer in model.layers:
         _check(layer, arrays.get(layer.name), trained)
     for layer in model.layers:
