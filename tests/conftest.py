@@ -62,15 +62,16 @@ def network():
     return build
 
 
-@pytest.fixture
-def tiny(monkeypatch):
+@pytest.fixture(scope="module")
+def tiny():
     """The name of a network with batch normalization and an auxiliary head that takes no time to build and train."""
     from tiny import RECORD
 
     from googlenet_keras.models import registry
 
-    monkeypatch.setitem(registry._RECORDS, RECORD.name, RECORD)
-    return RECORD.name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._RECORDS, RECORD.name, RECORD)
+        yield RECORD.name
 
 
 @pytest.fixture

@@ -48,12 +48,13 @@ class Fork:
         arguments: Python's own: ``"-c"`` with code, ``"-m"`` with a module, or a script, and what follows.
         folder: The working folder.
         session: Whether it leads a session of its own, and with it a group of processes.
+        merged: Whether standard error goes where standard output goes.
         environment: What is set otherwise than here.
     """
 
-    def __init__(self, *arguments, folder=ROOT, session=False, **environment):
+    def __init__(self, *arguments, folder=ROOT, session=False, merged=False, **environment):
         # What is appended comes to the end, wherever this process is reading.
-        self._files = [tempfile.TemporaryFile("a+") for _ in range(2)]
+        self._files = [tempfile.TemporaryFile("a+") for _ in range(1 if merged else 2)]
         self._said = None
         self._status = ""
         self._server = socket.socket(socket.AF_UNIX)
@@ -65,7 +66,8 @@ class Fork:
                 time.sleep(0.05)
         request = [[*map(str, arguments)], str(folder), session, {**os.environ, **environment}]
         reader, writer = os.pipe()
-        socket.send_fds(self._server, [b"-"], [reader, *(file.fileno() for file in self._files)])
+        streams = [reader, self._files[0].fileno(), self._files[-1].fileno()]
+        socket.send_fds(self._server, [b"-"], streams)
         os.close(reader)
         self.stdin = open(writer, "w")  # noqa: PTH123, SIM115
         self._server.sendall(json.dumps(request).encode() + b"\n")

@@ -111,7 +111,9 @@ def endpoint_shapes(name):
     return record.endpoint_shapes(record.default_shape)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "googlenet_bn", "mnist_inception", "vgg11"])
+@pytest.mark.parametrize(
+    "name", ["googlenet", pytest.param("googlenet_bn", marks=pytest.mark.slow), "mnist_inception", "vgg11"]
+)
 def test_endpoints_are_what_building_answers(name):
     """`feature_extractor` and the descriptions take a stage by its name: it must be that layer, and the stage's end."""
     record = model_record(name)
@@ -197,8 +199,8 @@ VGG11 = ((1, 64), (1, 128), (2, 256), (2, 512), (2, 512))
         (MNISTInception, {}, "mnist_inception"),
         (VGG, {"conv_arch": VGG11, "include_top": False}, "vgg11"),
         (VGG, {"conv_arch": [list(row) for row in VGG11], "include_top": False, "dtype": "bfloat16"}, "vgg11"),
-        (InceptionV2, {"dropout": 0}, "inception_v2"),
-        (InceptionV3, {"input_shape": (75, 75, 1)}, "inception_v3"),
+        pytest.param(InceptionV2, {"dropout": 0}, "inception_v2", marks=pytest.mark.slow),
+        pytest.param(InceptionV3, {"input_shape": (75, 75, 1)}, "inception_v3", marks=pytest.mark.slow),
         (GoogLeNet, {"variant": "bn", "normalization": "batch"}, "googlenet_bn"),
     ],
 )
@@ -214,8 +216,8 @@ def test_a_renamed_model_finds_its_networks_weights(of_mnist, factory, arguments
         (VGG, {"conv_arch": ((1, 64), (1, 128), (1, 256), (3, 512), (2, 512))}),  # vgg11 by its count of layers
         (VGG, {"conv_arch": VGG11, "width": 1 / 2}),
         (GoogLeNet, {"variant": "bn", "normalization": "none"}),
-        (InceptionResNetV1, {"input_shape": (75, 75, 1), "last_block": False}),
-        (InceptionV2, {"separable_stem": False, "name": "inception_v2"}),
+        pytest.param(InceptionResNetV1, {"input_shape": (75, 75, 1), "last_block": False}, marks=pytest.mark.slow),
+        pytest.param(InceptionV2, {"separable_stem": False, "name": "inception_v2"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_network_of_ones_own_has_no_published_weights(of_mnist, factory, arguments):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import RECORD
 
 from googlenet_keras import create_model, list_models, model_record, preprocess_input
 from googlenet_keras.deploy.signatures import write_saved_model
@@ -11,14 +12,17 @@ from googlenet_keras.models import serving_model
 
 CLASSES = 7
 # One of each kind of block and normalization.
-QUICK = ("googlenet", "googlenet_torchvision", "mnist_inception", "mnist_residual")
+QUICK = ("googlenet", "mnist_inception", "mnist_residual", RECORD.name)
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in list_models()],
+    params=[
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name in (*list_models(), RECORD.name)
+    ],
 )
-def name(request):
+def name(request, tiny):
     return request.param
 
 
