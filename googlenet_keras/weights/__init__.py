@@ -2,9 +2,10 @@
 
 from googlenet_keras.weights.cards import Card, read_card, save_weights, write_card
 from googlenet_keras.weights.catalogue import PUBLISHED, PublishedWeights
+from googlenet_keras.weights.loading import load_weights
 from googlenet_keras.weights.mapping import Loading, load_state
 from googlenet_keras.weights.published import list_weights, shrink_weights
-from googlenet_keras.weights.readers import load_weights, read_weights
+from googlenet_keras.weights.readers import StoredTensor, WeightFile, open_weights, read_weights
 from googlenet_keras.weights.sources import SOURCES, recognize_source
 
 __all__ = [
@@ -13,9 +14,12 @@ __all__ = [
     "Card",
     "Loading",
     "PublishedWeights",
+    "StoredTensor",
+    "WeightFile",
     "list_weights",
     "load_state",
     "load_weights",
+    "open_weights",
     "read_card",
     "read_weights",
     "recognize_source",

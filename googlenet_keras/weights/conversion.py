@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from googlenet_keras.images import preprocessing as declared
 from googlenet_keras.images.preprocessing import Preprocessing
 from googlenet_keras.models.registry import ModelRecord, create_model, model_record
@@ -13,7 +15,7 @@ from googlenet_keras.weights.cards import Card, package_versions, save_weights
 from googlenet_keras.weights.catalogue import PublishedWeights
 from googlenet_keras.weights.mapping import AUXILIARY_LAYERS, Loading, head_classes, load_state
 from googlenet_keras.weights.published import list_weights
-from googlenet_keras.weights.readers import read_weights
+from googlenet_keras.weights.readers import open_weights
 from googlenet_keras.weights.sources import SOURCES, recognize_source
 
 # What `convert_weights` takes by name; which part of an image is seen stays the network's own.
@@ -116,32 +118,18 @@ def convert_weights(
         raise ValueError(f"`preprocessing` must be one of {', '.join(PREPROCESSINGS)}. Received: {preprocessing!r}")
     if source is not None and source not in SOURCES:
         raise ValueError(f"`source` must be one of {', '.join(SOURCES)}. Received: {source!r}")
-    state = read_weights(file)
-    source = source or recognize_source(state)
-    published = _identified(Path(file), model, source)
-    shape = input_shape or (published.input_shape if published else None) or record.input_shape
-
-    body = create_model(model, include_top=False, input_shape=shape)
-    heads = head_classes(body, state, source)
-    if "predictions" not in heads:
-        if labels is not None:
-            raise ValueError(f"The file has no head of {model}, so that there is nothing to label. Received: {file}")
-        network, arguments = body, {"include_top": False}
-    else:
-        classes = heads["predictions"]
-        if source == "slim" and classes == _SLIM_IMAGENET_CLASSES:
-            classes -= 1
-        arguments = _aux_heads(record, heads, shape)
-        network = create_model(model, input_shape=shape, classes=classes, **arguments)
-        labels = class_names(record, classes) if labels is None else tuple(labels)
-        if len(labels) != classes:
-            raise ValueError(f"There must be a label for each of the {classes} classes. Received: {len(labels)} labels")
-    loading = load_state(network, state, source)
+    with open_weights(file) as opened:
+        source = source or recognize_source(opened.tensors)
+        published = _identified(Path(file), model, source)
+        shape = input_shape or (published.input_shape if published else None) or record.input_shape
+        network, arguments = _network(record, opened.tensors, source, shape)
+        names = _labels(record, network, labels)
+        loading = load_state(network, opened.tensors, source)
     card = Card(
         model=model,
         arguments=arguments,
         input_shape=shape,
-        labels=tuple(labels or ()),
+        labels=names,
         preprocessing=_preprocessing(record, source, preprocessing),
         source=f"{published.url if published else Path(file).name}, converted from {source}",
         **({fact: getattr(published, fact) for fact in ("dataset", "images", "licence")} if published else {}),
@@ -150,6 +138,33 @@ def convert_weights(
     )
     save_weights(network, output, card)
     return Conversion(path=output, card=card, loading=loading, published=published)
+
+
+def _network(
+    record: ModelRecord, tensors: Mapping[str, Any], source: str, shape: tuple[int, int, int]
+) -> tuple[keras.Model, dict[str, Any]]:
+    """The network that a file is of, or its body if the file has no head of the network's, and what built it so."""
+    body = create_model(record.name, include_top=False, input_shape=shape)
+    heads = head_classes(body, tensors, source)
+    if "predictions" not in heads:
+        return body, {"include_top": False}
+    classes = heads["predictions"]
+    if source == "slim" and classes == _SLIM_IMAGENET_CLASSES:
+        classes -= 1
+    arguments = _aux_heads(record, heads, shape)
+    return create_model(record.name, input_shape=shape, classes=classes, **arguments), arguments
+
+
+def _labels(record: ModelRecord, network: keras.Model, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of the classes, of which a body has none."""
+    classes = next((layer.output.shape[-1] for layer in network.layers if layer.name == "predictions"), 0)
+    labels = class_names(record, classes) if asked is None and classes else tuple(asked or ())
+    if len(labels) != classes:
+        raise ValueError(
+            f"There must be a label for each of the {classes} classes that the file's head of {record.name} has. "
+            f"Received: {len(labels)} labels"
+        )
+    return labels
 
 
 def _aux_heads(record: ModelRecord, heads: Mapping[str, int], shape: tuple[int, ...]) -> dict[str, Any]:

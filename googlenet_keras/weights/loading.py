@@ -1,0 +1,28 @@
+"""A weight file into a model."""
+
+from pathlib import Path
+
+import keras
+
+from googlenet_keras.weights.mapping import Loading, load_state
+from googlenet_keras.weights.readers import open_weights
+
+
+def load_weights(model: keras.Model, path: str | Path, source: str | None = None) -> Loading:
+    """Puts a weight file into a model, layer by layer name, and leaves the model as it was if that fails.
+
+    A file saved with auxiliary heads or a top fits a model without them.
+
+    Args:
+        model: A model of this package.
+        path: See `open_weights`.
+        source: Whose names its tensors have; None is what `recognize_source` says.
+
+    Returns:
+        Which layer took which tensors, and what was left out.
+
+    Raises:
+        ValueError: If the file cannot be read, holds NaN or infinity, or does not fit; see `load_state`.
+    """
+    with open_weights(path) as file:
+        return load_state(model, file.tensors, source)

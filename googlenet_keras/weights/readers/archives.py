@@ -1,0 +1,82 @@
+"""Zip archives whose members are what they say they are."""
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from googlenet_keras.weights.readers.opened import OpenedFile, copy_bounded, read_array
+from googlenet_keras.weights.readers.stored import MOST_DEFLATED, MOST_NAMING_BYTES
+
+# An archive ends with this record, 22 bytes before a comment of 65,535 bytes at most.
+_END = b"PK\x05\x06"
+_ENCRYPTED = 1
+
+
+class Archive:
+    """The members of a zip file, by name.
+
+    Args:
+        opened: The file.
+
+    Attributes:
+        members: What the archive says of each.
+
+    Raises:
+        ValueError: If a member cannot be what it says.
+    """
+
+    def __init__(self, opened: OpenedFile) -> None:
+        opened.file.seek(max(0, opened.size - 65_557))
+        end = opened.file.read()
+        place = end.rfind(_END)
+        if place >= 0 and MOST_NAMING_BYTES < int.from_bytes(end[place + 12 : place + 16], "little") < 2**32 - 1:
+            raise ValueError("it has more members than weights have")
+        self._opened = opened
+        self._zip = opened.resources.enter_context(zipfile.ZipFile(opened.file))
+        self.members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._zip.infolist():
+            name = member.filename
+            if name in self.members:
+                raise ValueError(f"two members are called {name}")
+            if member.flag_bits & _ENCRYPTED or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"the member {name} is neither stored nor deflated, or encrypted")
+            most = member.compress_size * (MOST_DEFLATED if member.compress_type == zipfile.ZIP_DEFLATED else 1)
+            if member.compress_size > opened.size or member.file_size > most:
+                raise ValueError(f"the member {name} declares more bytes than the file holds")
+            self.members[name] = member
+
+    def read(self, name: str, most: int = MOST_NAMING_BYTES) -> bytes:
+        """A small member, whole.
+
+        Raises:
+            ValueError: If it has more bytes than that.
+            KeyError: If there is none.
+        """
+        if self.members[name].file_size > most:
+            raise ValueError(f"the member {name} is too large")
+        return self._zip.read(name)
+
+    def start(self, name: str, count: int) -> bytes:
+        """The first bytes of a member, fewer if it has fewer."""
+        with self._zip.open(name) as stream:
+            return stream.read(count)
+
+    def array(self, name: str, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> Callable[[], np.ndarray]:
+        """What reads an array from a member, from a byte of it on."""
+
+        def fetch() -> np.ndarray:
+            with self._zip.open(name) as stream:
+                stream.seek(offset, os.SEEK_SET)
+                return read_array(stream, shape, dtype)
+
+        return fetch
+
+    def unpacked(self, name: str) -> Path:
+        """A member in a temporary file."""
+        path = self._opened.folder() / "member"
+        with self._zip.open(name) as source, path.open("wb") as target:
+            copy_bounded(source, target, self._opened.most_bytes)
+        return path

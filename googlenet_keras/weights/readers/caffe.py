@@ -1,0 +1,120 @@
+"""Caffe's networks, ``.caffemodel``: a message NetParameter of caffe.proto, in its two dialects."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from googlenet_keras.weights.readers.opened import OpenedFile
+from googlenet_keras.weights.readers.stored import StoredTensor, checked_shape
+from googlenet_keras.weights.readers.wire import BYTES, Field, Wire
+
+# caffe.proto: NetParameter's layers, and in them name, type and blobs.
+NAME, OLD_LAYERS, LAYERS = 1, 2, 100
+FIELDS = {LAYERS: (1, 2, 7), OLD_LAYERS: (4, 5, 6)}
+# BlobProto.
+OLD_SHAPE, DATA, SHAPE, DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
+DIMENSIONS = 1
+
+# V1LayerParameter numbers the types that LayerParameter names.
+OLD_TYPES = {4: "Convolution", 39: "Deconvolution", 14: "InnerProduct"}
+# How many extents their weights have; Caffe once wrote all as four, with ones before.
+RANKS = {"Convolution": 4, "Deconvolution": 4, "InnerProduct": 2}
+
+
+def may_be_caffe(start: bytes) -> bool:
+    """Whether a file that begins so may be a NetParameter: one begins with a name or a layer."""
+    return start[:1] in (b"\x0a", b"\x12") or start[:2] == b"\xa2\x06"
+
+
+@dataclass
+class Blob:
+    """A tensor of a layer.
+
+    Attributes:
+        shape: Its extents; None before it is known.
+        old: Whether they are the four of the old dialect.
+        data: Where its numbers are.
+        dtype: Of them.
+    """
+
+    shape: tuple[int, ...]
+    old: bool
+    data: Field | None
+    dtype: np.dtype
+
+
+def read_caffe(opened: OpenedFile) -> dict[str, StoredTensor]:
+    """The blobs of a network's layers.
+
+    Args:
+        opened: The file.
+
+    Returns:
+        ``LAYER.weight`` and ``LAYER.bias`` of convolutions and inner products; ``LAYER.0``, ``LAYER.1``, ... in the
+        file's order of all others: BatchNorm has the sums of means, of variances and what to divide them by, Scale has
+        scale and shift.
+
+    Raises:
+        ValueError: If it is no such message, or a blob has another number of numbers than its shape takes.
+    """
+    wire, tensors = Wire(opened.file), {}
+    for field in wire.fields(0, opened.size):
+        if field.number in FIELDS:
+            for name, tensor in _layer(opened, wire, field):
+                if name in tensors:
+                    raise ValueError(f"two tensors are called {name}")
+                tensors[name] = tensor
+    if not tensors:
+        raise ValueError("no layer of it has weights")
+    return tensors
+
+
+def _layer(opened: OpenedFile, wire: Wire, layer: Field) -> list[tuple[str, StoredTensor]]:
+    name_field, type_field, blob_field = FIELDS[layer.number]
+    name, kind, blobs = "", "", []
+    if layer.kind != BYTES:
+        raise ValueError("a layer is no message")
+    for field in wire.fields(layer.begin, layer.end):
+        if field.number == name_field:
+            name = wire.text(field)
+        elif field.number == type_field:
+            kind = wire.text(field) if layer.number == LAYERS else OLD_TYPES.get(field.value, "")
+        elif field.number == blob_field:
+            blobs.append(_blob(wire, field))
+    leaves = ("weight", "bias") if kind in RANKS and len(blobs) <= 2 else range(len(blobs))
+    found = []
+    for leaf, blob in zip(leaves, blobs, strict=False):
+        tensor = f"{name}.{leaf}"
+        shape = _without_ones(blob.shape, RANKS.get(kind, 1) if leaf == "weight" else 1) if blob.old else blob.shape
+        size = blob.data.end - blob.data.begin if blob.data else 0
+        stored = opened.tensor(tensor, blob.data.begin if blob.data else 0, checked_shape(tensor, shape), blob.dtype)
+        if stored.size != size:
+            raise ValueError(f"{tensor}: the shape {shape} takes {stored.size} bytes, and {size} are there")
+        found.append((tensor, stored))
+    return found
+
+
+def _without_ones(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    while len(shape) > rank and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _blob(wire: Wire, blob: Field) -> Blob:
+    if blob.kind != BYTES:
+        raise ValueError("a blob is no message")
+    old, found = dict.fromkeys(OLD_SHAPE, 1), Blob((), True, None, np.dtype("<f4"))
+    for field in wire.fields(blob.begin, blob.end):
+        if field.number in OLD_SHAPE:
+            old[field.number] = field.value
+        elif field.number == SHAPE:
+            extents = [one for part in wire.fields(field.begin, field.end) for one in wire.numbers(part, most=32)]
+            found.shape, found.old = tuple(extents), False
+        elif field.number in (DATA, DOUBLE_DATA):
+            if field.kind != BYTES or found.data:
+                raise ValueError("a blob's numbers are not in one piece, as Caffe writes them")
+            found.data = field
+            found.dtype = np.dtype("<f4" if field.number == DATA else "<f8")
+    if found.old:
+        found.shape = tuple(old.values())
+    return found

@@ -1,0 +1,121 @@
+"""HDF5 as Keras writes it: groups, datasets and text, each by the one way that leads to it, and no links."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import h5py
+from h5py import h5a, h5l, h5o, h5t
+
+from googlenet_keras.weights.readers.datasets import stored_tensor
+from googlenet_keras.weights.readers.heaps import refuse_endless_heaps
+from googlenet_keras.weights.readers.opened import OpenedFile
+from googlenet_keras.weights.readers.stored import MOST_NAMING_BYTES, MOST_TENSORS, StoredTensor, refuse_overlaps
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+Item: TypeAlias = h5py.Group | h5py.Dataset
+
+
+class HDF5File:
+    """A file whose links lead nowhere else.
+
+    Args:
+        opened: The file.
+
+    Attributes:
+        root: Its first group.
+
+    Raises:
+        OSError: If it is no HDF5 file.
+    """
+
+    def __init__(self, opened: OpenedFile) -> None:
+        self._opened = opened
+        self.root = opened.resources.enter_context(h5py.File(opened.path, "r", locking=False))
+        if self.root.userblock_size or self.root.id.get_create_plist().get_sizes() != (8, 8):
+            raise ValueError("its HDF5 is of another kind than Keras writes")
+        refuse_endless_heaps(opened)
+        self._seen = {self._address(self.root): ""}
+        self._places: list[tuple[int, int, str]] = []
+
+    def items(self, group: h5py.Group) -> Iterator[tuple[str, Item]]:
+        """What is in a group.
+
+        Raises:
+            ValueError: If one of them is a link to elsewhere or found in two places.
+        """
+        names: list[bytes] = []
+
+        def collect(name: bytes) -> None:
+            names.append(name)
+            if len(names) > MOST_TENSORS:
+                raise ValueError(f"more than {MOST_TENSORS} groups and tensors")
+
+        group.id.links.iterate(collect)
+        for name in names:
+            yield name.decode(), self._child(group, name)
+
+    def datasets(self, group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
+        """All that are below a group, by their paths from there.
+
+        Raises:
+            ValueError: As `items`.
+        """
+        waiting = [("", group)]
+        while waiting:
+            path, above = waiting.pop()
+            for name, item in self.items(above):
+                if isinstance(item, h5py.Dataset):
+                    yield f"{path}{name}", item
+                else:
+                    waiting.append((f"{path}{name}/", item))
+
+    def _child(self, group: h5py.Group, name: bytes) -> Item:
+        path = f"{self._seen[self._address(group)]}/{name.decode()}".lstrip("/")
+        if group.id.links.get_info(name).type != h5l.TYPE_HARD:
+            raise ValueError(f"{path}: a link to elsewhere, which Keras does not write")
+        identifier = h5o.open(group.id, name)
+        if not isinstance(identifier, h5py.h5g.GroupID | h5py.h5d.DatasetID):
+            raise ValueError(f"{path}: neither a group nor a tensor")
+        item = (h5py.Group if isinstance(identifier, h5py.h5g.GroupID) else h5py.Dataset)(identifier)
+        # A link into a circle leads to what was found before, by another name.
+        if self._seen.setdefault(self._address(item), path) != path:
+            raise ValueError(f"{path}: it is /{self._seen[self._address(item)]} under another name")
+        if len(self._seen) > MOST_TENSORS:
+            raise ValueError(f"more than {MOST_TENSORS} groups and tensors")
+        return item
+
+    @staticmethod
+    def _address(item: Item) -> int:
+        return int(h5o.get_info(item.id).addr)
+
+    def text(self, item: Item, name: str) -> str | None:
+        """An attribute that is one word; None if there is none."""
+        if not h5a.exists(item.id, name.encode()):
+            return None
+        attribute = h5a.open(item.id, name.encode())
+        # No list: each word of one could be the same long one.
+        if attribute.shape != () or not isinstance(attribute.get_type(), h5t.TypeStringID):
+            raise ValueError(f"{item.name}: its attribute {name} is no word")
+        if attribute.get_type().get_size() > min(self._opened.size, MOST_NAMING_BYTES):
+            raise ValueError(f"{item.name}: its attribute {name} declares more text than the file holds")
+        word = item.attrs[name]
+        return word.decode() if isinstance(word, bytes) else str(word)
+
+    def tensor(self, dataset: h5py.Dataset) -> StoredTensor:
+        """A dataset; see `stored_tensor`.
+
+        Raises:
+            ValueError: If its numbers are not in the file itself, or others' as well.
+        """
+        name = self._seen[self._address(dataset)]
+        is_bfloat16 = self.text(dataset, "dtype") == "bfloat16"
+        return stored_tensor(self._opened, dataset, name, self._places, is_bfloat16=is_bfloat16)
+
+    def refuse_overlaps(self) -> None:
+        """Called after the last tensor.
+
+        Raises:
+            ValueError: If two of them have the same bytes of the file.
+        """
+        refuse_overlaps(self._places)

@@ -1,0 +1,54 @@
+"""The heaps of words in an HDF5 file, which the library loads without end if an object in one takes no room."""
+
+from collections.abc import Iterator
+
+from googlenet_keras.weights.readers.opened import PIECE, OpenedFile
+from googlenet_keras.weights.readers.stored import MOST_TENSORS
+
+# HDF5 File Format Specification 3.0, III.E "Global Heap": signature and version, the heap's size in bytes 8 to 16; then
+# objects: their number (0 is what is free), and in bytes 8 to 16 their size.
+_START = b"GCOL\x01"
+_HEADER = 16
+
+
+def refuse_endless_heaps(opened: OpenedFile) -> None:
+    """Looks at whatever may be a heap, before the library loads it.
+
+    Args:
+        opened: An HDF5 file whose addresses and lengths have 8 bytes.
+
+    Raises:
+        ValueError: If the objects of one do not lie behind each other up to its end.
+    """
+    left = MOST_TENSORS
+    for begin in _heaps(opened):
+        size = _length(opened, begin)
+        end = begin + size
+        if end > opened.size:
+            continue  # the library refuses it; or it is no heap, but numbers that look like one
+        place = begin + _HEADER
+        while place + _HEADER <= end:
+            opened.file.seek(place)
+            number = int.from_bytes(opened.file.read(2), "little")
+            length = _length(opened, place)
+            step = _HEADER + -(-length // 8) * 8 if number else length
+            left -= 1
+            if step < _HEADER or place + step > end or left < 0:
+                raise ValueError("a heap of words in it does not end")
+            place += step
+
+
+def _length(opened: OpenedFile, place: int) -> int:
+    opened.file.seek(place + 8)
+    return int.from_bytes(opened.file.read(8), "little")
+
+
+def _heaps(opened: OpenedFile) -> Iterator[int]:
+    """Where the bytes stand that a heap begins with."""
+    for first in range(0, opened.size, PIECE):
+        opened.file.seek(first)
+        piece = opened.file.read(PIECE + len(_START) - 1)
+        place = piece.find(_START)
+        while place >= 0:
+            yield first + place
+            place = piece.find(_START, place + 1)

@@ -1,0 +1,154 @@
+"""The pickles of PyTorch, played by a machine that builds dictionaries, lists and tensors, and can do nothing else.
+
+Python's own unpickler calls what the file names; this one knows the few names below, and they are data here.
+"""
+
+import pickletools
+from typing import Any
+
+from googlenet_keras.weights.readers.opened import Bounded
+from googlenet_keras.weights.readers.views import CALLS, Name, Storage, storage
+
+MOST_STEPS = 1_000_000
+
+# Steps that put what they carry on the stack.
+_CARRIED = {
+    *("BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT"),
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),
+}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class Machine:
+    """Plays one pickle.
+
+    Args:
+        pickle: The pickle, or a stream that stands where it begins and is left where it ends.
+
+    Attributes:
+        storages: Those that it names, by key.
+    """
+
+    def __init__(self, pickle: bytes | Bounded) -> None:
+        self.storages: dict[str, Storage] = {}
+        self._pickle = pickle
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+
+    def play(self) -> Any:
+        """What the pickle describes.
+
+        Raises:
+            ValueError: If it takes a step that state dicts do not.
+        """
+        for number, (step, argument, _) in enumerate(pickletools.genops(self._pickle)):  # type: ignore[arg-type]
+            if number > MOST_STEPS:
+                raise ValueError(f"its pickle has more than {MOST_STEPS} steps")
+            if step.name in _CARRIED:
+                self._stack.append(argument)
+            elif step.name in _CONSTANTS:
+                self._stack.append(_CONSTANTS[step.name])
+            elif step.name != "STOP":
+                action = getattr(self, f"_{step.name.lower()}", None)
+                if action is None:
+                    raise ValueError(f"its pickle takes the step {step.name}, which no weights need")
+                action(argument)
+        return self._stack.pop()
+
+    def _since_mark(self) -> list[Any]:
+        mark = self._marks.pop()
+        taken = self._stack[mark:]
+        del self._stack[mark:]
+        return taken
+
+    def _top(self, kind: type) -> Any:
+        if not self._stack or type(self._stack[-1]) is not kind:
+            raise ValueError(f"its pickle fills something that is no {kind.__name__}")
+        return self._stack[-1]
+
+    def _proto(self, argument: Any) -> None:
+        pass
+
+    _frame = _proto
+
+    def _mark(self, argument: Any) -> None:
+        self._marks.append(len(self._stack))
+
+    def _empty_dict(self, argument: Any) -> None:
+        self._stack.append({})
+
+    def _empty_list(self, argument: Any) -> None:
+        self._stack.append([])
+
+    def _tuple(self, argument: Any) -> None:
+        self._stack.append(tuple(self._since_mark()))
+
+    def _tuples(self, count: int) -> None:
+        if len(self._stack) < count:
+            raise ValueError("its pickle takes more than it has")
+        self._stack[-count:] = [tuple(self._stack[-count:])]
+
+    def _tuple1(self, argument: Any) -> None:
+        self._tuples(1)
+
+    def _tuple2(self, argument: Any) -> None:
+        self._tuples(2)
+
+    def _tuple3(self, argument: Any) -> None:
+        self._tuples(3)
+
+    def _append(self, argument: Any) -> None:
+        value = self._stack.pop()
+        self._top(list).append(value)
+
+    def _appends(self, argument: Any) -> None:
+        values = self._since_mark()
+        self._top(list).extend(values)
+
+    def _setitem(self, argument: Any) -> None:
+        value, key = self._stack.pop(), self._stack.pop()
+        self._top(dict)[key] = value
+
+    def _setitems(self, argument: Any) -> None:
+        pairs = self._since_mark()
+        self._top(dict).update(zip(pairs[::2], pairs[1::2], strict=True))
+
+    def _put(self, place: int) -> None:
+        self._memo[place] = self._stack[-1]
+
+    _binput = _long_binput = _put
+
+    def _memoize(self, argument: Any) -> None:
+        self._put(len(self._memo))
+
+    def _get(self, place: int) -> None:
+        self._stack.append(self._memo[place])
+
+    _binget = _long_binget = _get
+
+    def _global(self, name: str) -> None:
+        self._stack.append(Name(name.replace(" ", ".")))
+
+    def _stack_global(self, argument: Any) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        self._stack.append(Name(f"{module}.{name}"))
+
+    def _reduce(self, argument: Any) -> None:
+        arguments, called = self._stack.pop(), self._stack.pop()
+        if not isinstance(called, Name) or called.name not in CALLS or type(arguments) is not tuple:
+            name = called.name if isinstance(called, Name) else called
+            raise ValueError(f"its pickle would call {name}, and only tensors are taken: save model.state_dict() alone")
+        self._stack.append(CALLS[called.name](*arguments))
+
+    def _build(self, argument: Any) -> None:
+        # What a state dict says of its modules' versions.
+        self._stack.pop()
+        self._top(dict)
+
+    def _binpersid(self, argument: Any) -> None:
+        found = storage(self._stack.pop())
+        if self.storages.setdefault(found.key, found) != found:
+            raise ValueError(f"its pickle says two things of the storage {found.key}")
+        self._stack.append(found)

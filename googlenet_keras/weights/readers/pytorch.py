@@ -1,0 +1,129 @@
+"""PyTorch's files: the zip archive of today, and the row of pickles and numbers of before 1.6."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from googlenet_keras.weights.readers.archives import Archive
+from googlenet_keras.weights.readers.opened import Bounded, OpenedFile
+from googlenet_keras.weights.readers.pickles import Machine
+from googlenet_keras.weights.readers.stored import MOST_NAMING_BYTES, StoredTensor, checked_dtype
+from googlenet_keras.weights.readers.views import TensorView
+
+# The pickle, of protocol 2, of torch.serialization.MAGIC_NUMBER.
+OLD_START = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
+PICKLE = "/data.pkl"
+
+# What training scripts keep a state dict under.
+WRAPPERS = ("state_dict", "model")
+
+
+def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTensor]:
+    """The tensors of a state dict.
+
+    Args:
+        opened: The file.
+        archive: The same.
+
+    Returns:
+        By the state dict's names; of a checkpoint that has it under ``state_dict`` or ``model``, that.
+
+    Raises:
+        ValueError: If its pickle wants anything but tensors, or there are fewer numbers than they take.
+    """
+    pickles = [name for name in archive.members if name.endswith(PICKLE)]
+    folder = pickles[0].removesuffix(PICKLE)
+    if len(pickles) > 1 or f"{folder}/constants.pkl" in archive.members:
+        raise ValueError("a program of TorchScript: save the state_dict() of the model that it was made from")
+    order = archive.read(f"{folder}/byteorder") if f"{folder}/byteorder" in archive.members else b"little"
+    machine = Machine(archive.read(pickles[0]))
+    views = _state_dict(machine.play())
+
+    def numbers(view: TensorView) -> Callable[[], np.ndarray]:
+        storage, member = view.storage, f"{folder}/data/{view.storage.key}"
+        dtype = storage.dtype.newbyteorder(">" if order == b"big" else "<")
+        if member not in archive.members or archive.members[member].file_size != storage.count * dtype.itemsize:
+            raise ValueError(f"the {storage.count} numbers of its storage {storage.key} are not there")
+        return archive.array(member, view.offset * dtype.itemsize, (view.span,), dtype)
+
+    return _tensors(opened, views, numbers)
+
+
+def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
+    """The tensors of a state dict, as `read_pytorch_zip`, from a file of the old form.
+
+    Args:
+        opened: The file.
+
+    Raises:
+        ValueError: If a pickle wants anything but tensors, or there are fewer numbers than they take.
+    """
+    opened.file.seek(0)
+    machines = [Machine(Bounded(opened.file, MOST_NAMING_BYTES)) for _ in range(5)]
+    _, _, system, content, keys = (machine.play() for machine in machines)
+    order: Literal["little", "big"] = "little" if system["little_endian"] else "big"
+    storages, places = machines[3].storages, {}
+    place = opened.file.tell()
+    for key in keys:
+        opened.file.seek(place)
+        count = int.from_bytes(opened.file.read(8), order)
+        if key in places or count != storages[key].count:
+            raise ValueError(f"the {storages[key].count} numbers of its storage {key} are not there")
+        places[key] = place + 8
+        place += 8 + count * storages[key].dtype.itemsize
+
+    def numbers(view: TensorView) -> Callable[[], np.ndarray]:
+        storage, dtype = view.storage, view.storage.dtype.newbyteorder("<" if order == "little" else ">")
+        offset = places[storage.key] + view.offset * dtype.itemsize
+        return opened.tensor(f"storage {storage.key}", offset, (view.span,), dtype).fetch
+
+    return _tensors(opened, _state_dict(content), numbers)
+
+
+def _state_dict(content: Any) -> dict[str, TensorView]:
+    """The state dict in what a pickle holds; what else is in it is no tensor."""
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    views = content if isinstance(content, dict) else {}
+    views = {name: view for name, view in views.items() if isinstance(name, str) and isinstance(view, TensorView)}
+    if not views:
+        raise ValueError("it holds no state dict: save model.state_dict()")
+    return views
+
+
+def _tensors(
+    opened: OpenedFile, views: dict[str, TensorView], numbers: Callable[[TensorView], Callable[[], np.ndarray]]
+) -> dict[str, StoredTensor]:
+    """The tensors behind views.
+
+    Args:
+        opened: The file.
+        views: By name.
+        numbers: From a view to what reads the numbers of its storage that it spans.
+
+    Raises:
+        ValueError: If reading them takes many times what the file holds.
+    """
+    reading = sum((view.offset + view.span) * view.storage.dtype.itemsize for view in views.values())
+    if reading > opened.most_bytes:
+        raise ValueError("reading its tensors takes many times what it does in a file of its size: save copies")
+    return {name: _tensor(name, view, numbers(view)) for name, view in views.items()}
+
+
+def _tensor(name: str, view: TensorView, fetch: Callable[[], np.ndarray]) -> StoredTensor:
+    def shaped() -> np.ndarray:
+        flat = fetch()
+        strides = [stride * flat.itemsize for stride in view.strides]
+        return np.lib.stride_tricks.as_strided(flat, view.shape, strides, writeable=False).copy()
+
+    if math.prod(view.shape) == view.span and view.strides == _strides(view.shape):
+        return StoredTensor(view.shape, view.storage.dtype, lambda: fetch().reshape(view.shape))
+    return StoredTensor(view.shape, checked_dtype(name, view.storage.dtype), shaped)
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Those of a tensor whose numbers stand one after the other."""
+    return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))

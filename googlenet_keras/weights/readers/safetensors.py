@@ -1,0 +1,62 @@
+"""Files of safetensors: the length of a JSON header in 8 bytes, the header, and the numbers.
+
+The library of that name reads them too, but not bfloat16 into NumPy; this needs no library.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from googlenet_keras.weights.readers.opened import OpenedFile
+from googlenet_keras.weights.readers.stored import BFLOAT16, MOST_NAMING_BYTES, StoredTensor, checked_shape
+
+DTYPES = {
+    **{"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": BFLOAT16},
+    **{"I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I16": np.dtype("<i2"), "I8": np.dtype("i1")},
+    **{"U64": np.dtype("<u8"), "U32": np.dtype("<u4"), "U16": np.dtype("<u2"), "U8": np.dtype("u1")},
+    "BOOL": np.dtype("?"),
+}
+
+
+def is_safetensors(start: bytes, size: int) -> bool:
+    """Whether a file that begins so is one."""
+    return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
+
+
+def read_safetensors(opened: OpenedFile) -> dict[str, StoredTensor]:
+    """The tensors of a file.
+
+    Args:
+        opened: The file.
+
+    Raises:
+        ValueError: If the header is none, or the tensors do not fill the file, each with bytes of its own.
+    """
+    opened.file.seek(0)
+    length = int.from_bytes(opened.file.read(8), "little")
+    if length > MOST_NAMING_BYTES:
+        raise ValueError(f"a header of {length} bytes")
+    header = json.loads(opened.file.read(length), object_pairs_hook=_without_repeats)
+    header.pop("__metadata__", None)
+    tensors, places = {}, []
+    for name, entry in header.items():
+        begin, end = checked_shape(name, entry["data_offsets"])
+        dtype = DTYPES.get(entry["dtype"])
+        if dtype is None:
+            raise ValueError(f"{name}: numbers of the type {entry['dtype']}, which no weights here have")
+        tensors[name] = opened.tensor(name, 8 + length + begin, checked_shape(name, entry["shape"]), dtype)
+        if tensors[name].size != end - begin:
+            raise ValueError(f"{name}: its shape takes {tensors[name].size} bytes, and it has {end - begin}")
+        places.append((begin, end))
+    ends = [0, *(end for _, end in sorted(places))]
+    if ends != [*(begin for begin, _ in sorted(places)), opened.size - 8 - length]:
+        raise ValueError("its tensors overlap, or do not fill it")
+    return tensors
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is in its header twice")
+    return found

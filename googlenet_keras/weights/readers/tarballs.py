@@ -1,0 +1,52 @@
+"""The archives in which TF-slim's checkpoints are published."""
+
+import gzip
+import re
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from googlenet_keras.weights.readers.opened import Bounded, OpenedFile, copy_bounded
+from googlenet_keras.weights.readers.tensorflow import DATA_SUFFIX
+
+GZIP = b"\x1f\x8b"
+
+
+def is_tarball(start: bytes) -> bool:
+    """Whether a file that begins so is packed by gzip, or an archive of tar."""
+    return start.startswith(GZIP) or start[257:262] == b"ustar"
+
+
+def unpacked_checkpoint(opened: OpenedFile) -> Path:
+    """The checkpoint of an archive, in a temporary folder.
+
+    Args:
+        opened: A ``.tar.gz`` or ``.tar`` of one checkpoint; what else is in it is left there.
+
+    Returns:
+        The file for `read_checkpoint`.
+
+    Raises:
+        ValueError: If the archive has members that are no plain files, point outside of it, or unpack to too much; or
+            no checkpoint, or several.
+    """
+    folder = opened.folder()
+    opened.file.seek(0)
+    is_packed = opened.file.read(2) == GZIP
+    opened.file.seek(0)
+    source: IO[bytes] = gzip.GzipFile(fileobj=opened.file) if is_packed else opened.file  # type: ignore[assignment]
+    bounded = Bounded(source, opened.most_bytes)
+    with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]
+        for member in archive:
+            path = PurePosixPath(member.name)
+            if member.isdir():
+                continue
+            if not member.isreg() or member.issparse() or path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"the archive's member {member.name} is no plain file inside of it")
+            if re.search(rf"\.ckpt(-\d+)?(\.index|{DATA_SUFFIX})?$", path.name):
+                with (folder / path.name).open("xb") as target:
+                    copy_bounded(archive.extractfile(member), target, opened.most_bytes)  # type: ignore[arg-type]
+    found = [file for file in folder.iterdir() if not re.search(rf"{DATA_SUFFIX}$", file.name)]
+    if len(found) != 1:
+        raise ValueError(f"the archive holds {len(found)} checkpoints (*.ckpt), and one is needed")
+    return found[0]

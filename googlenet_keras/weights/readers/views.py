@@ -1,0 +1,108 @@
+"""What a pickle of PyTorch may name: storages of numbers, tensors that are views of them, and ordered dictionaries."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from googlenet_keras.weights.readers.stored import BFLOAT16, checked_shape
+
+STORAGES = {
+    **{"DoubleStorage": np.dtype("f8"), "FloatStorage": np.dtype("f4"), "HalfStorage": np.dtype("f2")},
+    **{"LongStorage": np.dtype("i8"), "IntStorage": np.dtype("i4"), "ShortStorage": np.dtype("i2")},
+    **{"CharStorage": np.dtype("i1"), "ByteStorage": np.dtype("u1"), "BoolStorage": np.dtype("?")},
+    "BFloat16Storage": BFLOAT16,
+}
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name in the pickle, such as ``torch.FloatStorage``: a word, and not what it stands for."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Numbers that tensors are views of.
+
+    Attributes:
+        key: What the file calls it.
+        dtype: Of the numbers.
+        count: How many they are.
+    """
+
+    key: str
+    dtype: np.dtype
+    count: int
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """A tensor as a pickle describes it.
+
+    Attributes:
+        storage: Where its numbers are.
+        offset: Its first one.
+        shape: Its extents.
+        strides: How many numbers on the next is, along each of them.
+    """
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def span(self) -> int:
+        """From its first number to the end of its last, in numbers."""
+        if 0 in self.shape:
+            return 0
+        return 1 + sum((extent - 1) * stride for extent, stride in zip(self.shape, self.strides, strict=True))
+
+
+def storage(identifier: object) -> Storage:
+    """What a pickle of PyTorch says of a storage: ("storage", type, key, device, count) and perhaps a view.
+
+    Raises:
+        ValueError: If it says something else.
+    """
+    match identifier:
+        case ("storage", Name(name), str(key), str(), int(count), *view) if view in ([], [None]) and count >= 0:
+            module, _, kind = name.rpartition(".")
+            if module in ("torch", "torch.cuda") and kind in STORAGES:
+                return Storage(key, STORAGES[kind], count)
+    raise ValueError("its pickle refers to something that is no storage of numbers")
+
+
+def _tensor(source: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> TensorView:
+    del rest  # whether it has a gradient, and hooks
+    if not isinstance(source, Storage):
+        raise ValueError("a tensor of its pickle is of no storage")
+    numbers = checked_shape("a tensor", (offset, *strides))
+    view = TensorView(source, numbers[0], checked_shape("a tensor", shape), numbers[1:])
+    if len(view.shape) != len(view.strides) or view.offset + view.span > source.count:
+        raise ValueError(f"a tensor of the shape {view.shape} reaches beyond the {source.count} numbers it is of")
+    if math.prod(view.shape) > source.count:
+        raise ValueError(f"a tensor of the shape {view.shape} repeats the {source.count} numbers it is of")
+    return view
+
+
+def _dictionary(pairs: Any = ()) -> dict[Any, Any]:
+    return {key: value for key, value in pairs}  # noqa: C416 (dict() would take other things too)
+
+
+def _parameter(tensor: Any, *rest: Any) -> Any:
+    del rest
+    return tensor
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _dictionary,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+}

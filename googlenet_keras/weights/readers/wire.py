@@ -1,0 +1,112 @@
+"""The few rules of protocol buffers that it takes to find the fields of a message."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+MOST_FIELDS = 200_000
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a message.
+
+    Attributes:
+        number: Which.
+        kind: VARINT, FIXED64, BYTES or FIXED32.
+        value: Of a VARINT.
+        begin: Where the bytes of the others begin in the file.
+        end: Where they end.
+    """
+
+    number: int
+    kind: int
+    value: int
+    begin: int
+    end: int
+
+
+class Wire:
+    """Reads fields from a file, wherever they are; numbers in bulk are left where they are.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left = MOST_FIELDS
+
+    def fields(self, begin: int, end: int) -> Iterator[Field]:
+        """The fields of the message between two places of the file.
+
+        Raises:
+            ValueError: If there is none, one reaches beyond the end, or there are more than a network has.
+        """
+        while begin < end:
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f"more than {MOST_FIELDS} fields")
+            self._file.seek(begin)
+            head = self._file.read(min(20, end - begin))
+            key, used = varint(head)
+            number, kind = key >> 3, key & 7
+            value = 0
+            if kind == VARINT:
+                value, length = varint(head[used:])
+                begin += used
+            elif kind == BYTES:
+                length, more = varint(head[used:])
+                begin += used + more
+            elif kind in (FIXED32, FIXED64):
+                length = 4 if kind == FIXED32 else 8
+                begin += used
+            else:
+                raise ValueError(f"no field of a message is of kind {kind}")
+            if not number or begin + length > end:
+                raise ValueError(f"its field {number} ends beyond the message")
+            yield Field(number, kind, value, begin, begin + length)
+            begin += length
+
+    def text(self, field: Field) -> str:
+        """A field as text."""
+        if field.kind != BYTES or field.end - field.begin > 4096:
+            raise ValueError(f"its field {field.number} is no name")
+        return self._bytes(field).decode()
+
+    def numbers(self, field: Field, most: int) -> list[int]:
+        """A field as whole numbers, packed or one by one.
+
+        Raises:
+            ValueError: If there are more than that.
+        """
+        if field.kind == VARINT:
+            return [field.value]
+        if field.kind != BYTES or field.end - field.begin > 10 * most:
+            raise ValueError(f"its field {field.number} is no list of numbers")
+        packed, numbers = self._bytes(field), []
+        while packed:
+            number, used = varint(packed)
+            numbers.append(number)
+            packed = packed[used:]
+        return numbers
+
+    def _bytes(self, field: Field) -> bytes:
+        self._file.seek(field.begin)
+        return self._file.read(field.end - field.begin)
+
+
+def varint(data: bytes) -> tuple[int, int]:
+    """A number of 7 bits a byte, and how many bytes it took.
+
+    Raises:
+        ValueError: If it does not end.
+    """
+    number = 0
+    for place, byte in enumerate(data[:10]):
+        number |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return number, place + 1
+    raise ValueError("a number in it does not end")

@@ -1,0 +1,99 @@
+"""Nothing gets in by a weight file: what it says is compared with what is there, and nothing in it is run."""
+
+import tempfile
+
+import fuzz_readers
+import numpy as np
+import pytest
+from hostile_files import HOSTILE
+from weight_files import write_safetensors
+
+from googlenet_keras import read_weights
+from googlenet_keras.weights.readers import DamagedFileError
+
+STATE = {"fc.weight": np.arange(12, dtype="float32").reshape(3, 4), "fc.bias": np.ones(3, "float32")}
+
+
+@pytest.mark.parametrize(
+    ("format_", "lie", "message"),
+    [
+        ("keras_legacy", "external_storage", r"fc/.*: its numbers are in another file, /etc/passwd"),
+        ("keras_legacy", "external_link", "fc/.*: a link to elsewhere"),
+        ("keras_legacy", "soft_link", "fc/.*: a link to elsewhere"),
+        ("keras_legacy", "hard_link_circle", "fc/.*: it is /.* under another name"),
+        ("keras_legacy", "virtual_dataset", "fc/.*: a virtual dataset"),
+        ("keras_legacy", "huge_without_storage", "fc/.*: 4000000000000 bytes are declared, and 0 are there"),
+        ("keras_legacy", "huge_in_absent_pieces", "fc/.*: of its 1600 pieces 0 are there"),
+        ("keras_legacy", "deflated_zeros", "fc/.*: no file of this size has pieces|many times"),
+        (
+            "keras_legacy",
+            "piece_that_inflates_beyond_itself",
+            "fc/.*: a piece of it has another",
+        ),
+        ("keras_zip", "deflated_zeros", "unpacks to more than weights of its size do"),
+        ("npz", "objects", "conv: tensors are of numbers, and this is of object"),
+        ("npz", "deflated_zeros", "take many times what weights in a file of its size do"),
+        ("pytorch", "reduce", r"its pickle would call os\.system, and only tensors are taken"),
+        ("pytorch_old", "reduce", r"its pickle would call os\.system, and only tensors are taken"),
+        ("pytorch", "module", "takes the step NEWOBJ, which no weights need"),
+        ("pytorch", "deflated_storage", "takes many times what it does in a file of its size"),
+        ("safetensors", "huge_shape", "w: 4000000000000 bytes are declared, and the file ends before"),
+        ("safetensors", "overlap", "its tensors overlap"),
+        ("caffe", "huge_shape", r"conv\.weight: 4000000000000 bytes are declared, and the file ends before"),
+        ("tarball", "parent_folder", r"member \.\./w\.ckpt is no plain file inside of it"),
+        ("tarball", "symbolic_link", r"member v\.ckpt is no plain file inside of it"),
+        ("tarball", "zeros", "it goes on for longer than weights of its size do|unpacks to more"),
+    ],
+)
+def test_what_a_file_may_not_do(format_, lie, message, tmp_path, monkeypatch):
+    """The message says what was tried, of which tensor; nothing is run, and nothing is left in the temporary folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.chdir(temporary)
+    path = tmp_path / "w"
+    HOSTILE[format_][lie](path, STATE, np.random.default_rng(0))
+    with pytest.raises(DamagedFileError, match=message) as error:
+        read_weights(path)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(f"Received: {str(path)!r}")
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("name", fuzz_readers.HONEST)
+def test_a_truncated_file_is_one_line_with_its_name(name, tmp_path):
+    file, write = fuzz_readers.HONEST[name]
+    write(tmp_path / file, fuzz_readers.honest_state())
+    largest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
+    content = largest.read_bytes()
+    for share in (0, 0.01, 0.5, 0.999):
+        largest.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(DamagedFileError) as error:
+            read_weights(tmp_path / file)
+        assert "\n" not in str(error.value)
+        assert file in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with fuzz_readers.Worker() as worker:
+        yield worker
+
+
+@pytest.mark.parametrize("name", fuzz_readers.HONEST)
+def test_spoilt_files_of_every_format(name, worker):
+    """The first of the fuzzer's mutations: each ends in one line or in the right numbers, in time and in memory."""
+    figures = fuzz_readers.fuzz(name, 40, 0, worker)
+    assert not figures.failures
+    assert sum(figures.counts.values()) == 40
+    assert figures.counts["refused"] > 10
+
+
+def test_the_fuzzer_sees_what_a_reader_must_not_do(worker, tmp_path, monkeypatch):
+    """A worker that dies, hangs or grows is a failure, and so is a file that is read although it lies."""
+    assert worker.read(tmp_path / "missing").kind == "failed"  # a ValueError of another kind
+    write_safetensors(tmp_path / "w", STATE)
+    other = {**STATE, "fc.bias": STATE["fc.bias"] + 1}
+    outcome = worker.read(tmp_path / "w", other)
+    assert (outcome.kind, outcome.different) == ("other", 3)
+    assert worker.read(tmp_path / "w", {"fc.bias": STATE["fc.bias"]}).kind == "misfit"

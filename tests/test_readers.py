@@ -1,0 +1,301 @@
+"""A published file of any format gets in as it is, from its bytes to the answers of its network."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import golden
+import h5py
+import ml_dtypes
+import numpy as np
+import pytest
+from test_golden import caffe_names_of_d2l
+from weight_files import (
+    keras_2_layers,
+    state_dict,
+    write_caffe,
+    write_checkpoint,
+    write_keras_2,
+    write_safetensors,
+    write_tarball,
+    write_torch,
+)
+
+from googlenet_keras import create_model, load_state, open_weights, read_weights
+from googlenet_keras.weights.readers import DamagedFileError, read_attribute
+
+# Of the largest output: float32 in another order of additions through 22 layers; as in test_golden.py.
+TOLERANCE = 1e-4
+
+
+def assert_same(received, expected):
+    assert set(received) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(received[name], array)
+        assert received[name].shape == array.shape
+        assert received[name].flags.c_contiguous
+
+
+def small_state():
+    rng = np.random.default_rng(0)
+    shapes = {"conv1.weight": (4, 3, 5, 5), "conv1.bias": (4,), "fc.weight": (6, 36), "fc.bias": (6,)}
+    return {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+
+
+STATE = small_state()
+
+
+def write_slim(path, state):
+    """TF-slim's tarball: a checkpoint of one file, with the optimizer's slots and the step."""
+    slots = {f"{name}/RMSProp": np.ones_like(array) for name, array in state.items() if name.endswith("/biases")}
+    checkpoint = path.with_name("inception_v1.ckpt")
+    write_checkpoint(checkpoint, {**state, **slots, "global_step": np.int64(7)}, version=1)
+    write_tarball(path, [checkpoint])
+    checkpoint.unlink()
+
+
+def write_npz(path, state):
+    np.savez(path, **state)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A golden state in a file: how it is written, and what reads it."""
+
+    file: str
+    write: Callable
+    format: str
+    golden: str
+    model: str
+    source: str
+    arguments: dict = field(default_factory=dict)
+    scale: int = 1
+
+
+BVLC = {"golden": "bvlc_googlenet", "model": "googlenet_bvlc", "source": "caffe"}
+BVLC |= {"arguments": {"aux_heads": True}, "scale": 100}
+TORCHVISION = {"model": "googlenet_torchvision", "source": "torchvision"}
+ODD = {**TORCHVISION, "golden": "torchvision_googlenet_odd", "arguments": {"input_shape": (191, 170, 3)}}
+HEADS = {**TORCHVISION, "golden": "torchvision_googlenet", "arguments": {"aux_heads": True}}
+SLIM = {"golden": "slim_inception_v1", "model": "googlenet_slim", "source": "slim", "arguments": {"classes": 1001}}
+D2L = {"golden": "d2l_googlenet", "model": "googlenet_d2l", "source": "caffe"}
+CASES = [
+    Case("slim.tar.gz", write_slim, "tensorflow", **SLIM),
+    Case("bvlc.caffemodel", write_caffe, "caffe", **BVLC),
+    Case("bvlc_old.caffemodel", functools.partial(write_caffe, old=True), "caffe", **BVLC),
+    Case("googlenet.pth", lambda path, state: write_torch(path, state_dict(state)), "pytorch", **HEADS),
+    Case(
+        "googlenet_old.pth",
+        lambda path, state: write_torch(path, {"epoch": 90, "state_dict": state_dict(state)}, old=True),
+        "pytorch",
+        **ODD,
+    ),
+    Case("googlenet.safetensors", write_safetensors, "safetensors", **ODD),
+    Case("d2l.npz", write_npz, "npz", **D2L),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.file)
+def test_a_published_file_ends_in_the_golden_outputs(case, tmp_path):
+    """From the bytes as they are published to the answers of the network that they are of."""
+    state, images, expected = golden.load(case.golden)
+    if case.golden.startswith("d2l"):
+        state = caffe_names_of_d2l(state)
+    case.write(tmp_path / case.file, state)
+    with open_weights(tmp_path / case.file) as opened:
+        assert opened.format == case.format
+        shapes = {name: tensor.shape for name, tensor in opened.tensors.items()}
+    assert {name: shapes[name] for name in state} == {name: array.shape for name, array in state.items()}
+    model = create_model(case.model, classifier_activation=None, **case.arguments)
+    load_state(model, read_weights(tmp_path / case.file), case.source)
+    assert_golden(model, images * case.scale, expected)
+
+
+def assert_golden(model, images, expected):
+    answers = model(images, training=False)
+    answers = answers if isinstance(answers, dict) else {"predictions": answers}
+    expected = {
+        {"logits": "predictions", "logits_1001": "predictions"}.get(key, key): expected[key] for key in expected
+    }
+    for key, answer in answers.items():
+        tolerance = TOLERANCE * np.abs(expected[key]).max()
+        np.testing.assert_allclose(answer, expected[key], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", [{}, {"whole_model": True}, {"prefix": "model_1/"}, {"split": True}], ids=str)
+def test_a_file_of_keras_2_ends_in_the_golden_outputs(layout, tmp_path):
+    """In all the forms that Keras 2 gave its .h5: weights, whole models, under a model's name, lists in parts."""
+    state, images, expected = golden.load("slim_inception_v1")
+    trained = create_model("googlenet_slim", classifier_activation=None, classes=1001)
+    load_state(trained, state, "slim")
+    write_keras_2(tmp_path / "weights.h5", keras_2_layers(trained), **layout)
+    with open_weights(tmp_path / "weights.h5") as opened:
+        assert opened.format == "keras_legacy"
+        assert opened.tensors["conv1_7x7/kernel"].shape == (7, 7, 3, 64)
+    again = create_model("googlenet_slim", classifier_activation=None, classes=1001)
+    load_state(again, read_weights(tmp_path / "weights.h5"), "keras_applications")
+    assert_golden(again, images, expected)
+
+
+TIMM = {"file": "model.safetensors", "write": write_safetensors, "format": "safetensors", "source": "timm"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("model.safetensors", write_safetensors, "safetensors", "timm_inception_v4", "inception_v4", "timm"),
+        Case(
+            "model.safetensors",
+            write_safetensors,
+            "safetensors",
+            "timm_inception_resnet_v2",
+            "inception_resnet_v2",
+            "timm",
+        ),
+        Case(
+            "v2.ckpt.index",
+            lambda path, state: write_checkpoint(path.with_suffix(""), state),
+            "tensorflow",
+            "slim_inception_v2",
+            "inception_v2_slim",
+            "slim",
+            {"classes": 1001},
+        ),
+    ],
+    ids=lambda case: case.golden,
+)
+def test_larger_published_files_end_in_the_golden_outputs(case, tmp_path):
+    test_a_published_file_ends_in_the_golden_outputs(case, tmp_path)
+
+
+def half(state):
+    return {name: array.astype("float16") for name, array in state.items()}
+
+
+def write_bfloat16(path, state):
+    write_safetensors(path, {name: array.astype(ml_dtypes.bfloat16) for name, array in state.items()})
+
+
+def write_turned(path, state):
+    """Arrays in Fortran's order, and in the other order of bytes."""
+    np.savez(path, **{name: np.asfortranarray(array).astype(">f8") for name, array in state.items()})
+
+
+def write_channels_last(path, state):
+    """A network in PyTorch's channels_last: its kernels lie otherwise than their shapes say."""
+    kernels = {name: array for name, array in state.items() if array.ndim == 4}
+    turned = {name: array.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) for name, array in kernels.items()}
+    write_torch(path, {**state, **turned})
+
+
+@pytest.mark.parametrize(
+    ("file", "write", "accuracy"),
+    [
+        ("w.npz", lambda path, state: np.savez_compressed(path, **state), 0),
+        ("half.npz", lambda path, state: np.savez(path, **half(state)), 1e-3),
+        ("turned.npz", write_turned, 0),
+        ("half.safetensors", lambda path, state: write_safetensors(path, half(state)), 1e-3),
+        ("bfloat16.safetensors", write_bfloat16, 1e-2),
+        ("w.ckpt.index", lambda path, state: write_checkpoint(path.with_suffix(""), state), 0),
+        ("w.ckpt", lambda path, state: write_checkpoint(path, state, version=1), 0),
+        ("double.caffemodel", lambda path, state: write_caffe(path, state, double=True), 0),
+        ("upgraded.caffemodel", lambda path, state: write_caffe(path, state, old_shapes=True), 0),
+        ("half.pth", lambda path, state: write_torch(path, half(state)), 1e-3),
+        ("half_old.pth", lambda path, state: write_torch(path, half(state), old=True), 1e-3),
+        ("channels_last.pth", write_channels_last, 0),
+        ("model.pt", lambda path, state: write_torch(path, {"model": state_dict(state), "optimizer": {"lr": 0.1}}), 0),
+        ("no_suffix", write_safetensors, 0),
+        ("misnamed.weights.h5", write_torch, 0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_numbers_of_every_kind_are_float32(file, write, accuracy, tmp_path):
+    write(tmp_path / file, STATE)
+    received = read_weights(tmp_path / file)
+    assert set(received) == set(STATE)
+    for name, array in STATE.items():
+        np.testing.assert_allclose(received[name], array, rtol=accuracy, atol=1e-7 if accuracy else 0)
+        assert received[name].dtype == "float32"
+        assert received[name].flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"chunks": True}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}]
+)
+def test_hdf5_in_pieces(options, tmp_path):
+    """As h5repack leaves it; pieces at the edges reach beyond the tensor."""
+    kernel = np.random.default_rng(0).normal(size=(7, 7, 33, 130)).astype(">f4")
+    write_keras_2(tmp_path / "w.h5", {"conv": {"conv/kernel:0": kernel}}, **options)
+    np.testing.assert_array_equal(read_weights(tmp_path / "w.h5")["conv/kernel"], kernel)
+
+
+def test_names_of_keras_1(tmp_path):
+    """The published VGG16 and VGG19 still have them: without a slash, and numbered."""
+    kernel, bias = STATE["fc.weight"], STATE["fc.bias"]
+    write_keras_2(tmp_path / "w.h5", {"block1_conv1": {"block1_conv1_W_1:0": kernel, "block1_conv1_b_1:0": bias}})
+    assert set(read_weights(tmp_path / "w.h5")) == {"block1_conv1/kernel", "block1_conv1/bias"}
+
+
+def test_a_checkpoint_by_any_of_its_names(tmp_path):
+    """Its prefix, as TensorFlow calls it, its index or its numbers; in a folder whose name looks like a pattern."""
+    folder = tmp_path / "run[1]*"
+    folder.mkdir()
+    slots = {"fc.weight/Adam": STATE["fc.weight"], "beta1_power": np.float32(0.9), "note": np.array(b"text", object)}
+    write_checkpoint(folder / "model.ckpt-7", {**STATE, **slots, "global_step": np.int64(7)})
+    for name in ("model.ckpt-7", "model.ckpt-7.index", "model.ckpt-7.data-00000-of-00001"):
+        received = read_weights(folder / name)
+        assert received.pop("global_step") == 7
+        assert_same(received, dict(sorted(STATE.items())))
+    (folder / "model.ckpt-7.data-00000-of-00001").unlink()
+    with pytest.raises(DamagedFileError, match=r"are to be beside it, in model\.ckpt-7\.data-00000-of-00001"):
+        read_weights(folder / "model.ckpt-7")
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "old"])
+def test_what_pytorch_writes(old, tmp_path):
+    torch = pytest.importorskip("torch")
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
+    network[0].to(memory_format=torch.channels_last)
+    state = {
+        **network.state_dict(),
+        "part": torch.arange(12.0).reshape(3, 4)[1:, ::2],
+        "half": torch.ones(2).bfloat16(),
+    }
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "w.pth", _use_new_zipfile_serialization=not old)
+    assert_same(read_weights(tmp_path / "w.pth"), {name: tensor.float().numpy() for name, tensor in state.items()})
+
+
+def test_what_safetensors_writes(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy")
+    numpy.save_file(STATE, tmp_path / "theirs.safetensors", metadata={"format": "pt"})
+    received = read_weights(tmp_path / "theirs.safetensors")
+    assert_same({name: received[name] for name in STATE}, STATE)
+    write_safetensors(tmp_path / "ours.safetensors", STATE)
+    assert_same(numpy.load_file(tmp_path / "ours.safetensors"), STATE)
+
+
+def test_shapes_are_known_before_numbers_are_read(tmp_path):
+    """So that a file can be compared with a model that it may not fit."""
+    write_safetensors(tmp_path / "w", STATE)
+    with open_weights(tmp_path / "w") as file:
+        assert {name: tensor.shape for name, tensor in file.tensors.items()} == {n: a.shape for n, a in STATE.items()}
+        np.testing.assert_array_equal(file.tensors["fc.bias"].read(), STATE["fc.bias"])
+
+
+def test_text_beside_the_weights(tmp_path):
+    """Cards stand there; a heap of words that does not end would hang HDF5's library for good."""
+    text = "a label of many letters, " * 4000
+    write_keras_2(tmp_path / "w.h5", {"conv": {"conv/kernel:0": STATE["conv1.weight"]}})
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        file.attrs["card"] = text
+    assert read_attribute(tmp_path / "w.h5", "card") == text
+    assert read_attribute(tmp_path / "w.h5", "other") is None
+    content = bytearray((tmp_path / "w.h5").read_bytes())
+    free = content.index(b"GCOL\x01") + 16
+    while content[free : free + 2] != b"\0\0":  # past the words, to what is free
+        free += 16 + -(-int.from_bytes(content[free + 8 : free + 16], "little") // 8) * 8
+    content[free + 8 : free + 16] = bytes(8)
+    (tmp_path / "w.h5").write_bytes(content)
+    with pytest.raises(DamagedFileError, match="a heap of words in it does not end"):
+        read_attribute(tmp_path / "w.h5", "card")
