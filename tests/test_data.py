@@ -22,6 +22,7 @@ from googlenet_keras.data import (
     builders,
     open_dataset,
     splits,
+    trained_split,
 )
 from googlenet_keras.images import decode_image, fit_images
 
@@ -516,6 +517,23 @@ def test_folder_without_splits_holds_a_tenth_of_each_class_out(photograph, tmp_p
     assert held_out(tmp_path / "b") == (size, files)
     photograph.resize((30, 30)).save(tmp_path / "b" / "dog" / "one more.png")
     assert len(held_out(tmp_path / "b")[1] & files) >= 2
+
+
+def test_what_a_training_is_measured_on(photograph, tmp_path):
+    """Of folders train and val, or validation, or train alone, a user needs to say no more than the path."""
+    for split in ("train", "val"):
+        for label in ("cat", "dog"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(20):
+                photograph.resize((30 + number, 30)).save(tmp_path / split / label / f"{number}.png")
+    both = open_dataset(f"folder:{tmp_path}")
+    assert [trained_split(both, wanted) for wanted in ("test", "validation", "val", "train[90%:]")] == [
+        *("val", "val", "val", "train[90%:]")
+    ]
+    shutil.rmtree(tmp_path / "val")
+    alone = open_dataset(f"folder:{tmp_path}")
+    assert [trained_split(alone, wanted) for wanted in ("test", "validation")] == ["test", "test"]
+    assert [alone.split(name).size for name in ("train", "test")] == [36, 4]
 
 
 @pytest.mark.parametrize(

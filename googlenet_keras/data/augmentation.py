@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -52,7 +53,7 @@ class Augmentation:
     rand_augment: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
-    _changes: keras.layers.RandAugment | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    _changes: Any = dataclasses.field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("flip", "erase", "rand_augment"):
