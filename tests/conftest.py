@@ -75,6 +75,28 @@ def tiny():
 
 
 @pytest.fixture
+def read_once(monkeypatch):
+    """Trainings and evaluations share what they read of prepared datasets: reading is what tests/test_data.py is about."""
+    for module in ("googlenet_keras.training.loop", "googlenet_keras.evaluation.measurement"):
+        monkeypatch.setattr(f"{module}.open_dataset", _opened)
+
+
+def _opened(name, *arguments, **options):
+    from googlenet_keras.data import open_dataset
+
+    return (open_dataset if name.startswith("folder:") else _opened_once)(name, *arguments, **options)
+
+
+@functools.cache
+def _opened_once(*arguments, **options):
+    from googlenet_keras.data import open_dataset
+
+    dataset = open_dataset(*arguments, **options)
+    dataset.split = functools.cache(dataset.split)
+    return dataset
+
+
+@pytest.fixture
 def python():
     """Runs Python in a process of its own, in the repository, and returns what it left."""
 
