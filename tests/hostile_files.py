@@ -171,7 +171,7 @@ HDF5 = {
 
 
 def _zip(path, members, kind=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", kind) as archive:
+    with zipfile.ZipFile(path, "w", kind, compresslevel=1) as archive:
         for name, content in members:
             archive.writestr(name, content)
 
@@ -273,7 +273,18 @@ RUNNING = {
     "persistent": _system(b"cos\nsystem\n" + _TEXT + b"\x85RQ"),
     "module": _system(b"ctorchvision.models.googlenet\nGoogLeNet\n)\x81}b"),
 }
+# Tuples of a tuple twice, 200 deep: hashing or printing one would not end.
+_LAUGHS = b"K\x01" + b"".join(b"q\x05h\x05\x86" for _ in range(200))
 FILLING = {
+    "laughing_key": _system(b"}" + _LAUGHS + b"Ns"),
+    "laughing_pair": _system(b"ccollections\nOrderedDict\n](" + _LAUGHS + b"N\x86e\x85R"),
+    "laughing_name": _system(_LAUGHS + b"X\x01\x00\x00\x00a\x93"),
+    "laughing_call": _system(_LAUGHS + b")R"),
+    "laughing_shape": _system(
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00" + _LAUGHS + b")\x89NtR"
+    ),
+    "laughing_storage": _system(_LAUGHS + b"Q"),
     "far_memo": _system(b"K\x01r\xff\xff\xff\xff"),
     "long_bytes": _system(b"\x8e" + struct.pack("<Q", 2**40) + b"x"),
     "long_text": _system(b"X\xff\xff\xff\xffx"),
@@ -492,7 +503,7 @@ def _of_checkpoint(name, *others):
 
 
 def _zeros(path, state, rng):
-    with tarfile.open(path, "w:gz", compresslevel=9) as archive:
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         info = tarfile.TarInfo("w.ckpt")
         info.size = MANY_ZEROS
         archive.addfile(info, io.BytesIO(bytes(MANY_ZEROS)))
@@ -502,7 +513,7 @@ def _long_header(kind):
     def write(path, state, rng):
         info = tarfile.TarInfo("w.ckpt")
         info.size, info.type = MANY_ZEROS, kind
-        with gzip.open(path, "wb", 9) as file:
+        with gzip.open(path, "wb", 1) as file:
             file.write(info.tobuf(tarfile.GNU_FORMAT))
             file.write(bytes(MANY_ZEROS))
 

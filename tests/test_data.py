@@ -22,6 +22,7 @@ from googlenet_keras.data import (
     builders,
     open_dataset,
     splits,
+    trained_split,
 )
 from googlenet_keras.images import decode_image, fit_images
 
@@ -192,6 +193,38 @@ def training_pipeline(kind, request, monkeypatch, **arguments):
 
 
 @pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+def test_an_epoch_of_several_passes(kind, request, monkeypatch):
+    """Of a few images an epoch may be as long as of many: each pass is one over all of them, like none before it."""
+    _, one_pass = training_pipeline(kind, request, monkeypatch)
+    length = one_pass.steps
+    _, pipeline = training_pipeline(kind, request, monkeypatch, steps=2 * length + 1)
+    _, shorter = training_pipeline(kind, request, monkeypatch, steps=1)
+    epochs = [read(pipeline.epoch(epoch)) for epoch in (0, 1)]
+    assert [len(epoch) for epoch in epochs] == [pipeline.steps] * 2 == [2 * length + 1] * 2
+    passes = [epoch[start : start + length] for epoch in epochs for start in (0, length, 2 * length)]
+    for number, steps in enumerate(passes):
+        assert_same(steps, read(one_pass.epoch(number))[: len(steps)])
+    assert_same(epochs[1][length + 1 :], read(pipeline.epoch(1, first_step=length + 1)))
+    assert_same(read(shorter.epoch(4)), read(one_pass.epoch(4))[:1])
+
+
+@pytest.mark.parametrize("kind", ["sample", "large"])
+def test_mixed_and_changed_images_are_the_same_on_any_number_of_replicas(kind, request):
+    """RandAugment, MixUp and CutMix too are functions of seed, epoch and step, whoever shares the batch."""
+    split = request.getfixturevalue(kind).split("train")
+    changes = Augmentation(rand_augment=0.3, mixup=0.4, cutmix=1.0)
+    chosen = {"batch_size": 4, "steps": 2, "augmentation": changes, "input_size": 20, "seed": 3}
+    whole = read(batches(split, **chosen).epoch(1))
+    assert_same(whole, read(batches(split, **chosen).epoch(1)))
+    assert_same(whole[1:], read(batches(split, **chosen).epoch(1, first_step=1)))
+    parts = [read(batches(split, shards=(shard,), shard_count=2, **chosen).epoch(1)) for shard in range(2)]
+    for name in ("image", "label", "target"):
+        np.testing.assert_array_equal(
+            joined(whole, name), joined([part[step] for step in range(2) for part in parts], name)
+        )
+
+
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_evaluation_over_replicas(kind, count, request, monkeypatch):
     """Every example once, whether or not the last batch has one for each replica; the rest has no weight."""
@@ -279,6 +312,9 @@ def test_training_and_evaluation_resize_the_same_way(sample):
         ({"shards": (1, 0), "shard_count": 2}, "^shards must rise"),
         ({"shards": ()}, "^shards must rise"),
         ({"shard_count": 64}, "^batch_size must be at least the number of replicas, 64. Received: "),
+        ({"training": False, "steps": 3}, "^steps must be above 0, and are given in training only. Received: 3$"),
+        ({"steps": 0}, "^steps must be above 0"),
+        ({"augmentation": Augmentation(mixup=1), "shard_count": 3}, "^mixup and cutmix take .* that 6 divides"),
         ({"training": False, "augmentation": ALL}, "^Only training images are changed at random. Received: "),
     ],
 )
@@ -289,7 +325,7 @@ def test_wrong_arguments(sample, arguments, message):
 
 
 def test_wrong_augmentations():
-    for wrong in ({"flip": 2}, {"erase": -0.1}, {"shift": -1}):
+    for wrong in ({"flip": 2}, {"erase": -0.1}, {"shift": -1}, {"rand_augment": 2}, {"mixup": -1}, {"cutmix": -1}):
         with pytest.raises(ValueError, match="Received: "):
             Augmentation(**wrong)
 
@@ -345,6 +381,61 @@ def test_erased_rectangles():
     assert 0.28 < max(areas) < 0.36
     assert min(aspects) < 0.6
     assert 1.8 < max(aspects) < 4.2
+
+
+def mixed(augmentation, count=500):
+    """Images of their numbers and their targets, mixed; and the shares of the images' own targets."""
+    images = np.broadcast_to(np.arange(1.0, count + 1)[:, None, None, None], (count, 12, 9, 3)).astype("float32")
+    targets, places = tf.eye(count), tf.range(count, dtype=tf.int64)
+    images, targets = augmentation.mix(tf.constant(images), targets, places, count, tf.constant([0, 1], tf.int64))
+    return images.numpy(), targets.numpy(), np.diag(targets)
+
+
+def test_mixup_mixes_neighbours_and_their_labels_alike():
+    """Shares follow the Beta distribution, and the image has as much of its neighbour as the label."""
+    images, targets, share = mixed(Augmentation(mixup=0.4))
+    neighbour = np.arange(500) ^ 1
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(targets[np.arange(500), neighbour], 1 - share, atol=1e-6)
+    expected = share * np.arange(1, 501) + (1 - share) * (neighbour + 1)
+    np.testing.assert_allclose(images[:, 3, 4, 0], expected, rtol=1e-5)
+    assert (images == images[:, :1, :1, :1]).all()
+    # Of Beta(a, a): mean 1/2, variance 1 / (4 (2 a + 1)); three standard errors of 500 draws.
+    assert share.mean() == pytest.approx(0.5, abs=3 * 0.37 / 500**0.5)
+    assert share.var() == pytest.approx(1 / (4 * 1.8), rel=0.15)
+
+
+def test_cutmix_cuts_one_rectangle_of_the_neighbour():
+    """The label has the neighbour's share of the pixels, to the pixel."""
+    images, targets, share = mixed(Augmentation(cutmix=1.0))
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    other = images[..., 0] == (np.arange(500) ^ 1)[:, None, None] + 1
+    assert ((images[..., 0] == np.arange(1, 501)[:, None, None]) | other).all()
+    np.testing.assert_allclose(1 - other.mean(axis=(1, 2)), share, atol=1e-6)
+    rows, columns = other.any(axis=2), other.any(axis=1)
+    np.testing.assert_array_equal(other, rows[:, :, None] & columns[:, None, :])
+    assert len(np.unique(share)) > 15
+    assert share.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_both_mixtures_are_drawn_and_an_odd_image_stays():
+    """With both, each image goes one way; the last of an odd batch has no neighbour."""
+    images, targets, _ = mixed(Augmentation(mixup=1.0, cutmix=1.0), 501)
+    whole = (images == images[:, :1, :1, :1]).all(axis=(1, 2, 3))
+    assert 200 < whole.sum() < 320
+    assert targets[500, 500] == 1
+    assert (images[500] == 501).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rand_augment_is_keras_own_and_of_each_image(channels):
+    """Every image is changed in another way, none beyond its range, by draws that follow from its place alone."""
+    images = np.random.default_rng(0).integers(256, size=(1, 20, 20, channels)).astype("uint8").repeat(12, axis=0)
+    changed = change(Augmentation(flip=0, rand_augment=0.3), images)
+    assert changed.dtype == np.uint8
+    assert len({image.tobytes() for image in changed}) > 6
+    np.testing.assert_array_equal(changed, change(Augmentation(flip=0, rand_augment=0.3), images))
+    assert (changed != change(Augmentation(flip=0, rand_augment=0.3), images, seed=1)).any()
 
 
 def test_random_crops(photograph):
@@ -426,6 +517,23 @@ def test_folder_without_splits_holds_a_tenth_of_each_class_out(photograph, tmp_p
     assert held_out(tmp_path / "b") == (size, files)
     photograph.resize((30, 30)).save(tmp_path / "b" / "dog" / "one more.png")
     assert len(held_out(tmp_path / "b")[1] & files) >= 2
+
+
+def test_what_a_training_is_measured_on(photograph, tmp_path):
+    """Of folders train and val, or validation, or train alone, a user needs to say no more than the path."""
+    for split in ("train", "val"):
+        for label in ("cat", "dog"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(20):
+                photograph.resize((30 + number, 30)).save(tmp_path / split / label / f"{number}.png")
+    both = open_dataset(f"folder:{tmp_path}")
+    assert [trained_split(both, wanted) for wanted in ("test", "validation", "val", "train[90%:]")] == [
+        *("val", "val", "val", "train[90%:]")
+    ]
+    shutil.rmtree(tmp_path / "val")
+    alone = open_dataset(f"folder:{tmp_path}")
+    assert [trained_split(alone, wanted) for wanted in ("test", "validation")] == ["test", "test"]
+    assert [alone.split(name).size for name in ("train", "test")] == [36, 4]
 
 
 @pytest.mark.parametrize(

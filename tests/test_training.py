@@ -48,7 +48,10 @@ SMALL = {
     "momentum": 0.5,
 }
 
-EVERYTHING = {"average_decay": 0.9, "flip": 0.5, "shift": 2, "erase": 0.5, "schedule": "cosine", "weight_decay": 1e-4}
+EVERYTHING = {
+    **{"average_decay": 0.9, "flip": 0.5, "shift": 2, "erase": 0.5, "schedule": "cosine", "weight_decay": 1e-4},
+    **{"mixup": 0.2, "cutmix": 1.0, "rand_augment": 0.2},
+}
 
 
 def small(**changes):
@@ -469,7 +472,7 @@ def test_every_recipe_builds_its_network(name):
     module = importlib.import_module(f"googlenet_keras.training.recipes.{name}")
     assert f"python -m googlenet_keras.train --recipe {name}" in module.__doc__
     record = model_record(recipe.model)
-    assert recipe.input_size >= record.minimum_size
+    assert (recipe.input_size or record.input_shape[0]) >= record.minimum_size
     assert not recipe.aux_heads or recipe.input_size >= record.minimum_size_of_aux_heads
 
 
@@ -596,6 +599,11 @@ def test_losses_are_weighed_as_the_recipe_says():
     expected = -(targets * logs).sum(axis=1) * [1, 5]
     np.testing.assert_allclose(losses["predictions"], expected, rtol=1e-6)
     np.testing.assert_allclose(losses["aux1"], 0.3 * expected, rtol=1e-6)
+    # Of mixed images: the shares of the classes, each weighed; with one class alone it is the label's.
+    shares = tf.constant([[0.75, 0.25, 0], [0, 0, 1]])
+    mixed = head_losses(recipe, 3)(shares, {"predictions": logits, "aux1": logits})["predictions"]
+    targets = 0.7 * shares.numpy() + 0.1
+    np.testing.assert_allclose(mixed, -(targets * logs).sum(axis=1) * [1, 5], rtol=1e-6)
 
 
 def test_weight_decay_is_for_kernels_alone():

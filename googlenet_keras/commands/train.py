@@ -86,11 +86,13 @@ def _train(arguments: argparse.Namespace) -> int:
 
     from googlenet_keras.training.loop import TrainingInterruptedError, train
     from googlenet_keras.training.reporting import Reporter, default_callbacks
+    from googlenet_keras.training.starting import settle_start
 
     callbacks = default_callbacks(recipe, arguments.output) if is_chief(strategy) else []
-    # The training takes the same one; here it is only told of, before the data is opened.
+    # The training takes the same network and dtype; here they are only told of, before the data is opened.
+    model = settle_start(recipe)[0].model
     dtype = choose_dtype(recipe.dtype, strategy)
-    print(f"Training {recipe.model} on {recipe.dataset}, on {where}, in {dtype.name}: {dtype.reason}", flush=True)
+    print(f"Training {model} on {recipe.dataset}, on {where}, in {dtype.name}: {dtype.reason}", flush=True)
     try:
         results = train(
             recipe,

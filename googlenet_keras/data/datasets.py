@@ -12,10 +12,11 @@ def trained_split(dataset: Dataset, wanted: str) -> str:
 
     Args:
         dataset: Of which.
-        wanted: The recipe's; where it is ``test``, a dataset without one is measured on its validation images.
+        wanted: The recipe's. Where it is ``test``, a dataset without one is measured on its validation images, and
+            where it is ``validation`` the other way round.
     """
-    others = [name for name in ("validation", "val") if name in dataset.split_names]
-    return others[0] if wanted == "test" and "test" not in dataset.split_names and others else wanted
+    ways = {"test": ("test", "validation", "val"), "validation": ("validation", "val", "test")}
+    return next((name for name in ways.get(wanted, ()) if name in dataset.split_names), wanted)
 
 
 def open_dataset(name: str, data_dir: str | Path | None = None, *, max_bad: int = 10) -> Dataset:
@@ -26,8 +27,8 @@ def open_dataset(name: str, data_dir: str | Path | None = None, *, max_bad: int 
     Args:
         name: A name of TensorFlow Datasets, such as ``fashion_mnist``, ``cifar10`` or ``emnist/letters``; or
             ``folder:PATH``, where PATH holds a folder of image files for each class, or folders ``train``,
-            ``validation``, ``test`` of such folders. Of a folder without these, a tenth of each class is the split
-            ``test``: which files these are follows from their names alone.
+            ``validation`` (or ``val``), ``test`` of such folders. Of a folder without these, or with ``train`` alone, a
+            tenth of each class is the split ``test``: which files these are follows from their names alone.
         data_dir: Where TensorFlow Datasets keeps its data (default: its own default, TFDS_DATA_DIR or
             ~/tensorflow_datasets).
         max_bad: Most image files of a folder that may be broken; they are left out and named in `Split.bad`.

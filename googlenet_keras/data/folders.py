@@ -103,7 +103,9 @@ def _image_files(path: Path) -> dict[str, list[tuple[Path, str]]]:
     if not folders:
         raise ValueError(f"There is no folder with a folder of images for each class. Received: 'folder:{path}'")
     splits = [folder for folder in folders if folder.name in SPLITS and _folders(folder)]
-    if splits:
+    if [split.name for split in splits] == ["train"]:
+        path = splits[0]
+    elif splits:
         return {split.name: _of_classes(split) for split in splits}
     train, test = [], []
     files = _of_classes(path)

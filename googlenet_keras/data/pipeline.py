@@ -33,6 +33,8 @@ class Batches:
             on small ones.
         training: Whether to shuffle, and to leave out a last batch that is not full (but never the only one).
             Otherwise the split's order is kept, and all of it.
+        steps: Steps of an epoch, in training only: less than a pass over the split, or several passes, each in an order
+            of its own (default: one pass).
         augmentation: Random changes, in training only.
         channels: 1 or 3, of the network (default: the dataset's).
         seed: At least 0; of the order and of the augmentation.
@@ -54,6 +56,7 @@ class Batches:
         input_size: int,
         preprocessing: Callable[[tf.Tensor], tf.Tensor],
         training: bool,
+        steps: int | None = None,
         augmentation: Augmentation | None = None,
         channels: int | None = None,
         seed: int = 0,
@@ -68,8 +71,15 @@ class Batches:
             raise ValueError(f"input_size must be at least 1. Received: {input_size}")
         if seed < 0:
             raise ValueError(f"seed must be at least 0. Received: {seed}")
+        if steps is not None and not (training and steps > 0):
+            raise ValueError(f"steps must be above 0, and are given in training only. Received: {steps}")
         if augmentation is not None and not training:
             raise ValueError(f"Only training images are changed at random. Received: {augmentation} to evaluate with")
+        if augmentation is not None and augmentation.mixes and shard_count > 1 and batch_size % (2 * shard_count):
+            raise ValueError(
+                f"mixup and cutmix take the images of a batch in pairs: give {shard_count} replicas a batch_size that "
+                f"{2 * shard_count} divides. Received: {batch_size}"
+            )
         if not shards or list(shards) != sorted({*shards} & {*range(shard_count)}):
             raise ValueError(f"shards must rise and be below shard_count={shard_count}. Received: {shards}")
         if channels not in (None, 1, 3):
@@ -85,7 +95,8 @@ class Batches:
         self._shards = tuple(shards)
         self._shard_count = shard_count
         self._batch_size = min(batch_size, split.size) if training else batch_size
-        self.steps = split.size // self._batch_size if training else -(-split.size // batch_size)
+        self._steps_of_pass = split.size // self._batch_size if training else -(-split.size // batch_size)
+        self.steps = steps or self._steps_of_pass
 
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """The steps of an epoch.
@@ -97,7 +108,8 @@ class Batches:
         Returns:
             For each step one element for each of ``shards``: ``image`` (part, input_size, input_size, channels),
             preprocessed; ``label`` int32 (part,); ``weight`` float32 (part,), 1 or, where there are fewer examples
-            than replicas, 0 for padding; and ``count`` float32, the step's examples over all replicas.
+            than replicas, 0 for padding; and ``count`` float32, the step's examples over all replicas. Of mixed images
+            ``target`` float32 (part, classes) has the share of each class, and ``label`` is that of the largest.
 
         Raises:
             ValueError: If there is no such step.
@@ -109,35 +121,44 @@ class Batches:
             )
         if first_step == self.steps:
             return self.epoch(epoch).take(0)
-        plan = self._plan(first_step)
-        shuffled = (self._seed, epoch) if self._training else None
-        slots = tf.data.Dataset.from_tensor_slices({"step": plan.step, "place": plan.place, "weight": plan.weight})
+        plan = self._plan(epoch, first_step)
+        slots = tf.data.Dataset.from_tensor_slices(
+            {"pass": plan.number, "step": plan.step, "place": plan.place, "weight": plan.weight}
+        )
+        # For each pass over the split, its order and what is wanted of it.
+        passes = [
+            ((self._seed, int(number)) if self._training else None, plan.position[plan.number == number])
+            for number in np.unique(plan.number)
+        ]
         if self._split.in_memory:
-            chosen = order(self._split.size, shuffled)[np.minimum(plan.position, self._split.size - 1)]
-            examples = tf.data.Dataset.zip(slots, tf.data.Dataset.from_tensor_slices(chosen))
+            last = self._split.size - 1
+            chosen = [order(self._split.size, shuffled)[np.minimum(wanted, last)] for shuffled, wanted in passes]
+            examples = tf.data.Dataset.zip(slots, tf.data.Dataset.from_tensor_slices(np.concatenate(chosen)))
             parts = plan.in_parts(examples).map(self._gather)
         else:
-            examples = tf.data.Dataset.zip(slots, self._split.encoded(plan.position, shuffled))
-            load = functools.partial(self._load, epoch)
-            parts = plan.in_parts(examples.map(load, num_parallel_calls=PARALLEL_CALLS))
+            encoded = [self._split.encoded(wanted, shuffled) for shuffled, wanted in passes]
+            examples = tf.data.Dataset.zip(slots, functools.reduce(tf.data.Dataset.concatenate, encoded))
+            parts = plan.in_parts(examples.map(self._load, num_parallel_calls=PARALLEL_CALLS))
         counts = tf.data.Dataset.from_tensor_slices(plan.count)
-        finish = functools.partial(self._finish, epoch)
         return (
             tf.data.Dataset.zip(parts, counts)
-            .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+            .map(self._finish, num_parallel_calls=tf.data.AUTOTUNE)
             .prefetch(STEPS_AHEAD * len(self._shards))
             .with_options(pipeline_options())
         )
 
-    def _plan(self, first_step: int) -> "_Plan":
+    def _plan(self, epoch: int, first_step: int) -> "_Plan":
         """Which examples this process takes; see `_Plan`."""
-        steps, places, sizes, counts = [], [], [], []
-        for step in range(first_step, self.steps):
+        numbers, steps, places, sizes, counts = [], [], [], [], []
+        passes = -(-self.steps // self._steps_of_pass)
+        for step_of_epoch in range(first_step, self.steps):
+            number, step = divmod(step_of_epoch, self._steps_of_pass)
             count = min(self._batch_size, self._split.size - step * self._batch_size)
             # Beyond the last example there is padding, for a replica cannot go without.
             filled = max(count, self._shard_count)
             for shard in self._shards:
                 place = np.arange(shard * filled // self._shard_count, (shard + 1) * filled // self._shard_count)
+                numbers.append(np.full_like(place, epoch * passes + number))
                 steps.append(np.full_like(place, step))
                 places.append(place)
                 sizes.append(len(place))
@@ -145,6 +166,7 @@ class Batches:
         of_step, place = np.concatenate(steps), np.concatenate(places)
         position = of_step * self._batch_size + place
         return _Plan(
+            number=np.concatenate(numbers),
             step=of_step,
             place=place,
             position=position,
@@ -157,7 +179,7 @@ class Batches:
         """A part of a batch from memory."""
         return {**slots, **{name: tf.gather(column, chosen) for name, column in self._split.tensors.items()}}
 
-    def _load(self, epoch: int, slot: dict[str, tf.Tensor], example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _load(self, slot: dict[str, tf.Tensor], example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One image as it is stored: decoded, and cropped if it is large."""
         if self._split.dataset.small:
             return {**slot, **self._split.decode(example)}
@@ -166,28 +188,36 @@ class Batches:
             image = decode_image(example["image"], channels)
             image = fit_images(image[tf.newaxis], (size, size), self._crop_fraction)[0]
         else:
-            seed = tf.random.experimental.stateless_fold_in(self._seed_of(epoch, slot["step"]), slot["place"])
+            seed = tf.random.experimental.stateless_fold_in(self._seed_of(slot["pass"], slot["step"]), slot["place"])
             image = self._augmentation.crop(example["image"], size, channels, seed, turned=self._split.dataset.turned)
         return {**slot, "image": image, "label": example["label"]}
 
-    def _finish(self, epoch: int, part: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = part["image"]
+    def _finish(self, part: dict[str, tf.Tensor], count: tf.Tensor) -> dict[str, tf.Tensor]:
+        images, label = part["image"], part["label"]
+        batch_size = max(self._batch_size, self._shard_count)
+        seed = self._seed_of(part["pass"][0], part["step"][0])
         if self._split.dataset.small:
             if self._augmentation is not None:
-                batch_size = max(self._batch_size, self._shard_count)
-                seed = self._seed_of(epoch, part["step"][0])
                 images = self._augmentation.change_batch(images, part["place"], batch_size, seed)
             images = change_channels(images, self._channels)
             images = fit_images(images, (self._input_size, self._input_size), self._crop_fraction)
+        mixed = {}
+        if self._augmentation is not None and self._augmentation.mixes:
+            target = tf.one_hot(label, self._split.dataset.classes)
+            seed = tf.random.experimental.stateless_fold_in(seed, -1)
+            images, target = self._augmentation.mix(images, target, part["place"], batch_size, seed)
+            label, mixed = tf.argmax(target, axis=1, output_type=tf.int32), {"target": target}
         return {
             "image": tf.ensure_shape(self._preprocessing(images), images.shape),
-            "label": part["label"],
+            "label": label,
+            **mixed,
             "weight": part["weight"],
             "count": count,
         }
 
-    def _seed_of(self, epoch: int, step: tf.Tensor) -> tf.Tensor:
-        return tf.random.experimental.stateless_fold_in(tf.constant((self._seed, epoch), tf.int64), step)
+    def _seed_of(self, number: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        key = tf.stack([tf.constant(self._seed, tf.int64), number])
+        return tf.random.experimental.stateless_fold_in(key, step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,14 +225,16 @@ class _Plan:
     """What a process takes of an epoch, example by example, and how it falls into parts.
 
     Attributes:
-        step: Of each example.
+        number: Of each example: the pass over the split, from the first epoch on.
+        step: Of that pass.
         place: Its place in the whole batch.
-        position: Its place in the epoch's order; from the split's size on it is padding.
+        position: Its place in the pass's order; from the split's size on it is padding.
         weight: 1, or 0 for padding.
         sizes: Of each part.
         count: For each part, the examples of its whole batch.
     """
 
+    number: np.ndarray
     step: np.ndarray
     place: np.ndarray
     position: np.ndarray

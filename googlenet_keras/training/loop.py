@@ -23,13 +23,15 @@ import tensorflow as tf
 from googlenet_keras.data import Augmentation, Batches, Dataset, Timed, open_dataset, trained_split
 from googlenet_keras.devices import choose_dtype, has_other_workers, is_chief
 from googlenet_keras.files import output_folder
-from googlenet_keras.models import model_record
 from googlenet_keras.models.trained import trained_preprocessing
 from googlenet_keras.training import checkpoints, records
 from googlenet_keras.training.feeding import feed
 from googlenet_keras.training.interruption import Interruption
+from googlenet_keras.training.networks import network_arguments
 from googlenet_keras.training.objective import by_head
+from googlenet_keras.training.parts import frozen_line
 from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.starting import Start, settle_start
 from googlenet_keras.training.state import Clock, Progress, Row, create_state
 from googlenet_keras.training.steps import Batch, Steps
 from googlenet_keras.training.workers import LOST, WorkerLostError, all_have, wait_for_all
@@ -123,7 +125,8 @@ class Training:
     """
 
     def __init__(self, recipe: Recipe, output: Path, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
-        self.recipe, self._dtype_reason = _with_settled_dtype(recipe, strategy)
+        recipe, self._dtype_reason = _with_settled_dtype(recipe, strategy)
+        self.recipe, self._start = _with_settled_start(recipe, strategy)
         self._output, self._dataset, self._strategy = output, dataset, strategy
         self._is_chief = is_chief(strategy)
         self._train_split = dataset.split(recipe.train_split)
@@ -132,14 +135,14 @@ class Training:
         if self._is_chief:
             for file, reason in self._left_out.items():
                 print(f"{file}: {reason}; left out", file=sys.stderr)
-        self._preprocessing = trained_preprocessing(model_record(recipe.model), whole_images=dataset.small)
-        whole_epoch = self._batches(training=True, epoch=0).steps
-        self._steps_per_epoch = min(whole_epoch, recipe.steps_per_epoch or whole_epoch)
+        record = dataclasses.replace(self._start.record, preprocessing=self._start.preprocessing)
+        self._preprocessing = trained_preprocessing(record, whole_images=dataset.small)
+        self._steps_per_epoch = self._batches(training=True, epoch=0).steps
         with strategy.scope():
-            self.state = create_state(self.recipe, dataset, self._steps_per_epoch)
+            self.state = create_state(self.recipe, self._start, dataset, self._steps_per_epoch)
         self.steps = Steps(self.recipe, self.state, dataset.classes, strategy)
         self._checkpoints = checkpoints.Checkpoints(
-            output / CHECKPOINTS, self.state.variables(), _identity(self.recipe), recipe.kept_checkpoints
+            output / CHECKPOINTS, self.state.variables(), _identity(self.recipe, self._start), recipe.kept_checkpoints
         )
 
     def run(
@@ -172,13 +175,20 @@ class Training:
         return results
 
     def _find_start(self) -> None:
-        """Puts the state where the newest checkpoint has it, on all workers alike."""
-        if self._resumes:
-            facts = self._checkpoints.restore()
-            if facts:
-                self.state.progress = Progress(**facts)
-        else:
+        """Puts the state where the newest checkpoint has it, or else the recipe's weights, on all workers alike."""
+        if not self._resumes:
             self._checkpoints.forget()
+        facts = self._checkpoints.restore() if self._resumes else None
+        lines: list[str] = []
+        if facts:
+            self.state.progress = Progress(**facts)
+        elif self._start.weights is not None:
+            lines = self._start.load(self.state.model, self._dataset)
+            self.state.average.set_weights(self.state.model.get_weights())
+        if self.state.freezable:
+            lines.append(frozen_line(self.recipe, self.state.model, self.state.freezable))
+        if self._is_chief and lines:
+            print(*lines, sep="\n", flush=True)
         if not all_have(self._strategy, self._steps_done()):
             raise ValueError(
                 "The workers would begin at different steps: give all of them the same --output, in a folder that "
@@ -188,6 +198,7 @@ class Training:
     def _epoch(self) -> None:
         """One epoch, from the step where it was left, and its measurement."""
         progress = self.state.progress
+        self.state.freeze(self.recipe.freezes_in(progress.epoch))
         self._hooks.on_epoch_begin(progress.epoch)
         batches = self.feed(training=True)
         first, begun = progress.step, self._clock.read()
@@ -261,7 +272,8 @@ class Training:
             "bad_images": list(self._left_out),
         }
         if self._is_chief:
-            card = records.create_card(self.recipe, self._dataset, self._preprocessing, progress.rows)
+            arguments = network_arguments(self.recipe, self._start)
+            card = records.create_card(self.recipe, arguments, self._dataset, self._preprocessing, progress.rows)
             records.write_results(self._output, self.state.average, card, results, progress.rows)
         wait_for_all(self._strategy)
         return results
@@ -275,11 +287,8 @@ class Training:
         first_step = self.state.progress.step if training else 0
 
         def source(replicas: Sequence[int]) -> tf.data.Dataset:
-            batches = self._batches(replicas, training=training)
-            # Of an epoch cut short the rest is not prepared in vain.
-            steps = self._steps_per_epoch if training else batches.steps
             epoch = self.state.progress.epoch if training else 0
-            return batches.epoch(epoch, first_step).take((steps - first_step) * len(replicas))
+            return self._batches(replicas, training=training).epoch(epoch, first_step)
 
         return feed(self._strategy, source)
 
@@ -289,6 +298,7 @@ class Training:
         return Batches(
             self._train_split if training else self._validation_split,
             training=training,
+            steps=self.recipe.steps_per_epoch if training else None,
             batch_size=self.recipe.batch_size,
             input_size=self.recipe.input_size_in(epoch),
             preprocessing=self._preprocessing,
@@ -368,13 +378,28 @@ def _with_settled_dtype(recipe: Recipe, strategy: tf.distribute.Strategy) -> tup
     return dataclasses.replace(recipe, dtype=choice.name), choice.reason
 
 
+def _with_settled_start(recipe: Recipe, strategy: tf.distribute.Strategy) -> tuple[Recipe, Start]:
+    """See `settle_start`; all workers start from the same weights."""
+    recipe, start = settle_start(recipe)
+    if not all_have(strategy, int((start.checksum or "0")[:8], 16)):
+        raise ValueError(
+            "The workers would start from different weights: give all of them the same file. "
+            f"Received: {recipe.weights!r}, of SHA-256 {start.checksum}"
+        )
+    return recipe, start
+
+
 def _augmentation(recipe: Recipe) -> Augmentation:
-    return Augmentation(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(Augmentation)})
+    return Augmentation(
+        **{field.name: getattr(recipe, field.name) for field in dataclasses.fields(Augmentation) if field.init}
+    )
 
 
 # Fields that change nothing of what is learned, and may differ from one run of a training to the next.
 _CONVENIENCES = ("checkpoint_steps", "kept_checkpoints")
 
 
-def _identity(recipe: Recipe) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(recipe).items() if name not in _CONVENIENCES}
+def _identity(recipe: Recipe, start: Start) -> dict[str, Any]:
+    fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in _CONVENIENCES}
+    # The same weights may lie elsewhere, and others under the same name.
+    return {**fields, "weights": start.checksum and f"of SHA-256 {start.checksum}"}

@@ -1,6 +1,7 @@
 """The network that a recipe trains, for the classes and channels of its dataset."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,14 +10,16 @@ from googlenet_keras.data import Dataset
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import create_model, model_record
 from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.starting import Start
 
 
-def create_network(recipe: Recipe, dataset: Dataset) -> keras.Model:
+def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
     """A recipe's network, which answers logits; to be called in the strategy's scope.
 
     Args:
         recipe: What to build, with a dtype that is settled.
         dataset: Whose classes and channels it has.
+        arguments: Of the factory, as `network_arguments` has them.
 
     Raises:
         ValueError: If an image of the recipe is too small for the network, or the network has no such argument.
@@ -26,9 +29,8 @@ def create_network(recipe: Recipe, dataset: Dataset) -> keras.Model:
     smallest = record.minimum_size
     if min(sizes) < smallest:
         raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
-    size = recipe.input_size if len(sizes) == 1 else None
-    optional = optional_arguments(recipe)
-    for name, value in optional.items():
+    size = recipe.full_size if len(sizes) == 1 else None
+    for name, value in arguments.items():
         if name not in inspect.signature(record.factory).parameters:
             raise ValueError(f"{recipe.model} has no {name}: leave it out. Received: {name}={value}")
     model = create_model(
@@ -37,7 +39,7 @@ def create_network(recipe: Recipe, dataset: Dataset) -> keras.Model:
         input_shape=(size, size, dataset.channels),
         classifier_activation=None,
         dtype=recipe.dtype,
-        **optional,
+        **arguments,
     )
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):
@@ -45,7 +47,7 @@ def create_network(recipe: Recipe, dataset: Dataset) -> keras.Model:
     return model
 
 
-def optional_arguments(recipe: Recipe) -> dict[str, Any]:
-    """What the recipe gives of the arguments that not every factory has."""
+def network_arguments(recipe: Recipe, start: Start) -> dict[str, Any]:
+    """The arguments that not every factory has: what the recipe gives, or else what its weights were trained with."""
     given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
-    return {name: value for name, value in given.items() if value is not None}
+    return {**start.arguments, **{name: value for name, value in given.items() if value is not None}}

@@ -1,12 +1,13 @@
 """What a training minimizes and by what steps: the losses, the schedule and the optimizer of a recipe."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from googlenet_keras.training.muon import Muon
+from googlenet_keras.training.rates import AdamWByVariable, MuonByVariable, SGDByVariable
 from googlenet_keras.training.recipe import Recipe
 
 
@@ -35,22 +36,39 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimiz
     return recipe.learning_rate
 
 
-def create_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer, built for a model's weights; to be called in the strategy's scope.
+def create_optimizer(
+    recipe: Recipe,
+    model: keras.Model,
+    steps_per_epoch: int,
+    *,
+    factors: Sequence[float] = (),
+    frozen: Collection[keras.layers.Layer] = (),
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, built for all of a model's weights; to be called in the strategy's scope.
 
     Args:
         recipe: The recipe.
-        model: What it is to train.
+        model: What it is to train, none of it frozen yet.
         steps_per_epoch: Steps of an epoch.
+        factors: Of the learning rate of each of the model's ``trainable_variables``; none are ones.
+        frozen: The layers that are frozen at first.
 
     Raises:
         ValueError: If Muon is to train a convolution that no batch normalization follows.
     """
-    rate = learning_rate(recipe, steps_per_epoch)
+    variables = model.trainable_variables
+    options: dict[str, Any] = {
+        "learning_rate": learning_rate(recipe, steps_per_epoch),
+        "factors": factors or [1.0] * len(variables),
+    }
+    optimizer: keras.optimizers.Optimizer
     if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-        optimizer.exclude_from_weight_decay(
-            var_list=[variable for variable in model.trainable_variables if not is_decayed(variable)]
+        late = {id(variable) for layer in frozen for variable in layer.trainable_variables}
+        join = (recipe.unfreeze_after or 0) * steps_per_epoch
+        optimizer = AdamWByVariable(
+            decays=[recipe.weight_decay if is_decayed(variable) else 0.0 for variable in variables],
+            joins=[join if id(variable) in late else 0 for variable in variables],
+            **options,
         )
     elif recipe.optimizer == "muon":
         biased = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.use_bias]
@@ -59,12 +77,13 @@ def create_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -
                 "muon sets the norm of every convolution's kernel, which only batch normalization behind it makes up "
                 f"for; take sgd or adamw. Received: {recipe.model}, with {biased[0]}"
             )
-        optimizer = Muon(
-            rate, recipe.momentum, recipe.nesterov, compute_dtype=keras.DTypePolicy(recipe.dtype).compute_dtype
+        compute_dtype = keras.DTypePolicy(recipe.dtype).compute_dtype
+        optimizer = MuonByVariable(
+            momentum=recipe.momentum, nesterov=recipe.nesterov, compute_dtype=compute_dtype, **options
         )
     else:
-        optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
-    optimizer.build(model.trainable_variables)
+        optimizer = SGDByVariable(momentum=recipe.momentum, nesterov=recipe.nesterov, **options)
+    optimizer.build(variables)
     return optimizer
 
 
@@ -84,14 +103,15 @@ def has_penalty(recipe: Recipe, variable: keras.Variable) -> bool:
 
 
 def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
-    """The function from labels and each head's logits to each head's loss of every example.
+    """The function from targets and each head's logits to each head's loss of every example.
 
     Args:
         recipe: Its label smoothing, class weights and weight of the auxiliary heads' losses.
         classes: Number of classes.
 
     Returns:
-        A function of labels, int32 (batch,), and logits by head, float32 (batch, classes), to float32 (batch,) by head.
+        A function of labels, int32 (batch,), or the share of each class, float32 (batch, classes), and logits by head,
+        float32 (batch, classes), to float32 (batch,) by head.
 
     Raises:
         ValueError: If there are not as many class weights as classes.
@@ -103,8 +123,8 @@ def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[st
     )
 
     def losses(labels: tf.Tensor, logits: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        targets = tf.one_hot(labels, classes)
-        weight = 1.0 if recipe.class_weights is None else tf.gather(tf.constant(recipe.class_weights), labels)
+        targets = tf.one_hot(labels, classes) if labels.dtype == tf.int32 else labels
+        weight = 1.0 if recipe.class_weights is None else tf.linalg.matvec(targets, tf.constant(recipe.class_weights))
         return {
             head: weight
             * (1.0 if head == "predictions" else recipe.aux_loss_weight)

@@ -4,8 +4,16 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+AUTO = "auto"
 OPTIMIZERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "staircase")
+# The ranges of fields; None is in any of them.
+_ABOVE_ZERO = (
+    *("input_size", "early_input_size", "batch_size", "epochs", "steps_per_epoch", "unfreeze_after"),
+    *("learning_rate", "body_learning_rate", "layer_decay", "gradient_clip", "checkpoint_steps", "kept_checkpoints"),
+)
+_AT_LEAST_ZERO = ("seed", "mixup", "cutmix")
+_SHARES = ("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "momentum")
 
 
 def _field(default: Any, help: str) -> Any:
@@ -21,16 +29,17 @@ class Recipe:
         ValueError: If a field is out of its range.
     """
 
-    model: str = _field("googlenet_bn", "network, by its name in list_models()")
+    model: str = _field("googlenet_bn", f"network, by its name in list_models(), or {AUTO}: that of the weights")
+    weights: str | None = _field(None, "what it starts from: a weight file or the name of published weights")
     dataset: str = _field("fashion_mnist", "TensorFlow Datasets name, or folder:PATH")
     train_split: str = _field("train", "what is trained on, in TensorFlow Datasets' words: train, train[:90%%], ...")
     validation_split: str = _field("test", "what every epoch is measured on")
-    input_size: int = _field(96, "height and width of the network's input, in pixels")
+    input_size: int | None = _field(96, "height and width of the network's input, in pixels; none: the weights'")
     early_share: float = _field(0.0, "share of the epochs, from the first, that see smaller images, in less time")
     early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels, if that is less")
     batch_size: int = _field(128, "examples in a step, over all replicas")
     epochs: int = _field(10, "passes over the training split")
-    steps_per_epoch: int | None = _field(None, "steps of an epoch, if fewer than the split has")
+    steps_per_epoch: int | None = _field(None, "steps of an epoch, fewer or more than a pass over the split has")
     seed: int = _field(0, "of initial weights, order, augmentation and dropout")
     dtype: str = _field("auto", "Keras dtype policy, or auto: mixed_bfloat16 where it is native, or else float32")
 
@@ -38,6 +47,13 @@ class Recipe:
     aux_heads: bool = _field(False, "train with the auxiliary heads")
     aux_loss_weight: float = _field(0.3, "of each auxiliary head's loss beside the classifier's")
     synchronized: bool = _field(False, "batch normalization's moments over all replicas, not of each its own")
+
+    freeze: str | None = _field(
+        None,
+        "layers that are not trained: all-but-top, a stage, such as inception_4e, with all before it, or a pattern of "
+        "layer names, such as 'conv*'; their batch normalization keeps its moments",
+    )
+    unfreeze_after: int | None = _field(None, "epochs after which all is trained; none: never")
 
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     learning_rate: float = _field(0.1, "the highest that the schedule reaches")
@@ -47,6 +63,8 @@ class Recipe:
     warmup_epochs: float = _field(0.0, "epochs of the rising line before the cosine")
     decay_rate: float = _field(0.96, "factor of each stair")
     decay_epochs: float = _field(8.0, "length of each stair")
+    body_learning_rate: float = _field(1.0, "factor of the learning rate for all layers but the top's")
+    layer_decay: float = _field(1.0, "factor of the learning rate from each stage to the one before it")
     weight_decay: float = _field(
         0.0,
         "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it, and muon, which "
@@ -61,28 +79,23 @@ class Recipe:
     shift: int = _field(0, "of small images: pixels moved at most, up, down, left and right")
     erase: float = _field(0.0, "of small images: probability that a rectangle is erased")
     distort: bool = _field(False, "of large images: photometric distortion")
+    rand_augment: float = _field(0.0, "strength, 0 to 1, of two changes that RandAugment draws for each image")
+    mixup: float = _field(0.0, "parameter of the Beta distribution by which images are mixed in pairs; 0: none")
+    cutmix: float = _field(0.0, "the same for rectangles that come from another image; with both, one is drawn")
     random_interpolation: bool = _field(False, "of large images: resized by one of four methods, drawn for each")
 
     checkpoint_steps: int = _field(500, "steps between checkpoints; one is written after every epoch as well")
     kept_checkpoints: int = _field(2, "checkpoints kept")
 
     def __post_init__(self) -> None:
-        positive = (
-            "input_size",
-            "early_input_size",
-            "batch_size",
-            "epochs",
-            "checkpoint_steps",
-            "kept_checkpoints",
-            "learning_rate",
-        )
-        for name in (*positive, "steps_per_epoch", "gradient_clip"):
+        for name in _ABOVE_ZERO:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0. Received: {value}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0. Received: {self.seed}")
-        for name in ("early_share", "dropout", "label_smoothing", "flip", "erase", "average_decay", "momentum"):
+        for name in _AT_LEAST_ZERO:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0. Received: {getattr(self, name)}")
+        for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in 0 to 1. Received: {value}")
@@ -91,15 +104,34 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {getattr(self, name)!r}")
         if "float16" in self.dtype and "bfloat16" not in self.dtype:
             raise ValueError(f"float16 would need loss scaling; use mixed_bfloat16. Received: {self.dtype!r}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuses fields that mean nothing with or without another."""
         if self.optimizer == "muon" and not self.momentum:
             raise ValueError(f"muon orthogonalizes the momentum, which must be above 0. Received: {self.momentum}")
+        if self.model == AUTO and self.weights is None:
+            raise ValueError(f"Say which network is trained, or give weights. Received: model={self.model!r} alone")
+        if self.unfreeze_after is not None and self.freeze is None:
+            raise ValueError(f"Nothing is frozen: give freeze as well. Received: unfreeze_after={self.unfreeze_after}")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
+
+    def freezes_in(self, epoch: int) -> bool:
+        """Whether the layers that `freeze` names are frozen in an epoch, counted from 0."""
+        return self.freeze is not None and (self.unfreeze_after is None or epoch < self.unfreeze_after)
+
+    @property
+    def full_size(self) -> int:
+        """Height and width of the input in the end, in pixels, once that is settled."""
+        if self.input_size is None:
+            raise ValueError("The input size is the weights', and not settled yet. Received: input_size=None")
+        return self.input_size
 
     def input_size_in(self, epoch: int) -> int:
         """Height and width of the input in an epoch, counted from 0, in pixels."""
         early = epoch < int(self.early_share * self.epochs)
-        return min(self.early_input_size, self.input_size) if early else self.input_size
+        return min(self.early_input_size, self.full_size) if early else self.full_size
 
 
 def recipe_names() -> list[str]:
@@ -114,7 +146,7 @@ def load_recipe(name: str, **changes: Any) -> Recipe:
 
     Args:
         name: One of `recipe_names`.
-        **changes: Fields to set otherwise.
+        **changes: Fields to set otherwise. With ``weights`` and no ``model`` the network is that of the weights.
 
     Raises:
         ValueError: If there is no such recipe, or a field is out of its range.
@@ -123,4 +155,6 @@ def load_recipe(name: str, **changes: Any) -> Recipe:
 
     if name not in RECIPES:
         raise ValueError(f"There is no such recipe; there are {', '.join(recipe_names())}. Received: {name!r}")
+    if changes.get("weights") is not None:
+        changes = {"model": AUTO, **changes}
     return dataclasses.replace(RECIPES[name], **changes)

@@ -13,26 +13,28 @@ import keras
 from googlenet_keras.data import Dataset
 from googlenet_keras.files import write_aside
 from googlenet_keras.images import Preprocessing
-from googlenet_keras.training.networks import optional_arguments
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.weights.cards import Card, package_versions, save_weights
 
 Rows = Sequence[Mapping[str, float]]
 
 
-def create_card(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing, rows: Rows) -> Card:
+def create_card(
+    recipe: Recipe, arguments: Mapping[str, Any], dataset: Dataset, preprocessing: Preprocessing, rows: Rows
+) -> Card:
     """What is to be known of the weights that a training leaves.
 
     Args:
         recipe: What was trained.
+        arguments: Of its network's factory; see `network_arguments`.
         dataset: What it was trained on.
         preprocessing: What its images went through.
         rows: The epochs.
     """
     return Card(
         model=recipe.model,
-        arguments=optional_arguments(recipe),
-        input_shape=(recipe.input_size, recipe.input_size, dataset.channels),
+        arguments=arguments,
+        input_shape=(recipe.full_size, recipe.full_size, dataset.channels),
         labels=dataset.label_names,
         preprocessing=preprocessing,
         dataset=recipe.dataset,

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import keras
 
 from googlenet_keras.data import Dataset
-from googlenet_keras.training.networks import create_network
+from googlenet_keras.models import model_record
+from googlenet_keras.training.networks import create_network, network_arguments
 from googlenet_keras.training.objective import create_optimizer
+from googlenet_keras.training.parts import Layer, frozen_layers, rate_factors
 from googlenet_keras.training.recipe import Recipe
+from googlenet_keras.training.starting import Start
 
 Row = dict[str, float]
 
@@ -40,19 +43,29 @@ class State:
     Attributes:
         model: The network that is trained; it answers logits.
         average: The network of the moving average, or the same one where there is none: what is measured and kept.
-        optimizer: The optimizer of the model's weights.
+        optimizer: The optimizer of all of the model's weights, frozen or not.
+        freezable: The layers of the model that are frozen in some epochs, or in all.
+        frozen: Whether they are frozen now.
         progress: Where the training is.
     """
 
     model: keras.Model
     average: keras.Model
     optimizer: keras.optimizers.Optimizer
+    freezable: tuple[Layer, ...] = ()
+    frozen: bool = False
     progress: Progress = dataclasses.field(default_factory=Progress)
 
     @property
     def has_average(self) -> bool:
         """Whether the moving average is a network of its own."""
         return self.average is not self.model
+
+    def freeze(self, frozen: bool) -> None:
+        """Freezes the layers that are to be, or trains them with the others."""
+        self.frozen = frozen
+        for layer in self.freezable:
+            layer.trainable = not frozen
 
     def variables(self) -> dict[str, keras.Variable]:
         """Everything that a step changes, by a name that every process of this training gives it."""
@@ -66,11 +79,12 @@ class State:
         }
 
 
-def create_state(recipe: Recipe, dataset: Dataset, steps_per_epoch: int) -> State:
+def create_state(recipe: Recipe, start: Start, dataset: Dataset, steps_per_epoch: int) -> State:
     """What a training of the recipe begins with, from its seed; to be called in the strategy's scope.
 
     Args:
         recipe: What to train, with a dtype that is settled.
+        start: Whose weights it is to start from; they are not loaded here.
         dataset: What to train on.
         steps_per_epoch: Steps of an epoch, for the learning rate's schedule.
 
@@ -78,14 +92,18 @@ def create_state(recipe: Recipe, dataset: Dataset, steps_per_epoch: int) -> Stat
         ValueError: If the recipe asks for what its network or optimizer cannot do.
     """
     keras.utils.set_random_seed(recipe.seed)
-    model = average = create_network(recipe, dataset)
+    arguments = network_arguments(recipe, start)
+    model = average = create_network(recipe, dataset, arguments)
     if recipe.average_decay:
-        average = create_network(recipe, dataset)
+        average = create_network(recipe, dataset, arguments)
         average.set_weights(model.get_weights())
-    optimizer = create_optimizer(recipe, model, steps_per_epoch)
+    record = model_record(recipe.model)
+    freezable = frozen_layers(recipe, model, record)
+    factors = rate_factors(recipe, model, record)
+    optimizer = create_optimizer(recipe, model, steps_per_epoch, factors=factors, frozen=freezable)
     # For callbacks, which look for the optimizer at the model.
     model.compile(optimizer)
-    return State(model, average, optimizer)
+    return State(model, average, optimizer, freezable)
 
 
 class Clock:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from googlenet_keras.training.objective import by_head, has_penalty, head_losses
@@ -11,6 +12,7 @@ from googlenet_keras.training.state import State
 TOP_K = 5
 # A replica's part of a batch: "image" float32 (examples, height, width, channels), "label" int32 (examples,), "weight"
 # float32 (examples,), 0 for an example that only fills the batch, and "count" float32, the real ones on all replicas.
+# Mixed images have a "target", float32 (examples, classes); their "label", for accuracies, has the largest share.
 Batch = dict[str, tf.Tensor]
 
 
@@ -24,23 +26,32 @@ class Steps:
         strategy: Whose replicas they run on.
 
     Attributes:
-        train: A step of training, from a batch and a number to float32 sums over the replicas: of that number, the
-            loss, the examples, and the right answers of each head.
-        evaluate: A step of measuring the average, from the same to the sums of that number, the cross-entropy, the
-            examples, the right answers, and those among the best five.
+        evaluate: A step of measuring the average, from what `train` takes to the sums of the number, the cross-entropy,
+            the examples, the right answers, and those among the best five.
         move_average: Moves the average towards the model; from the float32 share of itself that it keeps.
     """
 
     def __init__(self, recipe: Recipe, state: State, classes: int, strategy: tf.distribute.Strategy) -> None:
         self._recipe, self._state, self._strategy = recipe, state, strategy
         self._losses = head_losses(recipe, classes)
-        # Steps of one size are all alike, and a layer may be faster for a size that is known.
-        self.train = tf.function(self._summed(self._train))
+        # Steps of one size are all alike, and a layer may be faster for a size that is known. What is frozen is part of
+        # the function: whether a layer is trainable is read when it is traced.
+        self._train_steps = {frozen: tf.function(self._summed(self._train)) for frozen in (False, True)}
         self.evaluate = tf.function(self._summed(self._evaluate), reduce_retracing=True)
         self.move_average = tf.function(self._move_average)
-        networks = [state.model, state.average] if state.has_average else [state.model]
-        self._moments = [variable for network in networks for variable in network.non_trainable_weights]
-        self._mean_moments = tf.function(self._mean_of_moments)
+        self._mean_moments = {frozen: tf.function(self._mean_of_moments) for frozen in (False, True)}
+
+    def train(self, batch: Batch, number: tf.Tensor | float = 0.0) -> tf.Tensor:
+        """A step of training.
+
+        Args:
+            batch: What it trains on.
+            number: Any number of this worker's, float32.
+
+        Returns:
+            float32 sums over the replicas: of that number, the loss, the examples, and the right answers of each head.
+        """
+        return self._train_steps[self._state.frozen](batch, number)
 
     def _summed(self, on_replica: Callable[[Batch], tf.Tensor]) -> Callable[[Batch, tf.Tensor | float], tf.Tensor]:
         """A replica's step as one of all replicas; workers tell each other a number on the same way."""
@@ -58,7 +69,7 @@ class Steps:
         variables = model.trainable_variables
         with tf.GradientTape() as tape:
             logits = by_head(model(batch["image"], training=True))
-            losses = self._losses(batch["label"], logits)
+            losses = self._losses(batch.get("target", batch["label"]), logits)
             loss_sum = tf.reduce_sum(batch["weight"] * sum(losses.values()))
             loss = loss_sum / batch["count"]
         gradients = self._penalized(tape.gradient(loss, variables), variables)
@@ -98,17 +109,32 @@ class Steps:
 
     def _move_average(self, decay: tf.Tensor) -> None:
         for average, variable in zip(self._state.average.weights, self._state.model.weights, strict=True):
-            average.assign(decay * average + (1 - decay) * variable)
+            # In this form it leaves what is frozen as it is, to the last bit.
+            average.assign(average + (1 - decay) * (variable - average))
 
     def agree_on_moments(self) -> None:
         """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
-        if self._strategy.num_replicas_in_sync > 1 and self._moments:
-            for variable, mean in zip(self._moments, self._mean_moments(), strict=True):
+        moments = self._moments()
+        if self._strategy.num_replicas_in_sync > 1 and moments:
+            for variable, mean in zip(moments, self._mean_moments[self._state.frozen](), strict=True):
                 variable.assign(mean)
+
+    def _moments(self) -> list[keras.Variable]:
+        """The moments that training changes at present."""
+        state = self._state
+        networks = [state.model, state.average] if state.has_average else [state.model]
+        frozen = {layer.name for layer in state.freezable} if state.frozen else set()
+        return [
+            variable
+            for network in networks
+            for layer in network.layers
+            if layer.name not in frozen
+            for variable in layer.non_trainable_weights
+        ]
 
     def _mean_of_moments(self) -> list[tf.Tensor]:
         def own() -> list[tf.Tensor]:
-            return [tf.identity(variable.value) for variable in self._moments]
+            return [tf.identity(variable.value) for variable in self._moments()]
 
         return [self._strategy.reduce("MEAN", moment, axis=None) for moment in self._strategy.run(own)]
 

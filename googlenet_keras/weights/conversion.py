@@ -92,7 +92,7 @@ def convert_weights(
     left out, and the file is then that of a body.
 
     Args:
-        file: See `read_weights`.
+        file: See `open_weights`.
         output: A ``.weights.h5`` file, replaced if it is there.
         model: Which network it is, by its name in `list_models`.
         source: Whose names the tensors have; None is what `recognize_source` says.

@@ -1,4 +1,4 @@
-"""A weight file into a model."""
+"""A weight file of any format into a model."""
 
 from pathlib import Path
 
@@ -9,20 +9,21 @@ from googlenet_keras.weights.readers import open_weights
 
 
 def load_weights(model: keras.Model, path: str | Path, source: str | None = None) -> Loading:
-    """Puts a weight file into a model, layer by layer name, and leaves the model as it was if that fails.
+    """Puts a weight file into a model, by the names of its layers, and leaves the model as it was if that fails.
 
     A file saved with auxiliary heads or a top fits a model without them.
 
     Args:
         model: A model of this package.
         path: See `open_weights`.
-        source: Whose names its tensors have; None is what `recognize_source` says.
+        source: Whose names the tensors have, see `load_state`; None is what `recognize_source` says.
 
     Returns:
         Which layer took which tensors, and what was left out.
 
     Raises:
-        ValueError: If the file cannot be read, holds NaN or infinity, or does not fit; see `load_state`.
+        ValueError: If the file cannot be read, holds NaN or infinity, or does not fit; the message names what does not.
+        OSError: If the file cannot be opened.
     """
     with open_weights(path) as file:
         return load_state(model, file.tensors, source)

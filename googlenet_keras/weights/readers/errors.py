@@ -29,7 +29,7 @@ def damaged(path: str | Path, reason: object) -> DamagedFileError:
         path: The file.
         reason: What is wrong with it: a sentence's part, or what a library raised.
     """
-    words = " ".join(str(reason).split()) or type(reason).__name__
+    words = " ".join(str(reason)[: 2 * LONGEST_REASON].split()) or type(reason).__name__
     # A name in the file may hold anything; what is printed is letters.
     words = "".join(letter if letter.isprintable() else "?" for letter in words)
     words = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."

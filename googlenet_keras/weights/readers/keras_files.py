@@ -39,7 +39,7 @@ def read_keras(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
 
 def _keras_3(file: HDF5File, layers: h5py.Group) -> dict[str, StoredTensor]:
     """``layer/index``: Keras writes a layer's name beside its variables, in their group or in the one above."""
-    tensors = {}
+    tensors: dict[str, StoredTensor] = {}
     waiting: list[tuple[h5py.Group, str | None]] = [(layers, None)]
     while waiting:
         group, layer = waiting.pop()
@@ -49,7 +49,7 @@ def _keras_3(file: HDF5File, layers: h5py.Group) -> dict[str, StoredTensor]:
             if isinstance(item, h5py.Group):
                 below.append((item, layer))
             elif layer is not None:
-                tensors[f"{layer}/{key}"] = file.tensor(item)
+                _add(tensors, f"{layer}/{key}", file.tensor(item))
         waiting += reversed(below)
     return tensors
 
@@ -65,11 +65,14 @@ def _keras_2(file: HDF5File) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     for layer, group in file.items(top):
         for path, dataset in file.datasets(group) if isinstance(group, h5py.Group) else [("", group)]:
-            name = _keras_2_name(layer, path)
-            if name in tensors:
-                raise ValueError(f"two of its weights are called {name}")
-            tensors[name] = file.tensor(dataset)
+            _add(tensors, _keras_2_name(layer, path), file.tensor(dataset))
     return tensors
+
+
+def _add(tensors: dict[str, StoredTensor], name: str, tensor: StoredTensor) -> None:
+    if name in tensors:
+        raise ValueError(f"two of its weights are called {name}")
+    tensors[name] = tensor
 
 
 def _keras_2_name(layer: str, weight: str) -> str:

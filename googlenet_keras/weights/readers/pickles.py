@@ -7,9 +7,10 @@ import pickletools
 from typing import Any
 
 from googlenet_keras.weights.readers.opened import Bounded
-from googlenet_keras.weights.readers.views import CALLS, Name, Storage, storage
+from googlenet_keras.weights.readers.views import CALLS, Name, Storage, dictionary, storage
 
-MOST_STEPS = 1_000_000
+# A state dict of 900 tensors takes 25,000.
+MOST_STEPS = 200_000
 
 # Steps that put what they carry on the stack.
 _CARRIED = {
@@ -17,7 +18,6 @@ _CARRIED = {
     *("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class Machine:
@@ -51,7 +51,7 @@ class Machine:
             elif step.name in _CONSTANTS:
                 self._stack.append(_CONSTANTS[step.name])
             elif step.name != "STOP":
-                action = getattr(self, f"_{step.name.lower()}", None)
+                action = getattr(self, f"_step_{step.name.lower()}", None)
                 if action is None:
                     raise ValueError(f"its pickle takes the step {step.name}, which no weights need")
                 action(argument)
@@ -68,21 +68,21 @@ class Machine:
             raise ValueError(f"its pickle fills something that is no {kind.__name__}")
         return self._stack[-1]
 
-    def _proto(self, argument: Any) -> None:
+    def _step_proto(self, argument: Any) -> None:
         pass
 
-    _frame = _proto
+    _step_frame = _step_proto
 
-    def _mark(self, argument: Any) -> None:
+    def _step_mark(self, argument: Any) -> None:
         self._marks.append(len(self._stack))
 
-    def _empty_dict(self, argument: Any) -> None:
+    def _step_empty_dict(self, argument: Any) -> None:
         self._stack.append({})
 
-    def _empty_list(self, argument: Any) -> None:
+    def _step_empty_list(self, argument: Any) -> None:
         self._stack.append([])
 
-    def _tuple(self, argument: Any) -> None:
+    def _step_tuple(self, argument: Any) -> None:
         self._stack.append(tuple(self._since_mark()))
 
     def _tuples(self, count: int) -> None:
@@ -90,64 +90,66 @@ class Machine:
             raise ValueError("its pickle takes more than it has")
         self._stack[-count:] = [tuple(self._stack[-count:])]
 
-    def _tuple1(self, argument: Any) -> None:
+    def _step_tuple1(self, argument: Any) -> None:
         self._tuples(1)
 
-    def _tuple2(self, argument: Any) -> None:
+    def _step_tuple2(self, argument: Any) -> None:
         self._tuples(2)
 
-    def _tuple3(self, argument: Any) -> None:
+    def _step_tuple3(self, argument: Any) -> None:
         self._tuples(3)
 
-    def _append(self, argument: Any) -> None:
+    def _step_append(self, argument: Any) -> None:
         value = self._stack.pop()
         self._top(list).append(value)
 
-    def _appends(self, argument: Any) -> None:
+    def _step_appends(self, argument: Any) -> None:
         values = self._since_mark()
         self._top(list).extend(values)
 
-    def _setitem(self, argument: Any) -> None:
+    def _step_setitem(self, argument: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
-        self._top(dict)[key] = value
+        self._top(dict).update(dictionary([(key, value)]))
 
-    def _setitems(self, argument: Any) -> None:
+    def _step_setitems(self, argument: Any) -> None:
         pairs = self._since_mark()
-        self._top(dict).update(zip(pairs[::2], pairs[1::2], strict=True))
+        self._top(dict).update(dictionary(zip(pairs[::2], pairs[1::2], strict=True)))
 
-    def _put(self, place: int) -> None:
+    def _step_put(self, place: int) -> None:
         self._memo[place] = self._stack[-1]
 
-    _binput = _long_binput = _put
+    _step_binput = _step_long_binput = _step_put
 
-    def _memoize(self, argument: Any) -> None:
-        self._put(len(self._memo))
+    def _step_memoize(self, argument: Any) -> None:
+        self._step_put(len(self._memo))
 
-    def _get(self, place: int) -> None:
+    def _step_get(self, place: int) -> None:
         self._stack.append(self._memo[place])
 
-    _binget = _long_binget = _get
+    _step_binget = _step_long_binget = _step_get
 
-    def _global(self, name: str) -> None:
+    def _step_global(self, name: str) -> None:
         self._stack.append(Name(name.replace(" ", ".")))
 
-    def _stack_global(self, argument: Any) -> None:
+    def _step_stack_global(self, argument: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
+        if type(name) is not str or type(module) is not str:
+            raise ValueError("its pickle names something by what is no word")
         self._stack.append(Name(f"{module}.{name}"))
 
-    def _reduce(self, argument: Any) -> None:
+    def _step_reduce(self, argument: Any) -> None:
         arguments, called = self._stack.pop(), self._stack.pop()
         if not isinstance(called, Name) or called.name not in CALLS or type(arguments) is not tuple:
-            name = called.name if isinstance(called, Name) else called
+            name = called.name if isinstance(called, Name) else f"a {type(called).__name__}"
             raise ValueError(f"its pickle would call {name}, and only tensors are taken: save model.state_dict() alone")
         self._stack.append(CALLS[called.name](*arguments))
 
-    def _build(self, argument: Any) -> None:
+    def _step_build(self, argument: Any) -> None:
         # What a state dict says of its modules' versions.
         self._stack.pop()
         self._top(dict)
 
-    def _binpersid(self, argument: Any) -> None:
+    def _step_binpersid(self, argument: Any) -> None:
         found = storage(self._stack.pop())
         if self.storages.setdefault(found.key, found) != found:
             raise ValueError(f"its pickle says two things of the storage {found.key}")

@@ -69,15 +69,18 @@ def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
     for key in keys:
         opened.file.seek(place)
         count = int.from_bytes(opened.file.read(8), order)
-        if key in places or count != storages[key].count:
-            raise ValueError(f"the {storages[key].count} numbers of its storage {key} are not there")
+        storage = storages.get(key) if isinstance(key, str) else None
+        if storage is None or key in places or count != storage.count:
+            raise ValueError("the numbers behind its pickles are not those of its storages")
         places[key] = place + 8
-        place += 8 + count * storages[key].dtype.itemsize
+        place += 8 + count * storage.dtype.itemsize
 
     def numbers(view: TensorView) -> Callable[[], np.ndarray]:
-        storage, dtype = view.storage, view.storage.dtype.newbyteorder("<" if order == "little" else ">")
-        offset = places[storage.key] + view.offset * dtype.itemsize
-        return opened.tensor(f"storage {storage.key}", offset, (view.span,), dtype).fetch
+        dtype = view.storage.dtype.newbyteorder("<" if order == "little" else ">")
+        if view.storage.key not in places:
+            raise ValueError(f"the numbers of its storage {view.storage.key} are not there")
+        offset = places[view.storage.key] + view.offset * dtype.itemsize
+        return opened.tensor(f"storage {view.storage.key}", offset, (view.span,), dtype).fetch
 
     return _tensors(opened, _state_dict(content), numbers)
 

@@ -15,8 +15,8 @@ BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 MOST_DEFLATED = 1032
 
 # Inception-ResNet-v2, the largest here, has 900 tensors; the parts of a file that name them are this large at most.
-MOST_TENSORS = 100_000
-MOST_NAMING_BYTES = 16 * 2**20
+MOST_TENSORS = 50_000
+MOST_NAMING_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def checked_shape(name: str, shape: Iterable[Any]) -> tuple[int, ...]:
     """
     shape = tuple(shape)
     if len(shape) > 32 or not all(type(extent) is int and 0 <= extent < 2**62 for extent in shape):
-        raise ValueError(f"{name}: no tensor has the shape {shape}")
+        raise ValueError(f"{name}: its shape is none that a tensor has")
     return shape
 
 

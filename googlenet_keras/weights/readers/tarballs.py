@@ -36,7 +36,7 @@ def unpacked_checkpoint(opened: OpenedFile) -> Path:
     opened.file.seek(0)
     source: IO[bytes] = gzip.GzipFile(fileobj=opened.file) if is_packed else opened.file  # type: ignore[assignment]
     bounded = Bounded(source, opened.most_bytes)
-    with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=bounded, mode="r|") as archive:
         for member in archive:
             path = PurePosixPath(member.name)
             if member.isdir():

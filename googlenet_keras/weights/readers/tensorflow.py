@@ -99,7 +99,7 @@ def _refuse_shape(name: str, shape: Any) -> None:
         raise ValueError(f"{name}: its shape is not known")
     checked = checked_shape(name, (dimension.size for dimension in shape.dim))
     if math.prod(checked) >= 2**62:
-        raise ValueError(f"{name}: no tensor has the shape {checked}")
+        raise ValueError(f"{name}: its shape is none that a tensor has")
 
 
 class _Reader:

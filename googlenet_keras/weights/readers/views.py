@@ -1,7 +1,7 @@
 """What a pickle of PyTorch may name: storages of numbers, tensors that are views of them, and ordered dictionaries."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,21 @@ def _tensor(source: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> T
     return view
 
 
-def _dictionary(pairs: Any = ()) -> dict[Any, Any]:
-    return {key: value for key, value in pairs}  # noqa: C416 (dict() would take other things too)
+def dictionary(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
+    """A dictionary of pairs whose keys are words or numbers.
+
+    Tuples are none: the hash of one that holds another twice, which holds another twice, takes for ever, as does
+    writing it into a message.
+
+    Raises:
+        ValueError: If a key is something else.
+    """
+    found = {}
+    for key, value in pairs:
+        if type(key) not in (str, int):
+            raise ValueError(f"a dictionary of its pickle has a key of the type {type(key).__name__}")
+        found[key] = value
+    return found
 
 
 def _parameter(tensor: Any, *rest: Any) -> Any:
@@ -100,7 +113,7 @@ def _parameter(tensor: Any, *rest: Any) -> Any:
 
 
 CALLS: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _dictionary,
+    "collections.OrderedDict": dictionary,
     "torch.Size": tuple,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_tensor": _tensor,

@@ -1,0 +1,509 @@
+"""A training that starts from weights: what is taken, what is new, what is frozen, and that it can be resumed."""
+
+import dataclasses
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from googlenet_keras import Card, create_model, load_recipe, model_record, read_card, save_weights, write_card
+from googlenet_keras.commands import train as train_command
+from googlenet_keras.data import open_dataset
+from googlenet_keras.training import TrainingInterruptedError, loop, train
+from googlenet_keras.training.loop import Training
+from googlenet_keras.training.objective import create_optimizer
+from googlenet_keras.training.parts import body_parts, frozen_layers, rate_factors
+from googlenet_keras.training.rates import AdamWByVariable
+from googlenet_keras.training.starting import settle_start, transfer
+
+SAMPLE = "tests/data/fashion_mnist_sample"
+CLASSES = ("one", "two", "three")
+# 16 steps an epoch of the sample, without normalization and dropout, in a second or two.
+SMALL = {
+    "model": "mnist_inception",
+    "input_size": 28,
+    "dtype": "float32",
+    "batch_size": 32,
+    "epochs": 2,
+    "learning_rate": 0.02,
+    "momentum": 0.5,
+}
+# The smallest training with batch normalization: a step of the network whose weights come along.
+NORMALIZED = {
+    "weights": "fashion_mnist",
+    "input_size": 32,
+    "dtype": "float32",
+    "batch_size": 8,
+    "epochs": 2,
+    "steps_per_epoch": 1,
+    "validation_split": "test[:8]",
+    "learning_rate": 0.02,
+    "momentum": 0.5,
+}
+
+
+def recipe(changes):
+    return load_recipe("d2l_fashion_mnist", **changes)
+
+
+def run(folder, changes, *, resume=True, callbacks=()):
+    """Trains on the sample."""
+    return train(recipe(changes), folder, data_dir=SAMPLE, resume=resume, callbacks=callbacks)
+
+
+def training(folder, changes, dataset=None):
+    """A training that has not begun."""
+    dataset = dataset or open_dataset("fashion_mnist", SAMPLE)
+    return Training(recipe(changes), folder, dataset, tf.distribute.get_strategy())
+
+
+def random_start(name):
+    """A start that knows the network alone."""
+    return settle_start(recipe({"model": name}))[1]
+
+
+def arrays(model):
+    """The weights of every layer, by its name."""
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+
+
+def equal(one, other):
+    return all(np.array_equal(first, second) for first, second in zip(one, other, strict=True))
+
+
+def save(path, model, name, labels, shape, **facts):
+    """A weight file with a card."""
+    card = Card(
+        model=name, labels=labels, input_shape=shape, **{"preprocessing": model_record(name).preprocessing, **facts}
+    )
+    save_weights(model, path, card)
+    return path
+
+
+def randomized(model):
+    """The model with other weights than a new one has, moments and biases too."""
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        noise = (
+            random.uniform(0.5, 1.5, variable.shape)
+            if "variance" in variable.name
+            else random.normal(size=variable.shape)
+        )
+        variable.assign(noise if len(variable.shape) == 1 else variable + 0.02 * noise)
+    return model
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder of three classes of small grey images."""
+    folder = tmp_path_factory.mktemp("digits")
+    random = np.random.default_rng(0)
+    for label in CLASSES:
+        (folder / label).mkdir()
+        for index in range(12):
+            image = random.integers(256, size=(28, 28, 1), dtype=np.uint8)
+            keras.utils.save_img(folder / label / f"{index}.png", image, scale=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A weight file of the small network for the sample's ten classes."""
+    labels = open_dataset("fashion_mnist", SAMPLE).label_names
+    model = randomized(create_model("mnist_inception"))
+    return save(tmp_path_factory.mktemp("trained") / "own.weights.h5", model, "mnist_inception", labels, (28, 28, 1))
+
+
+class Stop(keras.callbacks.Callback):
+    """Sends this process a signal after a step."""
+
+    def __init__(self, epoch, step):
+        super().__init__()
+        self.at = (epoch, step)
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_same_classes_keep_their_head(tmp_path, trained, capsys):
+    """Who goes on from their own weights loses nothing: the first measurement is that of the file."""
+    changes = {**SMALL, "weights": str(trained), "learning_rate": 1e-12, "epochs": 1}
+    before = arrays(create_model("mnist_inception", weights=trained))
+    run(tmp_path, {**changes, "average_decay": 0.9})
+    after = arrays(create_model("mnist_inception", weights=tmp_path / "model.weights.h5"))
+    for name in before:
+        for old, new in zip(before[name], after[name], strict=True):
+            np.testing.assert_allclose(new, old, rtol=1e-6, atol=1e-7)
+    assert "New" not in capsys.readouterr().out
+
+
+def test_other_classes_get_a_new_head_and_the_model_of_the_card(tmp_path, trained, digits, capsys):
+    """A folder of three classes: the body is the file's, the head is new, and both are said."""
+    changes = {key: value for key, value in SMALL.items() if key not in ("model", "input_size")}
+    changes |= {"weights": str(trained), "dataset": f"folder:{digits}", "epochs": 1, "learning_rate": 1e-12}
+    run(tmp_path, changes)
+    said = capsys.readouterr().out
+    assert f"Starts from the weights '{trained}' of mnist_inception\n" in said
+    assert "New, for the 3 classes of the dataset: predictions; the weights know 10 others\n" in said
+    before, model = arrays(create_model("mnist_inception", weights=trained)), tmp_path / "model.weights.h5"
+    after = arrays(create_model("mnist_inception", weights=model))
+    np.testing.assert_allclose(after["incep2_branch1x1"][0], before["incep2_branch1x1"][0], rtol=1e-6, atol=1e-7)
+    assert after["predictions"][0].shape[-1] == len(CLASSES)
+    card = read_card(model)
+    assert (card.model, card.labels, card.recipe["weights"]) == (
+        "mnist_inception",
+        tuple(sorted(CLASSES)),
+        str(trained),
+    )
+
+
+def test_as_many_classes_of_other_names_get_a_new_head(digits, tmp_path):
+    """Three kinds of clothing are no start for telling three digits apart, and the head would not say so."""
+    labels = ("shirt", "shoe", "bag")
+    model = randomized(create_model("mnist_inception", classes=3))
+    file = save(tmp_path / "own.weights.h5", model, "mnist_inception", labels, (28, 28, 1))
+    made = training(
+        tmp_path / "run",
+        {**SMALL, "weights": str(file), "dataset": f"folder:{digits}"},
+        open_dataset(f"folder:{digits}"),
+    )
+    lines = made._start.load(made.state.model, made._dataset)
+    assert "predictions; the weights know 3 others" in lines[1]
+    assert equal(arrays(made.state.model)["conv1"], arrays(model)["conv1"])
+    assert not equal(arrays(made.state.model)["predictions"], arrays(model)["predictions"])
+
+
+# BVLC's means differ by channel, and its convolutions have biases; torchvision's VGG has normalization as well.
+@pytest.mark.parametrize("name", ["googlenet_bn", "googlenet_bvlc", "vgg11_bn"])
+@pytest.mark.parametrize("channels", [(3, 1), (1, 3)], ids=["to grey", "to RGB"])
+def test_other_channels_see_the_same(name, channels):
+    """A grey photograph is to a folded network what it was to the file's, and the other way round."""
+    record = model_record(name)
+    build = {"classes": 2, "dtype": "float32"}
+    theirs = randomized(create_model(name, input_shape=(64, 64, channels[0]), **build))
+    ours = create_model(name, input_shape=(64, 64, channels[1]), **build)
+    (line,) = transfer(theirs, ours, random_start(name), ["cat", "dog"])
+    assert "for grey images" in line if channels[1] == 1 else "repeated for 3, and divided by 3" in line
+    grey = np.random.default_rng(1).integers(256, size=(1, 64, 64, 1)).astype("float32")
+    seen = [record.preprocessing(np.repeat(grey, count, axis=-1)) for count in channels]
+    first = next(layer.name for layer in ours.layers if layer.weights)
+    end = f"{first}_bn" if f"{first}_bn" in {layer.name for layer in ours.layers} else first
+    answers = [
+        keras.ops.convert_to_numpy(keras.Model(model.input, model.get_layer(end).output)(images))
+        for model, images in zip((theirs, ours), seen, strict=True)
+    ]
+    # Where the means differ the padding's zeros are not the same grey: within the frame it is equal.
+    inner = [answer[:, 3:-3, 3:-3] for answer in answers]
+    np.testing.assert_allclose(inner[1], inner[0], rtol=1e-4, atol=1e-4 * np.abs(inner[0]).max())
+
+
+def test_a_separable_stem_cannot_be_folded():
+    """Its products of channels have no sum: one line says what to give."""
+    theirs = create_model("inception_v2", classes=2, input_shape=(64, 64, 3))
+    ours = create_model("inception_v2", classes=2, input_shape=(64, 64, 1))
+    before = ours.get_weights()
+    with pytest.raises(
+        ValueError, match=r"conv1_7x7, cannot be changed from 3 channels to 1: give images of 3 channels"
+    ):
+        transfer(theirs, ours, random_start("inception_v2"), ["cat", "dog"])
+    assert equal(ours.get_weights(), before)
+
+
+def test_weights_for_another_input_size_are_refused():
+    """A dense layer on a map has weights for each place of it; none is left random without a word."""
+    theirs = create_model("mnist_inception", input_shape=(28, 28, 1))
+    ours = create_model("mnist_inception", input_shape=(40, 40, 1))
+    ours_too = create_model("mnist_inception", input_shape=(40, 40, 1), classes=3)
+    for model, labels in ((ours, [str(digit) for digit in range(10)]), (ours_too, ["a", "b", "c"])):
+        with pytest.raises(ValueError, match=r"The layer predictions has the shapes .*: give --input-size"):
+            transfer(theirs, model, random_start("mnist_inception"), labels)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["weights without a card", "a .keras file"])
+def test_files_without_a_card(tmp_path, digits, whole):
+    """Weights that Keras saved are a start as well, once the network is said; classes and channels are in the file."""
+    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 3), classes=7))
+    file = tmp_path / ("own.keras" if whole else "own.weights.h5")
+    model.save(file) if whole else model.save_weights(file)
+    changes = {**NORMALIZED, "model": "googlenet_bn", "weights": str(file), "validation_split": "test"}
+    made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
+    lines = made._start.load(made.state.model, made._dataset)
+    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1_7x7:"]
+    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
+
+
+def test_a_body_without_a_top_is_a_start(tmp_path, digits):
+    """Weights of a backbone fit as they are."""
+    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 1), include_top=False))
+    model.save_weights(tmp_path / "body.weights.h5")
+    file = tmp_path / "body.weights.h5"
+    changes = {**NORMALIZED, "model": "googlenet_bn", "weights": str(file), "validation_split": "test"}
+    made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
+    lines = made._start.load(made.state.model, made._dataset)
+    assert lines[1:] == ["New, for the 3 classes of the dataset: predictions; the weights have no such layers"]
+    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
+
+
+def test_a_published_body_is_a_start(tmp_path, digits):
+    """Its card names the network and no classes, as that of VGGFace2 does; the channels are changed as elsewhere."""
+    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 3), include_top=False))
+    arguments = {"include_top": False, "pooling": "avg"}
+    file = save(tmp_path / "body.weights.h5", model, "googlenet_bn", (), (48, 48, 3), arguments=arguments)
+    changes = {**NORMALIZED, "weights": str(file), "input_size": None, "validation_split": "test"}
+    made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
+    assert (made.recipe.model, made.recipe.input_size) == ("googlenet_bn", 48)
+    lines = made._start.load(made.state.model, made._dataset)
+    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1_7x7:"]
+    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
+    with pytest.raises(ValueError, match=r"are those of googlenet_bn\. Received: vgg16"):
+        settle_start(recipe({**changes, "model": "vgg16"}))
+
+
+def test_the_preprocessing_is_the_files(tmp_path, trained):
+    """Weights that were trained on [-1, 1] see [-1, 1], and what comes out says so again."""
+    other = dataclasses.replace(model_record("mnist_inception").preprocessing, mean=(127.5,) * 3, scale=1 / 127.5)
+    file = tmp_path / "own.weights.h5"
+    file.write_bytes(trained.read_bytes())
+    write_card(file, dataclasses.replace(read_card(file), preprocessing=other))
+    changes = {**SMALL, "weights": str(file), "epochs": 1, "steps_per_epoch": 1, "validation_split": "test[:8]"}
+    images = next(training(tmp_path / "run", changes).feed(training=True))["image"].numpy()
+    assert images.min() == -1
+    run(tmp_path / "run", changes)
+    assert read_card(tmp_path / "run" / "model.weights.h5").preprocessing == other
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--weights", "fashion_mnist", "--model", "googlenet_slim"],
+            "of another network: build googlenet_bn",
+        ),
+        (["--weights", "imagenet"], "Several networks have weights of that name, so say which (--model)"),
+        (["--model", "auto"], "Say which network is trained, or give weights"),
+        (
+            ["--weights", "FILE", "--model", "mnist_residual"],
+            "says model 'mnist_inception'; leave it out or give the same",
+        ),
+        (["--weights", "fashoin_mnist"], "those published by name are"),
+        (["--weights", "none.weights.h5"], "There is no such weight file; check the path. Received: 'none.weights.h5'"),
+        (["--weights", "FILE", "--unfreeze-after", "1"], "Nothing is frozen: give freeze as well"),
+        (
+            ["--weights", "FILE", "--freeze", "incep3"],
+            "a stage (incep1, incep2) or a pattern of layer names, such as 'conv*'; did you mean incep2 or incep1?",
+        ),
+        (["--weights", "FILE", "--freeze", "*"], "Nothing is left to train: freeze fewer layers. Received: '*'"),
+        (["--weights", "FILE", "--layer-decay", "0"], "layer_decay must be above 0"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path, trained, capfd, flags, message):
+    """And exit status 2, before anything is trained."""
+    flags = [str(trained) if flag == "FILE" else flag for flag in flags]
+    common = ["--recipe", "d2l_fashion_mnist", "--input-size", "28", "--data-dir", SAMPLE]
+    status = train_command.main([*common, "--output", str(tmp_path / "run"), *flags])
+    error = [line for line in capfd.readouterr().err.splitlines() if line.startswith("python -m")]
+    assert (status, len(error)) == (2, 1)
+    assert message in error[0]
+
+
+def test_the_command_says_what_it_starts_from(tmp_path, trained, capfd):
+    """The network in the first line is the file's."""
+    flags = ["--weights", str(trained), "--epochs", "1", "--steps-per-epoch", "1", "--validation-split", "test[:8]"]
+    common = ["--recipe", "d2l_fashion_mnist", "--input-size", "28", "--data-dir", SAMPLE, "--freeze", "incep1"]
+    assert train_command.main([*common, "--output", str(tmp_path / "run"), *flags]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("Training mnist_inception on fashion_mnist, ")
+    assert lines[1] == f"Starts from the weights '{trained}' of mnist_inception"
+    assert lines[2].startswith("Frozen to the end: 8 of 17 layers with weights, ")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("at", [(0, 5), (1, 0), (1, 3)])
+def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, at, optimizer):
+    """Stopped while frozen, at the thaw or after it, it ends with the same bits."""
+    changes = {**SMALL, "weights": str(trained), "freeze": "incep1", "unfreeze_after": 1, "optimizer": optimizer}
+    changes |= {"average_decay": 0.9, "body_learning_rate": 0.5, "layer_decay": 0.7, "weight_decay": 1e-3, "epochs": 2}
+    run(tmp_path / "undisturbed", changes)
+    with pytest.raises(TrainingInterruptedError, match="all is saved"):
+        run(tmp_path / "stopped", changes, callbacks=[Stop(*at)])
+    run(tmp_path / "stopped", changes)
+    ends = [
+        create_model("mnist_inception", weights=tmp_path / folder / "model.weights.h5")
+        for folder in ("undisturbed", "stopped")
+    ]
+    assert equal(*(model.get_weights() for model in ends))
+
+
+def test_other_weights_are_another_training(tmp_path, trained):
+    """The same file elsewhere goes on; another under the same name is refused."""
+    file = tmp_path / "own.weights.h5"
+    file.write_bytes(trained.read_bytes())
+    changes = {**SMALL, "epochs": 1, "steps_per_epoch": 1, "validation_split": "test[:8]"}
+    run(tmp_path / "run", {**changes, "weights": str(trained)})
+    run(tmp_path / "run", {**changes, "weights": str(file)})
+    write_card(file, dataclasses.replace(read_card(file), source="another"))
+    with pytest.raises(
+        ValueError, match=r"another training's \(weights 'of SHA-256 \w+' there and 'of SHA-256 \w+' here\)"
+    ):
+        run(tmp_path / "run", {**changes, "weights": str(file)})
+
+
+def test_workers_with_different_weights_are_refused(tmp_path, trained, monkeypatch):
+    """Each would train its own network, and the sum of their gradients neither."""
+    monkeypatch.setattr(loop, "all_have", lambda strategy, number: number != int(checksum[:8], 16))
+    checksum = settle_start(recipe({**SMALL, "weights": str(trained)}))[1].checksum
+    with pytest.raises(ValueError, match="would start from different weights: give all of them the same file"):
+        training(tmp_path, {**SMALL, "weights": str(trained)})
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the weights of all layers before the training and after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_begin(self, logs=None):
+        self.seen.append(arrays(self.model))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(arrays(self.model))
+
+
+@pytest.mark.parametrize("optimizer", [{}, {"optimizer": "adamw", "weight_decay": 0.1}, {"optimizer": "muon"}])
+def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, optimizer):
+    """Kernels, moving moments and weight decay: not a bit changes while frozen, and after that everything learns."""
+    recorder = Recorder()
+    changes = {**NORMALIZED, "freeze": "inception_4e", "unfreeze_after": 1, "average_decay": 0.5, **optimizer}
+    run(tmp_path, changes, callbacks=[recorder])
+    start, frozen, thawed = recorder.seen
+    stays = {name for name in start if equal(start[name], frozen[name])}
+    body = body_parts(create_model("googlenet_bn", weights="fashion_mnist"), model_record("googlenet_bn"))
+    stages = list(body)
+    expected = {
+        layer.name for stage in stages[: stages.index("inception_4e") + 1] for layer in body[stage] if layer.weights
+    }
+    assert stays == expected
+    assert all(not equal(frozen[name], thawed[name]) for name in start)
+
+
+def test_the_average_of_a_frozen_body_is_the_body(tmp_path):
+    """What is kept of a linear probe has the published body, to the last bit."""
+    run(tmp_path, {**NORMALIZED, "freeze": "all-but-top", "average_decay": 0.9})
+    start = arrays(create_model("googlenet_bn", weights="fashion_mnist", input_shape=(32, 32, 1)))
+    end = arrays(create_model("googlenet_bn", weights=tmp_path / "model.weights.h5"))
+    assert {name for name in start if not equal(start[name], end[name])} == {"predictions"}
+
+
+def test_frozen_normalization_is_in_inference_mode(tmp_path):
+    """A frozen body answers in training what it answers when it is asked: by its moving moments, not the batch's."""
+    made = training(tmp_path, {**NORMALIZED, "freeze": "all-but-top", "dropout": 0.0})
+    made._start.load(made.state.model, made._dataset)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 1)).astype("float32")
+    model = made.state.model
+    expected = model(images, training=False).numpy()
+    assert not np.allclose(model(images, training=True), expected, atol=0.1)
+    # The step above has moved the moments; they are put back.
+    made._start.load(model, made._dataset)
+    made.state.freeze(True)
+    np.testing.assert_allclose(model(images, training=True), expected, rtol=1e-4, atol=1e-4)
+    made.state.freeze(False)
+    assert not np.allclose(model(images, training=True), expected, atol=0.1)
+
+
+PATTERNS = [
+    ("googlenet_bn", "all-but-top", {"conv1_7x7", "inception_5b_pool_proj_bn"}, {"predictions"}),
+    ("googlenet_bn", "inception_4e", {"conv2_3x3_bn", "inception_4e_5x5"}, {"inception_5a_1x1", "predictions"}),
+    ("googlenet_bn", "conv2_3x3", {"conv1_7x7", "conv2_3x3", "conv2_3x3_bn"}, {"inception_3a_1x1"}),
+    ("googlenet_bn", "conv2_3x3_relu", {"conv1_7x7", "conv2_3x3_bn"}, {"inception_3a_1x1"}),
+    ("googlenet_bn", "*_bn", {"conv1_7x7_bn", "inception_5b_1x1_bn"}, {"conv1_7x7", "predictions"}),
+    ("googlenet_bn", "inception_4e_1x1", {"inception_4e_1x1"}, {"inception_4e_1x1_bn", "conv1_7x7"}),
+    ("vgg11", "all-but-top", {"block5_conv2"}, {"fc1", "predictions"}),
+    ("inception_resnet_v2", "all-but-top", {"block8_10_conv", "conv_7b"}, {"predictions"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "frozen", "free"), PATTERNS, ids=[f"{row[0]}-{row[1]}" for row in PATTERNS]
+)
+def test_what_a_pattern_freezes(name, pattern, frozen, free):
+    """A stage is everything up to it, whichever of its layers' names is meant; a pattern is what it matches."""
+    shape = (75, 75, 3) if name.startswith("inception") else (32, 32, 3)
+    model = create_model(name, input_shape=shape, classes=2)
+    found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze=pattern), model, model_record(name))
+    names = {layer.name for layer in found}
+    assert frozen <= names
+    assert not free & names
+
+
+def test_auxiliary_heads_are_part_of_the_top():
+    """They are new where the classes are, and so they are trained."""
+    model = create_model("googlenet_bn", input_shape=(96, 96, 3), classes=2, aux_heads=True)
+    found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze="all-but-top"), model, model_record("googlenet_bn"))
+    assert not [layer.name for layer in found if layer.name.startswith("aux")]
+
+
+def test_rates_fall_with_the_distance_from_the_top():
+    """Every stage with weights is a step; biases and normalizations go with their stage."""
+    model = create_model("googlenet_bn", input_shape=(32, 32, 3), classes=2)
+    changed = dataclasses.replace(recipe(SMALL), body_learning_rate=0.5, layer_decay=0.8)
+    factors = rate_factors(changed, model, model_record("googlenet_bn"))
+    owner = {id(variable): layer.name for layer in model.layers for variable in layer.trainable_variables}
+    found = {}
+    for variable, factor in zip(model.trainable_variables, factors, strict=True):
+        found.setdefault(owner[id(variable)], set()).add(round(factor, 12))
+    expected = {
+        "predictions": 1,
+        "inception_5b_1x1": 0.5 * 0.8,
+        "inception_5b_1x1_bn": 0.5 * 0.8,
+        "inception_5a_pool_proj": 0.5 * 0.8**2,
+        "inception_3a_1x1": 0.5 * 0.8**9,
+        "conv2_3x3_reduce": 0.5 * 0.8**10,
+        "conv1_7x7": 0.5 * 0.8**11,
+    }
+    assert {name: found[name] for name in expected} == {name: {round(value, 12)} for name, value in expected.items()}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_a_factor_is_a_learning_rate(optimizer):
+    """A step of a layer with half the factor is what half the learning rate makes of it, decay included."""
+    ends = []
+    for rate, factor in ((0.02, 0.5), (0.01, 1.0)):
+        keras.utils.set_random_seed(0)
+        model = create_model("googlenet_bn", input_shape=(32, 32, 1), classes=2)
+        changes = {**SMALL, "optimizer": optimizer, "learning_rate": rate, "weight_decay": 0.1}
+        made = create_optimizer(recipe(changes), model, 1, factors=[factor] * len(model.trainable_variables))
+        for seed in (1, 2):
+            random = np.random.default_rng(seed)
+            gradients = [tf.constant(random.normal(size=one.shape), "float32") for one in model.trainable_variables]
+            made.apply(gradients, model.trainable_variables)
+        ends.append(model.get_weights())
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_adam_counts_the_steps_of_what_joins_later():
+    """The first steps of a thawed body are as long as those of a new training, not seven times as long."""
+    random = np.random.default_rng(0)
+    start = random.normal(size=(3, 4)).astype("float32")
+    gradients = [tf.constant(random.normal(size=(3, 4)), "float32") for _ in range(3)]
+    options = {"learning_rate": 0.1, "factors": [1.0, 1.0], "decays": [0.0, 0.0]}
+    variables = [keras.Variable(start) for _ in range(4)]
+    late, new = AdamWByVariable(joins=[0, 20], **options), AdamWByVariable(joins=[0, 0], **options)
+    late.build(variables[:2])
+    new.build(variables[2:])
+    for _ in range(20):
+        late.apply(gradients[:1], variables[:1])
+    for gradient in gradients:
+        late.apply([gradient], variables[1:2])
+        new.apply([gradient], variables[3:4])
+    # In float32 the powers of the decay differ in their last digits.
+    np.testing.assert_allclose(variables[1].numpy(), variables[3].numpy(), rtol=1e-4)
