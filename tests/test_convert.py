@@ -132,8 +132,10 @@ def test_every_golden_file_goes_all_the_way(tmp_path, file, model, output, name,
     state, images, expected = golden.load(file)
     theirs, made = tmp_path / name, tmp_path / "ours.weights.h5"
     write(theirs, state)
-    convert_weights(theirs, made, model, **arguments)
+    left_out = convert_weights(theirs, made, model, **arguments).loading.left_out
     body = output == "pooled"
+    # A face network ends in an embedding, its normalization and a classifier.
+    assert {part: len(names) for part, names in left_out.items()} == ({"a head of 100 classes": 7} if body else {})
     network = load_model(made, **({"pooling": "avg"} if body else {"classifier_activation": None}))
     answer = network(images, training=False)
     answer = np.asarray(answer["predictions"] if isinstance(answer, dict) else answer)

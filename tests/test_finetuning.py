@@ -11,7 +11,7 @@ import tensorflow as tf
 import tiny
 
 from googlenet_keras import Card, create_model, load_recipe, model_record, read_card, save_weights, write_card
-from googlenet_keras.commands import train as train_command
+from googlenet_keras.commands import predict as predict_command, train as train_command
 from googlenet_keras.data import open_dataset
 from googlenet_keras.training import TrainingInterruptedError, loop, train
 from googlenet_keras.training.loop import Training
@@ -526,3 +526,43 @@ def test_adam_counts_the_steps_of_what_joins_later():
         new.apply([gradient], variables[3:4])
     # In float32 the powers of the decay differ in their last digits.
     np.testing.assert_allclose(variables[1].numpy(), variables[3].numpy(), rtol=1e-4)
+
+
+def test_the_recipe_for_photographs(tmp_path, digits, capfd):
+    """A folder and a weight file are all that it takes, and the file that is left is all that predict takes."""
+    command = [
+        "--recipe",
+        "finetune",
+        "--weights",
+        "fashion_mnist",
+        "--dataset",
+        f"folder:{digits}",
+        "--dtype",
+        "float32",
+    ]
+    shorter = ["--epochs", "2", "--steps-per-epoch", "2", "--unfreeze-after", "1", "--input-size", "32"]
+    assert train_command.main([*command, *shorter, "--output", str(tmp_path / "run")]) == 0
+    file = tmp_path / "run" / "model.weights.h5"
+    card = read_card(file)
+    assert (card.model, card.input_shape, card.labels) == ("googlenet_bn", (32, 32, 1), tuple(sorted(CLASSES)))
+    capfd.readouterr()
+    assert predict_command.main(["--weights", str(file), str(digits / "two" / "0.png")]) == 0
+    assert "two" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("thawed", [False, True])
+def test_fit_keeps_the_moments_of_frozen_normalization(thawed):
+    """What the README promises of Keras's own way: ``trainable`` decides, of a body and of its normalizations alone."""
+    shape = (32, 32, 1)
+    body = create_model("googlenet_bn", weights="fashion_mnist", include_top=False, input_shape=shape, pooling="avg")
+    body.trainable = False
+    if thawed:
+        for layer in body.layers:
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    model = keras.Sequential([body, keras.layers.Dense(3, activation="softmax")])
+    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=False)
+    before = arrays(body)
+    model.fit(np.random.default_rng(0).uniform(-1, 1, (6, 32, 32, 1)), np.arange(6) % 3, verbose=0)
+    after = arrays(body)
+    assert all(equal(before[name], after[name]) for name in before if name.endswith("_bn"))
+    assert all(equal(before[name], after[name]) is not thawed for name in before if not name.endswith("_bn"))

@@ -41,7 +41,7 @@ def find_published(weights: Any, model: str | None = None) -> PublishedWeights |
     Raises:
         ValueError: If it is none of these; the message names the weights that are published.
     """
-    if weights is None or str(weights).endswith(SUFFIXES) or Path(weights).is_file():
+    if weights is None or str(weights).endswith(SUFFIXES) or Path(str(weights)).is_file():
         return None
     named = [one for one in list_weights() if _is_meant(str(weights), one)]
     found = [one for one in named if model in (None, one.model)]

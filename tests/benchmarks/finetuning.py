@@ -13,6 +13,7 @@ import argparse
 import gzip
 import importlib.util
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,9 +56,19 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "from scratch": {"model": "googlenet_bn", "optimizer": "muon", "learning_rate": 0.02},
 }
-# What `--choose` compares.
-CHOSEN_AT = 10  # images of each class
-CHOICES: dict[str, Sequence[Mapping[str, Any]]] = {}
+# What `--choose` compares, with 10 and 50 images of each class.
+CHOSEN_AT = (10, 50)
+CHOICES: dict[str, Sequence[Mapping[str, Any]]] = {
+    "linear probe": [{"learning_rate": 0.3}, {"learning_rate": 1.0}],
+    "frozen, then unfrozen": [
+        {"learning_rate": 0.1, "body_learning_rate": 0.3},
+        {"learning_rate": 0.1, "body_learning_rate": 1.0},
+        {"learning_rate": 0.2, "body_learning_rate": 0.3, "layer_decay": 0.9},
+        {"optimizer": "muon", "learning_rate": 0.02, "body_learning_rate": 0.2},
+        {"optimizer": "muon", "learning_rate": 0.02, "body_learning_rate": 0.5},
+    ],
+    "from scratch": [{"optimizer": "muon", "learning_rate": 0.02}, {"optimizer": "sgd", "learning_rate": 0.1}],
+}
 
 
 def write_digits(folder: Path, images_per_class: int, seed: int) -> None:
@@ -108,7 +119,7 @@ def accuracy(work: Path, name: str, images_per_class: int, seed: int, changes: M
         "steps_per_epoch": SIZES[images_per_class] // EPOCHS,
     }
     recipe = load_recipe("fashion_mnist", **{**fields, "validation_split": split}, **changes)
-    output = work / f"{name.replace(',', '').replace(' ', '_')}_{images_per_class}_seed{seed}"
+    output = work / f"{re.sub(r'[^a-z0-9]+', '_', name)}_{images_per_class}_seed{seed}"
     results = output / "results.json"
     if not results.exists():
         train(recipe, output)
@@ -166,8 +177,9 @@ def main() -> None:
     if arguments.choose:
         for method, choices in CHOICES.items():
             for number, changes in enumerate(choices):
-                fields = {**METHODS[method], **changes}
-                accuracy(arguments.work, f"choice {number} {method}", CHOSEN_AT, 0, fields, "validation")
+                for size in CHOSEN_AT:
+                    fields = {**METHODS[method], **changes}
+                    accuracy(arguments.work, f"choice {number} of {method} {changes}", size, 0, fields, "validation")
         return
     rows = []
     for seed in SEEDS:
