@@ -62,7 +62,8 @@ def command(tmp_path_factory):
 
 
 def files_of(name, diagram=".png"):
-    return {name, f"{name}{diagram}", f"{name}_architecture.png", f"{name}_architecture.svg", f"{name}.json"}
+    ends = ("", diagram, "_architecture.png", "_architecture.svg", ".json", ".md")
+    return {f"{name}{end}" for end in ends}
 
 
 def test_command_as_the_readme_prints_it(command):
@@ -208,7 +209,7 @@ def one_line(capsys):
         (["--classes", "1000000000"], "must be from 1 to"),
         (["--classes", "many"], "invalid int value"),
         (["--weights", "missing.weights.h5"], "no such weight file"),
-        (["--weights", __file__], "files named *.weights.h5 or *.keras"),
+        (["--weights", __file__], "Not a weight file, or a damaged one"),
         (["--labels", "missing.txt"], "No such file"),
         (["--labels", __file__], "without empty lines"),
         (["--labels", "{classes}", "--classes", "4"], "a label for each of 4 classes. Received: 3"),

@@ -256,6 +256,22 @@ def test_synchronized_normalization_ends_as_one_device(tmp_path, alone_normalize
     assert_same_end(tmp_path, alone_normalized)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["mirrored", "multi_worker"])
+def test_a_fine_tuning_ends_as_one_device(tmp_path, alone, strategy):
+    """Weights, freezing, thawing, rates by layer and mixed images are the same whoever shares the work."""
+    changes = {"weights": alone / "model.weights.h5", "freeze": "incep1", "unfreeze_after": 1, "layer_decay": 0.8}
+    fields = {**PLAIN, "dtype": "float64", "optimizer": "adamw", "learning_rate": 0.001, "mixup": 0.4, **changes}
+    reference = one_process(tmp_path / "alone", {**fields, "weights": str(fields["weights"])})
+    if strategy == "mirrored":
+        statuses, said = mirrored(tmp_path / "two", fields)
+    else:
+        with Workers([tmp_path / "two"] * 2, fields) as workers:
+            statuses, said = workers.ends()
+    assert not any(statuses), said
+    assert_same_end(tmp_path / "two", reference)
+
+
 def test_slurm_tells_of_the_workers(monkeypatch):
     """The variables that `srun` sets make the cluster; the ports follow from the tasks' places on their nodes."""
     made = {}

@@ -267,6 +267,8 @@ def _name(weights: str | Path | None, said: str | None) -> str:
                 "preprocessing it has (--model NAME)"
             )
     if said is None:
+        with open_weights(str(weights)):
+            pass  # what is no weight file is told so
         raise ValueError(
             f"The weight file does not say which network it is of: say it (--model NAME). Received: {str(weights)!r}"
         )

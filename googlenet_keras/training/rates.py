@@ -28,7 +28,7 @@ class ByVariable(keras.optimizers.Optimizer):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable; called by Keras."""
         factor = self.factors[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * factor)
+        super().update_step(gradient, variable, ops.cast(learning_rate * factor, variable.dtype))
 
 
 class SGDByVariable(ByVariable, keras.optimizers.SGD):
@@ -59,7 +59,8 @@ class AdamWByVariable(ByVariable, keras.optimizers.Adam):
         """One step of one variable; called by Keras."""
         index = self._get_variable_index(variable)
         if self.decays[index]:
-            self.assign_sub(variable, variable * (self.decays[index] * self.factors[index] * learning_rate))
+            lost = ops.cast(self.decays[index] * self.factors[index] * learning_rate, variable.dtype)
+            self.assign_sub(variable, variable * lost)
         if self.joins[index]:
             steps = ops.cast(self.iterations + 1, "float32")
             learning_rate = learning_rate * self._correction(steps - self.joins[index]) / self._correction(steps)

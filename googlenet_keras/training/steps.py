@@ -110,7 +110,7 @@ class Steps:
     def _move_average(self, decay: tf.Tensor) -> None:
         for average, variable in zip(self._state.average.weights, self._state.model.weights, strict=True):
             # In this form it leaves what is frozen as it is, to the last bit.
-            average.assign(average + (1 - decay) * (variable - average))
+            average.assign(average + keras.ops.multiply(1 - decay, variable - average))
 
     def agree_on_moments(self) -> None:
         """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
