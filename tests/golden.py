@@ -11,6 +11,7 @@ network answered, in float32 on a CPU, for the weights and the input made here:
 The weights themselves are not stored: `load` makes them again from names and shapes.
 """
 
+import functools
 import json
 import zlib
 from pathlib import Path
@@ -65,12 +66,16 @@ def names_and_shapes(name):
         return [str(n) for n in golden["names"]], [tuple(shape) for shape in json.loads(str(golden["shapes"]))]
 
 
+@functools.lru_cache(maxsize=2)
+def _state(name, seed):
+    return {n: tensor(n, shape, seed) for n, shape in zip(*names_and_shapes(name), strict=True)}
+
+
 def load(name):
-    """(state, inputs, outputs) of the golden file NAME; state maps each tensor's name to its array."""
-    names, shapes = names_and_shapes(name)
+    """(state, inputs, outputs) of the golden file NAME; state maps each tensor's name to its array, to be read only."""
     with _open(name) as golden:
         seed = int(golden["seed"])
-        state = {n: tensor(n, shape, seed) for n, shape in zip(names, shapes, strict=True)}
+        state = dict(_state(name, seed))
         inputs = image(tuple(int(d) for d in golden["input_shape"]), seed)
         meta = {"names", "shapes", "seed", "input_shape"}
         return state, inputs, {k: golden[k] for k in golden.files if k not in meta}

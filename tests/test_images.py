@@ -221,7 +221,7 @@ def folder_of_images(path, count, small):
     return path
 
 
-@pytest.fixture(scope="module", params=[0.875, 1.0, 227 / 256])
+@pytest.fixture(scope="module", params=[0.875, 1.0, pytest.param(227 / 256, marks=pytest.mark.slow)])
 def exported(request, tmp_path_factory, forked_verification):
     """A weight file whose card has this crop fraction, its export's signatures, and what `predict` makes of it."""
     folder = tmp_path_factory.mktemp("exported")

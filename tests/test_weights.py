@@ -104,8 +104,14 @@ def test_a_source_is_recognized_by_its_names(file, source, before, behind):
     assert recognize_source(f"{before}{name}{behind}" for name in names) == source
 
 
-def test_sources_of_keras_and_of_the_authors_of_vgg():
-    model = create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+@pytest.fixture(scope="module")
+def inception_v3():
+    """A network that tests may fill."""
+    return create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+
+
+def test_sources_of_keras_and_of_the_authors_of_vgg(inception_v3):
+    model = inception_v3
     assert recognize_source(weight.path for weight in model.weights) == "keras_applications"
     assert recognize_source(f"{layer.name}/0" for layer in model.layers if layer.weights) == "keras"
     assert (
@@ -135,9 +141,9 @@ def random_state(model, name=lambda weight: weight.path):
         (lambda path: f"classifier/body/{path}", None),
     ],
 )
-def test_names_that_are_almost_right(name, source):
+def test_names_that_are_almost_right(name, source, inception_v3):
     """Keras 2 and a model around the network must not cost the user 25,000 characters of missing names."""
-    model = create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+    model = inception_v3
     state = random_state(model)
     report = load_state(model, {name(path): array for path, array in state.items()}, source)
     assert report.source == "keras_applications"
@@ -155,7 +161,7 @@ def test_a_prefix_of_torch():
 
 def test_keras_applications_saved_by_keras_1():
     """Its published files of VGG still have those names."""
-    model = create_model("vgg16", input_shape=(32, 32, 3), classes=3)
+    model = create_model("vgg16", input_shape=(32, 32, 3), classes=3, width=1 / 8)
     state = random_state(model)
     letters = {"kernel": "W", "bias": "b"}
     old = {
@@ -256,9 +262,9 @@ def numbered(drop):
 
 
 @pytest.mark.parametrize("missing", ["conv2d", pytest.param("batch_normalization", marks=pytest.mark.slow)])
-def test_the_first_numbered_layer_that_differs_is_named(missing):
+def test_the_first_numbered_layer_that_differs_is_named(missing, inception_v3):
     """One layer that is missing shifts the numbers of all after it: they are not what is wrong."""
-    model = create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
+    model = inception_v3
     keras.backend.clear_session()
     with pytest.raises(ValueError, match="numbers 93 layers") as error:
         load_state(model, numbered([f"{missing}_40"]), "keras_applications")
