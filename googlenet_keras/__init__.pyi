@@ -65,11 +65,13 @@ from .models import (
     Preprocessing as Preprocessing,
     create_model as create_model,
     feature_extractor as feature_extractor,
+    from_preset as from_preset,
     inference_model as inference_model,
     list_models as list_models,
     load_model as load_model,
     model_record as model_record,
     preprocess_input as preprocess_input,
+    save_to_preset as save_to_preset,
 )
 from .training import (
     LossNotFiniteError as LossNotFiniteError,

@@ -1,29 +1,99 @@
-"""What every test stands on: TensorFlow without its chatter, equal numbers in every run."""
+"""What every test stands on: TensorFlow without its chatter, equal numbers in every run, and what is made once for all."""
 
+import contextlib
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import ADDRESS, Fork, forking, verify_in_forks
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-
-import keras
+# Neither Keras nor the package is imported here: the process that only gives tests out to others needs none of them.
 
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_configure(config):
+    """The first process of a run makes forks for all of them."""
+    if ADDRESS not in os.environ:
+        forks = contextlib.ExitStack()
+        forks.enter_context(forking())
+        config.add_cleanup(forks.close)
+
+
+def _seed():
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _same_numbers_in_every_run():
-    keras.utils.set_random_seed(0)
+    _seed()
 
 
 @pytest.fixture(scope="session")
 def root():
     """The repository."""
     return ROOT
+
+
+@functools.lru_cache(maxsize=12)
+def _network(name, arguments):
+    from googlenet_keras import create_model
+
+    return create_model(name, **dict(arguments))
+
+
+@pytest.fixture(scope="session")
+def network():
+    """What `create_model` builds of these arguments, built once for all tests: they look at it and ask it only."""
+
+    def build(name, **arguments):
+        _seed()
+        built = _network(name, tuple(sorted(arguments.items())))
+        _seed()
+        return built
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """The name of a network with batch normalization and an auxiliary head that takes no time to build and train."""
+    from tiny import RECORD
+
+    from googlenet_keras.models import registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._RECORDS, RECORD.name, RECORD)
+        yield RECORD.name
+
+
+@pytest.fixture
+def read_once(monkeypatch):
+    """Trainings and evaluations share what they read of prepared datasets: reading is what tests/test_data.py is about."""
+    for module in ("googlenet_keras.training.loop", "googlenet_keras.evaluation.measurement"):
+        monkeypatch.setattr(f"{module}.open_dataset", _opened)
+
+
+def _opened(name, *arguments, **options):
+    from googlenet_keras.data import open_dataset
+
+    return (open_dataset if name.startswith("folder:") else _opened_once)(name, *arguments, **options)
+
+
+@functools.cache
+def _opened_once(*arguments, **options):
+    from googlenet_keras.data import open_dataset
+
+    dataset = open_dataset(*arguments, **options)
+    dataset.split = functools.cache(dataset.split)
+    return dataset
 
 
 @pytest.fixture
@@ -41,3 +111,23 @@ def python():
         )
 
     return run
+
+
+@pytest.fixture
+def fork():
+    """As `python`, in a process that has imported TensorFlow and Keras already."""
+
+    def run(*arguments, **options):
+        with Fork(*arguments, **options) as process:
+            said = process.communicate()
+        return subprocess.CompletedProcess(arguments, process.returncode, *said)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def forked_verification():
+    """Exports are verified in processes that need not import TensorFlow first; tests/test_export.py has one that does."""
+    with pytest.MonkeyPatch.context() as patch:
+        verify_in_forks(patch.setattr)
+        yield

@@ -72,8 +72,8 @@ def folded_connections(model):
 
 
 @pytest.fixture(scope="module")
-def googlenet():
-    return create_model("googlenet", aux_heads=True)
+def googlenet(network):
+    return network("googlenet", aux_heads=True)
 
 
 def test_a_cluster_for_every_module_and_head(googlenet):
@@ -88,13 +88,12 @@ def test_a_cluster_for_every_module_and_head(googlenet):
 
 
 @pytest.mark.parametrize("name", ["googlenet_torchvision", "googlenet_bvlc", "inception_v2"])
-def test_edges_are_the_models_connections(name):
-    arguments = {} if name == "inception_v2" else {"aux_heads": True}
-    model = create_model(name, **arguments)
+def test_edges_are_the_models_connections(name, network):
+    model = network(name, **({} if name == "inception_v2" else {"aux_heads": True}))
     assert connections(architecture_graph(model)) == folded_connections(model)
 
 
-def test_what_is_written(googlenet):
+def test_what_is_written(googlenet, network):
     graph = architecture_graph(googlenet)
     found = labels(graph)
     assert found["inception_3a_3x3"] == "3x3/1\n128"
@@ -106,9 +105,10 @@ def test_what_is_written(googlenet):
     for text in ("googlenet", *totals, "convolution + ReLU", "pooling", "concatenation", "dense"):
         assert text in title
     assert "BN" not in title
-    assert "convolution + BN + ReLU" in architecture_graph(create_model("googlenet_bn")).get_label()
+    assert "convolution + BN + ReLU" in architecture_graph(network("googlenet_bn")).get_label()
 
 
+@pytest.mark.slow
 def test_equal_modules_in_a_row_are_drawn_once():
     graph = architecture_graph(create_model("inception_resnet_v2", aux_heads=True))
     found = labels(graph)
@@ -119,16 +119,20 @@ def test_equal_modules_in_a_row_are_drawn_once():
     assert {("block35_1_add", "mixed_6a_branch0"), ("block17_1_add", "aux_pool")} <= set(connections(graph))
 
 
-def test_a_head_ends_a_row():
-    found = labels(architecture_graph(create_model("inception_v4", aux_heads=True)))
-    assert found["mixed_6b title"].endswith("mixed_6h\nx 7")
-    model = create_model("inception_v3", aux_heads=True)
-    assert "mixed_6e title" in labels(architecture_graph(model))
+@pytest.mark.parametrize(
+    ("name", "title", "end"),
+    [
+        ("inception_v4", "mixed_6b title", "mixed_6h\nx 7"),
+        pytest.param("inception_v3", "mixed_6e title", "mixed_6e", marks=pytest.mark.slow),
+    ],
+)
+def test_a_head_ends_a_row(name, title, end):
+    assert labels(architecture_graph(create_model(name, aux_heads=True)))[title].endswith(end)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_resnet_v2"])
-def test_whole_at_a_glance_and_legible(name, tmp_path):
-    plot_architecture(create_model(name), tmp_path / "picture.png")
+@pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_resnet_v2", marks=pytest.mark.slow)])
+def test_whole_at_a_glance_and_legible(name, tmp_path, network):
+    plot_architecture(network(name), tmp_path / "picture.png")
     width, height = png_size((tmp_path / "picture.png").read_bytes())
     assert max(width, height) <= 4000
     assert 2 / 3 <= width / height <= 3 / 2

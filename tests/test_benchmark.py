@@ -1,16 +1,20 @@
 """A comparison that can be trusted: candidates take turns, and a ratio is of the same round."""
 
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from googlenet_keras import GoogLeNet, create_model
+from googlenet_keras import create_model
 from googlenet_keras.benchmarks import candidates, interleaved, lrn, training_speed
 from googlenet_keras.commands import benchmark
 from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_ratio_is_of_the_same_round(monkeypatch):
@@ -37,15 +41,21 @@ def test_ratio_is_of_the_same_round(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [lrn.TensorFlowOp, lrn.BandedConvolution, lrn.ShiftedSlices])
-def test_peers_compute_the_same(kind):
+def test_peers_compute_the_same(kind, network):
     x = np.random.default_rng(0).normal(0, 50, (2, 3, 3, 64)).astype("float32")
-    ours = GoogLeNet(input_shape=(32, 32, 1)).get_layer("pool1_norm1")
+    ours = network("googlenet").get_layer("pool1_norm1")
     np.testing.assert_allclose(kind.from_config(ours.get_config())(x), ours(x), rtol=3e-6)
+
+
+def as_the_readme_prints_it(kind):
+    """The command's arguments there; tests make it shorter."""
+    (line,) = re.findall(rf"^python -m googlenet_keras.benchmark ({kind} .*)$", README, re.MULTILINE)
+    return line.split()
 
 
 @pytest.mark.slow
 def test_command(capsys):
-    assert benchmark.main(["lrn", "--batch-size", "1", "--rounds", "2", "--json"]) == 0
+    assert benchmark.main([*as_the_readme_prints_it("lrn"), "--batch-size", "1", "--json"]) == 0
     timings = json.loads(capsys.readouterr().out)
     assert [timing["name"] for timing in timings] == [
         *("without", "without, again", "LocalResponseNormalization"),
@@ -54,9 +64,9 @@ def test_command(capsys):
     assert timings[0]["ratio"] == 1
 
 
-def test_the_courses_listing_is_our_network(root):
+def test_the_courses_listing_is_our_network(root, network):
     """A peer that computed something else would be no peer: with our weights it gives our logits."""
-    ours = create_model("googlenet_d2l")
+    ours = network("googlenet_d2l")
     modules = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
     parts = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
     names = ["conv1_7x7", "conv2_3x3_reduce", "conv2_3x3"]
@@ -69,7 +79,7 @@ def test_the_courses_listing_is_our_network(root):
     np.testing.assert_allclose(peer(images), ours(images), rtol=0, atol=1e-5 * np.abs(ours(images)).max())
 
 
-def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
+def test_speed_is_examples_and_operations_in_a_second(monkeypatch, capsys):
     """Steps of 2 s for the peer and 1 s for all others; the machine multiplies matrices at 2 * 4096 ** 3 in 0.5 s."""
 
     def compare(candidates, *, rounds):
@@ -98,6 +108,23 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch):
         ("googlenet_d2l, a replica per core", "bfloat16"),
         ("googlenet_bn, a replica per core", "bfloat16"),
     ]
+    monkeypatch.setattr(training_speed, "compare_training", lambda **_: result)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert benchmark.main(["train"]) == 0
+    *table, last = capsys.readouterr().out.strip().splitlines()
+    rows = [line for line in table if " float32 " in line or " bfloat16 " in line]
+    assert [row.split("│")[1].strip() for row in rows] == [speed.name for speed in result.training]
+    assert "1.00 to 4.00" in rows[1]
+    assert last == "A large matrix product: 275 GFLOP/s in float32, 275 GFLOP/s in bfloat16."
+
+
+def test_table_of_normalizations(monkeypatch, capsys):
+    timings = [interleaved.Timing("one", 0.5, 1, 1, 1), interleaved.Timing("two", 1.0, 2, 1.5, 2.5)]
+    monkeypatch.setattr(lrn, "compare_normalizations", lambda **_: timings)
+    assert benchmark.main(["lrn"]) == 0
+    first, second = (line for line in capsys.readouterr().out.splitlines() if " to " in line)
+    assert "500" in first
+    assert all(part in second for part in ("two", "1000", "2.000", "1.500 to 2.500"))
 
 
 @pytest.mark.slow
@@ -126,8 +153,8 @@ def test_with_keras_normalization_it_computes_the_same():
 @pytest.mark.slow
 def test_training_command(capsys, root):
     peer = str(root / "tests/benchmarks/d2l_googlenet.py")
-    command = ["train", "--batch-size", "2", "--rounds", "2", "--input-size", "32", "--peer", peer]
-    assert benchmark.main([*command, "--json"]) == 0
+    shorter = ["--batch-size", "2", "--input-size", "32", "--peer", peer, "--json"]
+    assert benchmark.main([*as_the_readme_prints_it("train"), *shorter]) == 0
     result = json.loads(capsys.readouterr().out)
     assert len(result["training"]) == (8 if core_count() == 2 else 6)
     assert result["training"][0]["ratio"] == 1

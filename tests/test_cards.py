@@ -32,6 +32,9 @@ CARD = Card(
 )
 
 
+pytestmark = pytest.mark.usefixtures("forked_verification")
+
+
 @pytest.fixture
 def file(tmp_path):
     """Weights of three classes at 32x32, with their card."""

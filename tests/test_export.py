@@ -3,8 +3,6 @@
 import io
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 import time
@@ -14,20 +12,31 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from processes import Fork
 
 from googlenet_keras import create_model, model_record
 from googlenet_keras.commands import export
 from googlenet_keras.deploy import export_model, verification
 
-MODULE = ("-m", "googlenet_keras.export")
+# What is said of a command or of files is said of a network that is small.
+SMALL = "mnist_inception"
+# The command, in a process that has imported TensorFlow already, as has the one that verifies.
+FORKED = """
+import sys
+import processes
+from googlenet_keras.commands import export
+processes.verify_in_forks()
+sys.exit(export.main(sys.argv[1:]))
+"""
+pytestmark = pytest.mark.usefixtures("forked_verification")
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """The smallest model, exported with a label file as a user would."""
+def exported(tmp_path_factory, forked_verification):
+    """A small model, exported with a label file as a user would."""
     folder = tmp_path_factory.mktemp("exports")
     (folder / "classes.txt").write_text("cat\ndog\nÅngström\n", encoding="utf-8")
-    status = export.main(["--model", "googlenet_d2l", "--output", str(folder), "--labels", str(folder / "classes.txt")])
+    status = export.main(["--model", SMALL, "--output", str(folder), "--labels", str(folder / "classes.txt")])
     assert status == 0
     return folder
 
@@ -42,7 +51,7 @@ def command(tmp_path_factory):
     folder = tmp_path_factory.mktemp("command")
     root = verification.Path(export.__file__).parents[1]
     process = subprocess.run(
-        [sys.executable, *MODULE],
+        [sys.executable, "-m", "googlenet_keras.export"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
@@ -53,7 +62,8 @@ def command(tmp_path_factory):
 
 
 def files_of(name, diagram=".png"):
-    return {name, f"{name}{diagram}", f"{name}_architecture.png", f"{name}_architecture.svg", f"{name}.json"}
+    ends = ("", diagram, "_architecture.png", "_architecture.svg", ".json", ".md")
+    return {f"{name}{end}" for end in ends}
 
 
 def test_command_as_the_readme_prints_it(command):
@@ -92,16 +102,13 @@ def test_card(command):
 SERVED = ("serving_default", "serve_images", "serve_bytes")
 
 
-def test_signatures_for_tensorflow_serving(command):
+def test_signatures_for_tensorflow_serving(command, fork):
     """`saved_model_cli` is what people look with, and TensorFlow Serving reads the same protocol buffer."""
     folder, _ = command
-    cli = verification.Path(sys.executable).with_name("saved_model_cli")
-    shown = subprocess.run(
-        [cli, "show", "--dir", folder / "saved_models" / "googlenet", "--all"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    cli = ("-m", "tensorflow.python.tools.saved_model_cli")
+    process = fork(*cli, "show", "--dir", folder / "saved_models" / "googlenet", "--all")
+    assert process.returncode == 0, process.stderr
+    shown = process.stdout
     for name, dtype, shape in [
         ("serving_default", "DT_FLOAT", "(-1, 224, 224, 3)"),
         ("serve_images", "DT_UINT8", "(-1, -1, -1, 3)"),
@@ -126,10 +133,9 @@ def test_no_random_operation_is_served(command):
 
 def test_images_of_any_size_are_fitted_as_declared(exported):
     """The central crop, resized: checked against Pillow, an implementation of its own."""
-    name = "googlenet_d2l"
-    card = json.loads((exported / f"{name}.json").read_text())
-    loaded = tf.saved_model.load(str(exported / name))
-    model = create_model(name, classes=3)
+    card = json.loads((exported / f"{SMALL}.json").read_text())
+    loaded = tf.saved_model.load(str(exported / SMALL))
+    model = create_model(SMALL, classes=3)
     for variable in model.weights:
         variable.assign(loaded.weights[variable.path])
     photograph = verification.resources.files("googlenet_keras").joinpath("assets", verification.PHOTOGRAPH)
@@ -137,7 +143,7 @@ def test_images_of_any_size_are_fitted_as_declared(exported):
         grey = picture.convert("L")
     assert card["input"]["preprocessing"]["crop_fraction"] == 1
     top = (grey.height - grey.width) // 2
-    square = grey.crop((0, top, grey.width, top + grey.width)).resize((96, 96), Image.Resampling.BILINEAR)
+    square = grey.crop((0, top, grey.width, top + grey.width)).resize((28, 28), Image.Resampling.BILINEAR)
     logits = model(np.asarray(square, "float32")[None, ..., None] / 255)
     received = loaded.signatures["serve_images"](images=np.asarray(grey)[None, ..., None])["probabilities"]
     # Pillow rounds pixels to integers.
@@ -145,13 +151,14 @@ def test_images_of_any_size_are_fitted_as_declared(exported):
 
 
 def test_labels_travel_along(exported):
-    assert (exported / "googlenet_d2l" / "assets" / "labels.txt").read_text(encoding="utf-8") == "cat\ndog\nÅngström\n"
-    assert json.loads((exported / "googlenet_d2l.json").read_text(encoding="utf-8"))["labels"][2] == "Ångström"
+    assert {path.name for path in exported.iterdir()} == {*files_of(SMALL), "classes.txt"}
+    assert (exported / SMALL / "assets" / "labels.txt").read_text(encoding="utf-8") == "cat\ndog\nÅngström\n"
+    assert json.loads((exported / f"{SMALL}.json").read_text(encoding="utf-8"))["labels"][2] == "Ångström"
 
 
 def test_existing_export_is_kept_without_force(exported, capsys):
     before = snapshot(exported)
-    assert export.main(["--model", "googlenet_d2l", "--output", str(exported)]) == 2
+    assert export.main(["--model", SMALL, "--output", str(exported)]) == 2
     assert "use --force to replace it" in one_line(capsys)
     assert snapshot(exported) == before
 
@@ -167,7 +174,7 @@ def test_failed_verification_keeps_the_old_export(exported, capsys, monkeypatch)
     right = verification.FreshProcess.ask
     monkeypatch.setattr(verification.FreshProcess, "ask", wrong)
     before = snapshot(exported)
-    assert export.main(["--model", "googlenet_d2l", "--output", str(exported), "--force"]) == 1
+    assert export.main(["--model", SMALL, "--output", str(exported), "--force"]) == 1
     assert "answers features/3/features otherwise than the model: 3.0e-05" in one_line(capsys)
     assert snapshot(exported) == before
 
@@ -202,7 +209,7 @@ def one_line(capsys):
         (["--classes", "1000000000"], "must be from 1 to"),
         (["--classes", "many"], "invalid int value"),
         (["--weights", "missing.weights.h5"], "no such weight file"),
-        (["--weights", __file__], "files named *.weights.h5 or *.keras"),
+        (["--weights", __file__], "Not a weight file, or a damaged one"),
         (["--labels", "missing.txt"], "No such file"),
         (["--labels", __file__], "without empty lines"),
         (["--labels", "{classes}", "--classes", "4"], "a label for each of 4 classes. Received: 3"),
@@ -236,6 +243,7 @@ def test_foreign_weights(exported, capsys, tmp_path):
     assert len(line) < 700
 
 
+@pytest.mark.slow
 def test_trained_weights_are_served_without_their_heads(tmp_path):
     trained = create_model("googlenet_bn", input_shape=(65, 65, 3), classes=4, aux_heads=True)
     trained.save_weights(tmp_path / "trained.weights.h5")
@@ -261,7 +269,6 @@ def test_trained_weights_are_served_without_their_heads(tmp_path):
     "name",
     [
         "mnist_residual",
-        "mnist_inception",
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("alexnet", "alexnet_caffe", "nin", "vgg11", "inception_v2", "inception_v3", "inception_v4")
@@ -276,38 +283,36 @@ def test_the_rest_of_the_family_is_exported_too(name, tmp_path):
 
 def test_aux_heads_in_bfloat16_answer_float32(tmp_path):
     made = export_model(
-        "googlenet", folder=tmp_path, input_shape=(96, 96, 3), classes=4, aux_heads=True, dtype="mixed_bfloat16"
+        "googlenet", folder=tmp_path, input_shape=(65, 65, 3), classes=4, aux_heads=True, dtype="mixed_bfloat16"
     )
     signatures = tf.saved_model.load(str(made.saved_model)).signatures
-    answer = signatures["serving_default"](images=tf.zeros((1, 96, 96, 3)))
+    answer = signatures["serving_default"](images=tf.zeros((1, 65, 65, 3)))
     assert {name: array.dtype for name, array in answer.items()} == dict.fromkeys(
         ("probabilities", "aux1", "aux2"), tf.float32
     )
-    assert signatures["features"](images=tf.zeros((1, 96, 96, 3)))["features"].dtype == tf.float32
+    assert signatures["features"](images=tf.zeros((1, 65, 65, 3)))["features"].dtype == tf.float32
     assert json.loads(made.card.read_text())["dtype"] == "mixed_bfloat16"
     assert model_record("googlenet").preprocessing.crop_fraction == 0.875
 
 
 def test_picture_too_tall_for_a_bitmap_is_an_svg(tmp_path, monkeypatch):
-    monkeypatch.setattr("googlenet_keras.describe.pictures.CAIRO_LIMIT", 2000)
-    made = export_model("googlenet_d2l", folder=tmp_path)
-    assert made.picture == tmp_path / "googlenet_d2l.svg"
-    assert {path.name for path in tmp_path.iterdir()} == files_of("googlenet_d2l", ".svg")
+    # At the fewest dots that are legible the diagram has 1355 pixels, and the picture of the modules 872 as it is.
+    monkeypatch.setattr("googlenet_keras.describe.pictures.CAIRO_LIMIT", 1000)
+    made = export_model(SMALL, folder=tmp_path)
+    assert made.picture == tmp_path / f"{SMALL}.svg"
+    assert {path.name for path in tmp_path.iterdir()} == files_of(SMALL, ".svg")
 
 
-def limit_file_size():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
+# A disk that takes no file above 300 kB, for users who cannot mount a small one: the network's weights have 390 kB.
+FULL_DISK = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+"""
 
 
-def test_full_disk_keeps_the_old_export(exported):
+def test_full_disk_keeps_the_old_export(exported, fork):
     before = snapshot(exported)
-    process = subprocess.run(
-        [sys.executable, *MODULE, "--model", "googlenet_d2l", "--output", exported, "--force"],
-        preexec_fn=limit_file_size,  # a disk that takes no more, for users who cannot mount a small one
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = fork("-c", FULL_DISK + FORKED, "--model", SMALL, "--output", exported, "--force")
     assert process.returncode == 2, process.stderr
     (line,) = process.stderr.splitlines()
     assert "File too large" in line
@@ -319,28 +324,33 @@ def test_full_disk_keeps_the_old_export(exported):
 def test_killed_at_any_moment_keeps_the_old_export(exported, tmp_path):
     """The old export answers on, each of its parts wholly old or new, and the next run cleans up and succeeds."""
     folder = tmp_path / "exports"
-    arguments = [sys.executable, *MODULE, "--model", "googlenet_d2l", "--output", folder]
-    subprocess.run(arguments, check=True, capture_output=True)
+
+    def exporting(*more):
+        return Fork("-c", FORKED, "--model", SMALL, "--output", folder, *more)
+
+    def whole(*more):
+        with exporting(*more) as process:
+            assert process.wait() == 0, process.communicate()
+
+    whole()
     start = time.monotonic()
-    subprocess.run([*arguments, "--force"], check=True, capture_output=True)
+    whole("--force")
     duration = time.monotonic() - start
     for moment in np.random.default_rng(0).uniform(0.2, 1.0, 12):
         before = snapshot(folder)
-        process = subprocess.Popen([*arguments, "--force"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(moment * duration)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with exporting("--force") as process:
+            time.sleep(moment * duration)
+            process.kill()
+            status = process.wait()
         after = snapshot(folder)
-        for part in ("googlenet_d2l/saved_model.pb", "googlenet_d2l.png", "googlenet_d2l.json"):
+        for part in (f"{SMALL}/saved_model.pb", f"{SMALL}.png", f"{SMALL}.json"):
             assert part in after
         visible = {name: data for name, data in after.items() if not name.startswith(".")}
-        if process.returncode:
-            model = {name: data for name, data in before.items() if name.startswith("googlenet_d2l/")}
-            assert {name: visible[name] for name in model} == model or tf.saved_model.load(
-                str(folder / "googlenet_d2l")
-            )
-    subprocess.run([*arguments, "--force"], check=True, capture_output=True)
-    assert {path.name for path in folder.iterdir()} == files_of("googlenet_d2l")
+        if status:
+            model = {name: data for name, data in before.items() if name.startswith(f"{SMALL}/")}
+            assert {name: visible[name] for name in model} == model or tf.saved_model.load(str(folder / SMALL))
+    whole("--force")
+    assert {path.name for path in folder.iterdir()} == files_of(SMALL)
 
 
 def test_help_is_there_at_once(python):

@@ -1,6 +1,7 @@
 """Every factory shows its arguments, every record its network's shapes, and every network finds its own weights."""
 
 import dataclasses
+import functools
 import inspect
 import re
 import sys
@@ -103,21 +104,23 @@ def test_own_shapes():
     }
 
 
-@pytest.fixture(scope="module")
-def endpoint_shapes():
-    """Of every network, at the size that its table's comments are about."""
-    records = [model_record(name) for name in list_models()]
-    return {record.name: record.endpoint_shapes(record.default_shape) for record in records}
+@functools.cache
+def endpoint_shapes(name):
+    """At the size that the table's comments are about."""
+    record = model_record(name)
+    return record.endpoint_shapes(record.default_shape)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "googlenet_bn", "mnist_inception", "vgg11"])
-def test_endpoints_are_what_building_answers(name, endpoint_shapes):
+@pytest.mark.parametrize(
+    "name", ["googlenet", pytest.param("googlenet_bn", marks=pytest.mark.slow), "mnist_inception", "vgg11"]
+)
+def test_endpoints_are_what_building_answers(name):
     """`feature_extractor` and the descriptions take a stage by its name: it must be that layer, and the stage's end."""
     record = model_record(name)
     body = create_model(name, include_top=False, input_shape=record.default_shape)
     shapes = {endpoint: body.get_layer(endpoint).output.shape[1:] for endpoint in record.endpoints}
-    assert shapes == endpoint_shapes[name]
-    assert list(shapes) == list(endpoint_shapes[name])
+    assert shapes == endpoint_shapes(name)
+    assert list(shapes) == list(endpoint_shapes(name))
     assert body.output is body.get_layer(record.endpoints[-1]).output
 
 
@@ -146,8 +149,14 @@ def commented_shapes(file):
                 yield re.sub(r"\{\w+\}", r"\\w", key) + r"(_relu|_\d+)?", tuple(map(int, shape.split("x")))
 
 
-@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-def test_comments_beside_the_tables_are_the_networks_shapes(factory, endpoint_shapes, root):
+@pytest.mark.parametrize(
+    "factory",
+    [
+        pytest.param(factory, id=name, marks=pytest.mark.slow if name.startswith(("Inception", "VGG")) else [])
+        for name, factory in FACTORIES.items()
+    ],
+)
+def test_comments_beside_the_tables_are_the_networks_shapes(factory, root):
     """Who reads a table relies on them, and nothing but this test ties them to it."""
     file = root.joinpath(*sys.modules[factory.__module__].__name__.split(".")).with_suffix(".py")
     comments = list(commented_shapes(file))
@@ -156,12 +165,12 @@ def test_comments_beside_the_tables_are_the_networks_shapes(factory, endpoint_sh
         for other in FACTORIES.values()
         if other.__module__ == factory.__module__
         for record in records_of(other)
-        for item in endpoint_shapes[record.name].items()
+        for item in endpoint_shapes(record.name).items()
     }
     for pattern, shape in comments:
         assert any(re.fullmatch(pattern, name) and built == shape for name, built in in_file), (pattern, shape)
     for record in records_of(factory):
-        for name, shape in endpoint_shapes[record.name].items():
+        for name, shape in endpoint_shapes(record.name).items():
             assert shape in [shape for pattern, shape in comments if re.fullmatch(pattern, name)], name
 
 
@@ -190,8 +199,8 @@ VGG11 = ((1, 64), (1, 128), (2, 256), (2, 512), (2, 512))
         (MNISTInception, {}, "mnist_inception"),
         (VGG, {"conv_arch": VGG11, "include_top": False}, "vgg11"),
         (VGG, {"conv_arch": [list(row) for row in VGG11], "include_top": False, "dtype": "bfloat16"}, "vgg11"),
-        (InceptionV2, {"dropout": 0}, "inception_v2"),
-        (InceptionV3, {"input_shape": (75, 75, 1)}, "inception_v3"),
+        pytest.param(InceptionV2, {"dropout": 0}, "inception_v2", marks=pytest.mark.slow),
+        pytest.param(InceptionV3, {"input_shape": (75, 75, 1)}, "inception_v3", marks=pytest.mark.slow),
         (GoogLeNet, {"variant": "bn", "normalization": "batch"}, "googlenet_bn"),
     ],
 )
@@ -207,8 +216,8 @@ def test_a_renamed_model_finds_its_networks_weights(of_mnist, factory, arguments
         (VGG, {"conv_arch": ((1, 64), (1, 128), (1, 256), (3, 512), (2, 512))}),  # vgg11 by its count of layers
         (VGG, {"conv_arch": VGG11, "width": 1 / 2}),
         (GoogLeNet, {"variant": "bn", "normalization": "none"}),
-        (InceptionResNetV1, {"input_shape": (75, 75, 1), "last_block": False}),
-        (InceptionV2, {"separable_stem": False, "name": "inception_v2"}),
+        pytest.param(InceptionResNetV1, {"input_shape": (75, 75, 1), "last_block": False}, marks=pytest.mark.slow),
+        pytest.param(InceptionV2, {"separable_stem": False, "name": "inception_v2"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_network_of_ones_own_has_no_published_weights(of_mnist, factory, arguments):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
 
 from googlenet_keras import Card, create_model, load_recipe, model_record, read_card, save_weights, write_card
 from googlenet_keras.commands import predict as predict_command, train as train_command
@@ -19,6 +20,7 @@ from googlenet_keras.training.parts import body_parts, frozen_layers, rate_facto
 from googlenet_keras.training.rates import AdamWByVariable
 from googlenet_keras.training.starting import settle_start, transfer
 
+pytestmark = pytest.mark.usefixtures("read_once")
 SAMPLE = "tests/data/fashion_mnist_sample"
 CLASSES = ("one", "two", "three")
 # 16 steps an epoch of the sample, without normalization and dropout, in a second or two.
@@ -31,9 +33,8 @@ SMALL = {
     "learning_rate": 0.02,
     "momentum": 0.5,
 }
-# The smallest training with batch normalization: a step of the network whose weights come along.
+# A step of a network with batch normalization, without its weights.
 NORMALIZED = {
-    "weights": "fashion_mnist",
     "input_size": 32,
     "dtype": "float32",
     "batch_size": 8,
@@ -109,6 +110,17 @@ def digits(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module", params=[tiny.RECORD.name, pytest.param("googlenet_bn", marks=pytest.mark.slow)])
+def normalized(request, tmp_path_factory, tiny):
+    """A training that starts from the weights of a network with batch normalization, and the name of that."""
+    if request.param != tiny:
+        return {**NORMALIZED, "weights": "fashion_mnist"}, request.param
+    labels = open_dataset("fashion_mnist", SAMPLE).label_names
+    model = randomized(create_model(tiny))
+    file = save(tmp_path_factory.mktemp("normalized") / "own.weights.h5", model, tiny, labels, (32, 32, 1))
+    return {**NORMALIZED, "weights": str(file)}, tiny
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A weight file of the small network for the sample's ten classes."""
@@ -182,7 +194,9 @@ def test_as_many_classes_of_other_names_get_a_new_head(digits, tmp_path):
 
 
 # BVLC's means differ by channel, and its convolutions have biases; torchvision's VGG has normalization as well.
-@pytest.mark.parametrize("name", ["googlenet_bn", "googlenet_bvlc", "vgg11_bn"])
+@pytest.mark.parametrize(
+    "name", ["googlenet_bvlc", *(pytest.param(name, marks=pytest.mark.slow) for name in ("googlenet_bn", "vgg11_bn"))]
+)
 @pytest.mark.parametrize("channels", [(3, 1), (1, 3)], ids=["to grey", "to RGB"])
 def test_other_channels_see_the_same(name, channels):
     """A grey photograph is to a folded network what it was to the file's, and the other way round."""
@@ -228,42 +242,42 @@ def test_weights_for_another_input_size_are_refused():
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["weights without a card", "a .keras file"])
-def test_files_without_a_card(tmp_path, digits, whole):
+def test_files_without_a_card(tmp_path, digits, whole, tiny):
     """Weights that Keras saved are a start as well, once the network is said; classes and channels are in the file."""
-    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 3), classes=7))
+    model = randomized(create_model(tiny, input_shape=(32, 32, 3), classes=7))
     file = tmp_path / ("own.keras" if whole else "own.weights.h5")
     model.save(file) if whole else model.save_weights(file)
-    changes = {**NORMALIZED, "model": "googlenet_bn", "weights": str(file), "validation_split": "test"}
+    changes = {**NORMALIZED, "model": tiny, "weights": str(file), "validation_split": "test"}
     made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
     lines = made._start.load(made.state.model, made._dataset)
-    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1_7x7:"]
-    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
+    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1: its"]
+    assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
 
 
-def test_a_body_without_a_top_is_a_start(tmp_path, digits):
+def test_a_body_without_a_top_is_a_start(tmp_path, digits, tiny):
     """Weights of a backbone fit as they are."""
-    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 1), include_top=False))
+    model = randomized(create_model(tiny, input_shape=(32, 32, 1), include_top=False))
     model.save_weights(tmp_path / "body.weights.h5")
     file = tmp_path / "body.weights.h5"
-    changes = {**NORMALIZED, "model": "googlenet_bn", "weights": str(file), "validation_split": "test"}
+    changes = {**NORMALIZED, "model": tiny, "weights": str(file), "validation_split": "test"}
     made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
     lines = made._start.load(made.state.model, made._dataset)
     assert lines[1:] == ["New, for the 3 classes of the dataset: predictions; the weights have no such layers"]
-    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
+    assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
 
 
-def test_a_published_body_is_a_start(tmp_path, digits):
+def test_a_published_body_is_a_start(tmp_path, digits, tiny):
     """Its card names the network and no classes, as that of VGGFace2 does; the channels are changed as elsewhere."""
-    model = randomized(create_model("googlenet_bn", input_shape=(32, 32, 3), include_top=False))
+    model = randomized(create_model(tiny, input_shape=(32, 32, 3), include_top=False))
     arguments = {"include_top": False, "pooling": "avg"}
-    file = save(tmp_path / "body.weights.h5", model, "googlenet_bn", (), (48, 48, 3), arguments=arguments)
+    file = save(tmp_path / "body.weights.h5", model, tiny, (), (48, 48, 3), arguments=arguments)
     changes = {**NORMALIZED, "weights": str(file), "input_size": None, "validation_split": "test"}
     made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
-    assert (made.recipe.model, made.recipe.input_size) == ("googlenet_bn", 48)
+    assert (made.recipe.model, made.recipe.input_size) == (tiny, 48)
     lines = made._start.load(made.state.model, made._dataset)
-    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1_7x7:"]
-    assert equal(arrays(made.state.model)["inception_4e_3x3"], arrays(model)["inception_4e_3x3"])
-    with pytest.raises(ValueError, match=r"are those of googlenet_bn\. Received: vgg16"):
+    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1: its"]
+    assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
+    with pytest.raises(ValueError, match=r"are those of tiny\. Received: vgg16"):
         settle_start(recipe({**changes, "model": "vgg16"}))
 
 
@@ -325,15 +339,16 @@ def test_the_command_says_what_it_starts_from(tmp_path, trained, capfd):
     assert lines[2] == "Frozen to the end: 8 of 17 layers with weights; the others have 77,934 of 97,298 numbers"
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("at", [(0, 5), (1, 0), (1, 3)])
-def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, at, optimizer):
-    """Stopped while frozen, at the thaw or after it, it ends with the same bits."""
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adamw"])
+def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, optimizer):
+    """Stopped while frozen, then at the thaw and then after it, it ends with the same bits."""
     changes = {**SMALL, "weights": str(trained), "freeze": "incep1", "unfreeze_after": 1, "optimizer": optimizer}
-    changes |= {"average_decay": 0.9, "body_learning_rate": 0.5, "layer_decay": 0.7, "weight_decay": 1e-3, "epochs": 2}
+    changes |= {"average_decay": 0.9, "body_learning_rate": 0.5, "layer_decay": 0.7, "weight_decay": 1e-3}
+    changes |= {"steps_per_epoch": 6, "validation_split": "test[:32]"}
     run(tmp_path / "undisturbed", changes)
-    with pytest.raises(TrainingInterruptedError, match="all is saved"):
-        run(tmp_path / "stopped", changes, callbacks=[Stop(*at)])
+    for at in [(0, 4), (1, 0), (1, 3)]:
+        with pytest.raises(TrainingInterruptedError, match="all is saved"):
+            run(tmp_path / "stopped", changes, callbacks=[Stop(*at)])
     run(tmp_path / "stopped", changes)
     ends = [
         create_model("mnist_inception", weights=tmp_path / folder / "model.weights.h5")
@@ -379,33 +394,34 @@ class Recorder(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("optimizer", [{}, {"optimizer": "adamw", "weight_decay": 0.1}, {"optimizer": "muon"}])
-def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, optimizer):
+def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, normalized, optimizer):
     """Kernels, moving moments and weight decay: not a bit changes while frozen, and after that everything learns."""
     recorder = Recorder()
-    changes = {**NORMALIZED, "freeze": "inception_4e", "unfreeze_after": 1, "average_decay": 0.5, **optimizer}
+    changes, name = normalized
+    body = body_parts(create_model(name, weights=changes["weights"]), model_record(name))
+    stages = list(body)
+    last = "mixed" if "mixed" in stages else "inception_4e"
+    changes = {**changes, "freeze": last, "unfreeze_after": 1, "average_decay": 0.5, **optimizer}
     run(tmp_path, changes, callbacks=[recorder])
     start, frozen, thawed = recorder.seen
     stays = {name for name in start if equal(start[name], frozen[name])}
-    body = body_parts(create_model("googlenet_bn", weights="fashion_mnist"), model_record("googlenet_bn"))
-    stages = list(body)
-    expected = {
-        layer.name for stage in stages[: stages.index("inception_4e") + 1] for layer in body[stage] if layer.weights
-    }
+    expected = {layer.name for stage in stages[: stages.index(last) + 1] for layer in body[stage] if layer.weights}
     assert stays == expected
     assert all(not equal(frozen[name], thawed[name]) for name in start)
 
 
-def test_the_average_of_a_frozen_body_is_the_body(tmp_path):
-    """What is kept of a linear probe has the published body, to the last bit."""
-    run(tmp_path, {**NORMALIZED, "freeze": "all-but-top", "average_decay": 0.9})
-    start = arrays(create_model("googlenet_bn", weights="fashion_mnist", input_shape=(32, 32, 1)))
-    end = arrays(create_model("googlenet_bn", weights=tmp_path / "model.weights.h5"))
+def test_the_average_of_a_frozen_body_is_the_body(tmp_path, normalized):
+    """What is kept of a linear probe has the body of the weights, to the last bit."""
+    changes, name = normalized
+    run(tmp_path, {**changes, "freeze": "all-but-top", "average_decay": 0.9})
+    start = arrays(create_model(name, weights=changes["weights"], input_shape=(32, 32, 1)))
+    end = arrays(create_model(name, weights=tmp_path / "model.weights.h5"))
     assert {name for name in start if not equal(start[name], end[name])} == {"predictions"}
 
 
-def test_frozen_normalization_is_in_inference_mode(tmp_path):
+def test_frozen_normalization_is_in_inference_mode(tmp_path, normalized):
     """A frozen body answers in training what it answers when it is asked: by its moving moments, not the batch's."""
-    made = training(tmp_path, {**NORMALIZED, "freeze": "all-but-top", "dropout": 0.0})
+    made = training(tmp_path, {**normalized[0], "freeze": "all-but-top", "dropout": 0.0})
     made._start.load(made.state.model, made._dataset)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 1)).astype("float32")
     model = made.state.model
@@ -427,33 +443,36 @@ PATTERNS = [
     ("googlenet_bn", "*_bn", {"conv1_7x7_bn", "inception_5b_1x1_bn"}, {"conv1_7x7", "predictions"}),
     ("googlenet_bn", "inception_4e_1x1", {"inception_4e_1x1"}, {"inception_4e_1x1_bn", "conv1_7x7"}),
     ("vgg11", "all-but-top", {"block5_conv2"}, {"fc1", "predictions"}),
-    ("inception_resnet_v2", "all-but-top", {"block8_10_conv", "conv_7b"}, {"predictions"}),
+    pytest.param(
+        *("inception_resnet_v2", "all-but-top", {"block8_10_conv", "conv_7b"}, {"predictions"}), marks=pytest.mark.slow
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("name", "pattern", "frozen", "free"), PATTERNS, ids=[f"{row[0]}-{row[1]}" for row in PATTERNS]
+    ("name", "pattern", "frozen", "free"), PATTERNS, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_what_a_pattern_freezes(name, pattern, frozen, free):
+def test_what_a_pattern_freezes(name, pattern, frozen, free, network):
     """A stage is everything up to it, whichever of its layers' names is meant; a pattern is what it matches."""
     shape = (75, 75, 3) if name.startswith("inception") else (32, 32, 3)
-    model = create_model(name, input_shape=shape, classes=2)
+    model = network(name, input_shape=shape, classes=2)
     found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze=pattern), model, model_record(name))
     names = {layer.name for layer in found}
     assert frozen <= names
     assert not free & names
 
 
-def test_auxiliary_heads_are_part_of_the_top():
+def test_auxiliary_heads_are_part_of_the_top(tiny):
     """They are new where the classes are, and so they are trained."""
-    model = create_model("googlenet_bn", input_shape=(96, 96, 3), classes=2, aux_heads=True)
-    found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze="all-but-top"), model, model_record("googlenet_bn"))
+    model = create_model(tiny, aux_heads=True)
+    found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze="all-but-top"), model, model_record(tiny))
+    assert found
     assert not [layer.name for layer in found if layer.name.startswith("aux")]
 
 
-def test_rates_fall_with_the_distance_from_the_top():
+def test_rates_fall_with_the_distance_from_the_top(network):
     """Every stage with weights is a step; biases and normalizations go with their stage."""
-    model = create_model("googlenet_bn", input_shape=(32, 32, 3), classes=2)
+    model = network("googlenet_bn", input_shape=(32, 32, 3), classes=2)
     changed = dataclasses.replace(recipe(SMALL), body_learning_rate=0.5, layer_decay=0.8)
     factors = rate_factors(changed, model, model_record("googlenet_bn"))
     owner = {id(variable): layer.name for layer in model.layers for variable in layer.trainable_variables}
@@ -473,12 +492,12 @@ def test_rates_fall_with_the_distance_from_the_top():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
-def test_a_factor_is_a_learning_rate(optimizer):
+def test_a_factor_is_a_learning_rate(optimizer, tiny):
     """A step of a layer with half the factor is what half the learning rate makes of it, decay included."""
     ends = []
     for rate, factor in ((0.02, 0.5), (0.01, 1.0)):
         keras.utils.set_random_seed(0)
-        model = create_model("googlenet_bn", input_shape=(32, 32, 1), classes=2)
+        model = create_model(tiny)
         changes = {**SMALL, "optimizer": optimizer, "learning_rate": rate, "weight_decay": 0.1}
         made = create_optimizer(recipe(changes), model, 1, factors=[factor] * len(model.trainable_variables))
         for seed in (1, 2):

@@ -1,5 +1,7 @@
 """Independent implementations and ours compute the same function: published weights will work."""
 
+import functools
+
 import golden
 import numpy as np
 import pytest
@@ -62,13 +64,20 @@ def assert_near(received, expected):
     np.testing.assert_allclose(received, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("file", "name", "source", "arguments", "scale", "outputs"), CASES, ids=[c[0] for c in CASES])
-def test_answers_of_the_independent_implementation(file, name, source, arguments, scale, outputs):
+@functools.cache
+def loaded(file, name, source, **arguments):
+    """The network with the file's weights, the images, and what the independent implementation answers to them."""
     state, images, expected = golden.load(file)
     if file.startswith("d2l"):
         state = caffe_names_of_d2l(state)
     model = create_model(name, classifier_activation=None, **arguments)
     load_state(model, state, source)
+    return model, images, expected
+
+
+@pytest.mark.parametrize(("file", "name", "source", "arguments", "scale", "outputs"), CASES, ids=[c[0] for c in CASES])
+def test_answers_of_the_independent_implementation(file, name, source, arguments, scale, outputs):
+    model, images, expected = loaded(file, name, source, **arguments)
     answers = model(images * scale, training=False)
     answers = answers if isinstance(answers, dict) else {"predictions": answers}
 
@@ -93,8 +102,6 @@ def test_slim_head_loses_its_background_class():
 
 def test_aux_heads_are_told_apart():
     """Their order is torchvision's old bug (vision#8743): a swap would not show in shapes."""
-    state, images, expected = golden.load("torchvision_googlenet")
-    model = create_model("googlenet_torchvision", classifier_activation=None, aux_heads=True)
-    load_state(model, state, "torchvision")
+    model, images, expected = loaded("torchvision_googlenet", "googlenet_torchvision", "torchvision", aux_heads=True)
     aux1 = np.asarray(model(images, training=False)["aux1"])
     assert np.abs(aux1 - expected["aux2"]).max() > 100 * TOLERANCE * np.abs(expected["aux2"]).max()

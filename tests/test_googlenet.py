@@ -17,6 +17,8 @@ from googlenet_keras import (
 )
 from googlenet_keras.describe import count_multiply_adds
 
+SLOW = pytest.mark.slow
+
 # Parameters for 1000 classes: the network, aux1, aux2. Of batch normalization Keras counts the moving moments too.
 # Sources: light_inception_v1.onnx (6,998,552), torchvision's GoogLeNet_Weights num_params (6,624,904 without the 14,560
 # moments), TF-slim's inception_v1_test.py (5,607,184 without the classifier), and counting by hand.
@@ -33,16 +35,34 @@ PARAMETERS = {
     "googlenet_slim": (6_632_184, *AUX_WITHOUT_SCALE),
     "googlenet_d2l": (6_998_552, *AUX),
 }
+# Of the course's one channel and ten classes.
+D2L_PARAMETERS = 5_977_530
 
 
-@pytest.mark.parametrize("classes", [10, 1000])
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameter_counts(name, classes):
+# What all networks do alike is asked of three in the quick suite, one of each padding.
+EVERY_PADDING = [
+    name if name in ("googlenet", "googlenet_bvlc", "googlenet_torchvision") else pytest.param(name, marks=SLOW)
+    for name in PARAMETERS
+]
+
+
+@pytest.fixture(scope="module")
+def whole(network):
+    """A network of 1000 classes with its auxiliary heads at 224x224, which tests may share."""
+    return lambda name: network(name, input_shape=(224, 224, 3), classes=1000, aux_heads=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [*((name, 1000) for name in PARAMETERS), *(pytest.param(name, 10, marks=SLOW) for name in PARAMETERS)],
+)
+def test_parameter_counts(whole, name, classes):
     # Each classifier sees 1024 features and has a bias.
-    network, *heads = (parameters - (1000 - classes) * 1025 for parameters in PARAMETERS[name])
-    model = create_model(name, input_shape=(224, 224, 3), classes=classes, aux_heads=True)
-    assert model.count_params() == network + sum(heads)
-    assert inference_model(model).count_params() == network
+    alone, *heads = (parameters - (1000 - classes) * 1025 for parameters in PARAMETERS[name])
+    arguments = {"input_shape": (224, 224, 3), "classes": classes, "aux_heads": True}
+    model = whole(name) if classes == 1000 else create_model(name, **arguments)
+    assert model.count_params() == alone + sum(heads)
+    assert inference_model(model).count_params() == alone
     assert {head: count_of(model, head) for head in ("aux1", "aux2")} == dict(zip(("aux1", "aux2"), heads, strict=True))
 
 
@@ -50,10 +70,10 @@ def count_of(model, part):
     return sum(layer.count_params() for layer in model.layers if layer.name.startswith(part))
 
 
-def test_d2l_is_the_courses():
-    model = create_model("googlenet_d2l")
+def test_d2l_is_the_courses(network):
+    model = network("googlenet_d2l")
     assert model.input.shape == (None, 96, 96, 1)
-    assert model.count_params() == 5_977_530
+    assert model.count_params() == D2L_PARAMETERS
     assert count_multiply_adds(model) == 276_066_304
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
     assert model.get_layer("predictions").activation is keras.activations.linear
@@ -62,8 +82,8 @@ def test_d2l_is_the_courses():
 @pytest.mark.parametrize(
     ("name", "multiply_adds"), [("googlenet", 1_582_671_872), ("googlenet_torchvision", 1_498_376_192)]
 )
-def test_multiply_adds(name, multiply_adds):
-    assert count_multiply_adds(create_model(name)) == multiply_adds
+def test_multiply_adds(whole, name, multiply_adds):
+    assert count_multiply_adds(inference_model(whole(name))) == multiply_adds
 
 
 # Height and width of the maps after conv1, pool1, pool2, pool3 and pool4.
@@ -81,10 +101,15 @@ MAPS = {
 DEPTHS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
 
 
-# Names do not depend on the size; all shapes of all networks are for the long suite.
-@pytest.mark.parametrize("size", [224, pytest.param(96, marks=pytest.mark.slow), 111])
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_every_endpoints_name_and_shape(name, size):
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, 224) for name in PARAMETERS),
+        *(pytest.param(name, 96, marks=SLOW) for name in PARAMETERS),
+        *(pytest.param(*getattr(name, "values", [name]), 111, marks=getattr(name, "marks", ())) for name in EVERY_PADDING),
+    ],
+)
+def test_every_endpoints_name_and_shape(whole, name, size):
     padding = {"googlenet_bvlc": "explicit", "googlenet_torchvision": "torchvision"}.get(name, "same")
     conv1, pool1, pool2, pool3, pool4 = MAPS[padding, size]
     end = "" if name in ("googlenet", "googlenet_bvlc", "googlenet_d2l") else "_relu"
@@ -99,7 +124,7 @@ def test_every_endpoints_name_and_shape(name, size):
     expected |= {f"inception_{module}": (pool3, DEPTHS[module]) for module in ("4a", "4b", "4c", "4d", "4e")}
     expected |= {"pool4": (pool4, 832)}
     expected |= {f"inception_{module}": (pool4, DEPTHS[module]) for module in ("5a", "5b")}
-    model = create_model(name, input_shape=(size, size, 3))
+    model = whole(name) if size == 224 else create_model(name, input_shape=(size, size, 3))
     assert model_record(name).endpoints == tuple(expected)
     outputs = feature_extractor(model, list(expected)).output
     assert {key: tensor.shape for key, tensor in outputs.items()} == {
@@ -107,19 +132,19 @@ def test_every_endpoints_name_and_shape(name, size):
     }
 
 
-def test_shortcuts_of_the_residual_network():
+def test_shortcuts_of_the_residual_network(whole):
     """An identity where a module keeps the depth, a linear 1x1 convolution elsewhere, added before the ReLU."""
-    model = create_model("googlenet_residual", input_shape=(65, 65, 3))
+    model = whole("googlenet_residual")
     projected = {layer.name for layer in model.layers if layer.name.endswith("_shortcut")}
     assert projected == {f"inception_{module}_shortcut" for module in ("3a", "3b", "4a", "4d", "4e", "5b")}
-    images = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3))
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 224, 224, 3))
     maps = feature_extractor(model, ["inception_4a", "inception_4b_mixed", "inception_4b"])(images)
     expected = np.maximum(np.asarray(maps["inception_4a"]) + np.asarray(maps["inception_4b_mixed"]), 0)
     np.testing.assert_allclose(maps["inception_4b"], expected, rtol=1e-6)
 
 
-def test_layer_names_are_the_literatures():
-    names = {layer.name for layer in GoogLeNet(aux_heads=True).layers}
+def test_layer_names_are_the_literatures(whole):
+    names = {layer.name for layer in whole("googlenet").layers}
     branches = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool", "pool_proj")
     assert names == {
         *("input", "conv1_7x7", "pool1", "pool1_norm1", "conv2_3x3_reduce", "conv2_3x3", "conv2_norm2", "pool2"),
@@ -134,7 +159,7 @@ def test_layer_names_are_the_literatures():
     }
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", EVERY_PADDING)
 def test_smallest_input(name):
     """It is what the registry says: that size answers, one pixel less is refused in words."""
     smallest = model_record(name).minimum_size
@@ -145,7 +170,7 @@ def test_smallest_input(name):
             create_model(name, input_shape=(smallest, smallest - 1, 3))
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", EVERY_PADDING)
 def test_aux_heads_need_65_pixels(name):
     with pytest.raises(ValueError, match=r"at least 65x65 pixels.*Received: \(65, 64\)"):
         create_model(name, input_shape=(65, 64, 3), aux_heads=True)
@@ -162,7 +187,10 @@ def test_aux_heads_of_unknown_size_are_refused():
         GoogLeNet(input_shape=(None, None, 3), aux_heads=True)
 
 
-@pytest.mark.parametrize(("size", "extent"), [(65, 1), (112, 1), (128, 2), (192, 3), (209, 4), (256, 4), (257, 5)])
+@pytest.mark.parametrize(
+    ("size", "extent"),
+    [(112, 1), (209, 4), *(pytest.param(*row, marks=SLOW) for row in [(65, 1), (128, 2), (192, 3), (256, 4), (257, 5)])],
+)
 def test_map_under_the_heads(size, extent):
     model = GoogLeNet(input_shape=(size, size, 3), aux_heads=True)
     assert model.get_layer("aux1_pool").output.shape == (None, extent, extent, 512)
@@ -175,6 +203,7 @@ def test_fit_trains_every_head_by_name():
         loss=dict.fromkeys(("predictions", "aux1", "aux2"), "sparse_categorical_crossentropy"),
         loss_weights={"predictions": 1, "aux1": 0.3, "aux2": 0.3},
         metrics={head: ["accuracy"] for head in ("predictions", "aux1", "aux2")},
+        run_eagerly=True,  # one step: a graph would take longer to make
     )
     images = np.random.default_rng(0).uniform(-1, 1, (4, 65, 65, 3))
     labels = np.arange(4)
@@ -185,19 +214,19 @@ def test_fit_trains_every_head_by_name():
     assert logged["loss"] == pytest.approx(weighed, rel=1e-5)
 
 
-def test_inference_model_shares_the_weights():
+def test_inference_model_shares_the_weights(network):
     model = GoogLeNet(input_shape=(65, 65, 3), classes=4, aux_heads=True)
     inference = inference_model(model)
-    assert inference.count_params() == GoogLeNet(input_shape=(65, 65, 3), classes=4).count_params()
+    assert inference.count_params() == PARAMETERS["googlenet"][0] - 996 * 1025
     model.get_layer("conv1_7x7").kernel.assign(np.zeros((7, 7, 3, 64)))
     images = np.ones((1, 65, 65, 3))
     np.testing.assert_array_equal(inference(images), model(images)["predictions"])
     with pytest.raises(ValueError, match="include_top=True"):
-        inference_model(GoogLeNet(include_top=False))
+        inference_model(network("googlenet", include_top=False))
 
 
-def test_feature_extractor_names_what_is_near():
-    model = GoogLeNet(include_top=False)
+def test_feature_extractor_names_what_is_near(network):
+    model = network("googlenet", include_top=False)
     with pytest.raises(ValueError, match=r"did you mean inception_3a"):
         feature_extractor(model, ["inception3a"])
     with pytest.raises(ValueError, match="list of one or more"):
@@ -226,7 +255,7 @@ def test_wrong_arguments_are_named(arguments, message):
         GoogLeNet(**arguments)
 
 
-@pytest.mark.parametrize("normalization", ["lrn", "batch", "none"])
+@pytest.mark.parametrize("normalization", [pytest.param("lrn", marks=SLOW), "batch", "none"])
 def test_normalization_is_the_callers_choice(normalization):
     kinds = {type(layer).__name__ for layer in GoogLeNet(normalization=normalization).layers}
     assert ("LocalResponseNormalization" in kinds) == (normalization == "lrn")
@@ -242,8 +271,8 @@ def test_dropout_and_regularizer():
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in GoogLeNet(dropout=0).layers)
 
 
-def test_bvlc_starts_as_caffe_fills():
-    model = create_model("googlenet_bvlc")
+def test_bvlc_starts_as_caffe_fills(whole):
+    model = whole("googlenet_bvlc")
     layer = model.get_layer("inception_4c_3x3")
     assert np.allclose(layer.bias, 0.2)
     assert not np.any(model.get_layer("predictions").bias)
@@ -317,7 +346,7 @@ def test_zeros_as_given_by_the_caller():
     assert shapes == [(6, 6), (10, 10), (8, 6), (6, 6), (8, 8)]
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("bfloat16", marks=SLOW), "float64"])
 def test_other_policies(policy):
     """The heads answer in float32 where the body computes in half precision, and in the body's precision above."""
     model = GoogLeNet(input_shape=(65, 65, 3), classes=3, aux_heads=True, dtype=policy)
@@ -327,5 +356,5 @@ def test_other_policies(policy):
         assert answer.dtype == ("float64" if policy == "float64" else "float32"), head
 
 
-def test_without_top_takes_any_size():
-    assert GoogLeNet(include_top=False).input.shape == (None, None, None, 3)
+def test_without_top_takes_any_size(network):
+    assert network("googlenet", include_top=False).input.shape == (None, None, None, 3)

@@ -1,11 +1,12 @@
 """Nothing gets in by a weight file: what it says is compared with what is there, and nothing in it is run."""
 
+import pickle
 import tempfile
 
 import fuzz_readers
 import numpy as np
 import pytest
-from hostile_files import HOSTILE
+from hostile_files import CANARY, HOSTILE, RUNNING
 from weight_files import write_safetensors
 
 from googlenet_keras import read_weights
@@ -89,11 +90,43 @@ def test_spoilt_files_of_every_format(name, worker):
     assert figures.counts["refused"] > 10
 
 
-def test_the_fuzzer_sees_what_a_reader_must_not_do(worker, tmp_path, monkeypatch):
-    """A worker that dies, hangs or grows is a failure, and so is a file that is read although it lies."""
-    assert worker.read(tmp_path / "missing").kind == "failed"  # a ValueError of another kind
+@pytest.mark.parametrize("name", ["reduce", "reduce_posix", "stack_global", "inst", "obj"])
+def test_the_pickles_are_real(name, tmp_path, monkeypatch):
+    """Python's own unpickler runs their command, so that refusing them says something."""
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(RUNNING[name])
+    assert [path.name for path in tmp_path.iterdir()] == [CANARY.split()[1]]
+
+
+def test_the_worker_tells_numbers_apart(worker, tmp_path):
     write_safetensors(tmp_path / "w", STATE)
     other = {**STATE, "fc.bias": STATE["fc.bias"] + 1}
     outcome = worker.read(tmp_path / "w", other)
     assert (outcome.kind, outcome.different) == ("other", 3)
     assert worker.read(tmp_path / "w", {"fc.bias": STATE["fc.bias"]}).kind == "misfit"
+    assert worker.read(tmp_path / "missing").kind == "failed"  # a ValueError, and not of the readers' kind
+
+
+def test_the_fuzzer_fails_when_it_must():
+    """A lie that is taken, a process that dies, and one that takes too much memory or time."""
+    right = fuzz_readers.Outcome("right")
+    outcomes = [
+        *(right, right, right),  # of the honest file
+        fuzz_readers.Outcome("misfit"),  # of the first mutation, which lies
+        fuzz_readers.Outcome("failed", "the process died of it, with -11"),
+        fuzz_readers.Outcome("refused", memory=65 * 2**20),
+        fuzz_readers.Outcome("refused", seconds=10.1),
+        right,
+    ]
+
+    class Worker:
+        def read(self, path, expected=None):
+            return outcomes.pop(0)
+
+    figures = fuzz_readers.fuzz("safetensors", 5, 0, Worker())
+    assert [(number, what) for number, _, what in figures.failures] == [
+        (0, "a lie was taken as misfit"),
+        (1, "the process died of it, with -11"),
+        (2, "it took 68 MB"),
+        (3, "it took 10.1 s"),
+    ]

@@ -3,6 +3,7 @@
 import io
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -190,6 +191,7 @@ LABELS = tuple(f"class {i}" for i in range(10))
 
 def weights_that_see(path, crop_fraction, size, channels):
     """A small network whose answers hang on every part of its input, in a file with a card."""
+    keras.utils.set_random_seed(0)
     model = create_model("mnist_inception", input_shape=(size, size, channels))
     kernel = model.get_layer("predictions").kernel
     kernel.assign(np.random.default_rng(1).normal(size=kernel.shape) * 5)
@@ -219,26 +221,31 @@ def folder_of_images(path, count, small):
     return path
 
 
-@pytest.mark.parametrize("crop_fraction", [0.875, 1.0, 227 / 256])
+@pytest.fixture(scope="module", params=[0.875, 1.0, 227 / 256])
+def exported(request, tmp_path_factory, forked_verification):
+    """A weight file whose card has this crop fraction, its export's signatures, and what `predict` makes of it."""
+    folder = tmp_path_factory.mktemp("exported")
+    weights = weights_that_see(folder / "mine.weights.h5", request.param, 28, 3)
+    export = export_model(weights=weights, folder=folder / "exports")
+    card = json.loads(export.card.read_text())
+    assert card["input"]["preprocessing"]["crop_fraction"] == request.param
+    assert card["labels"] == list(LABELS)
+    return weights, tf.saved_model.load(str(export.saved_model)), Classifier.load(weights)
+
+
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_evaluate_predict_and_both_signatures_give_the_same_answers(count, small, crop_fraction, tmp_path):
+def test_evaluate_predict_and_both_signatures_give_the_same_answers(count, small, exported, tmp_path):
     """Who deploys a network relies on the accuracy that `evaluate` has measured."""
     images = folder_of_images(tmp_path / "images", count, small)
-    weights = weights_that_see(tmp_path / "mine.weights.h5", crop_fraction, 28, 3)
-    export = export_model(weights=weights, folder=tmp_path / "exports")
-    card = json.loads(export.card.read_text())
-    assert card["input"]["preprocessing"]["crop_fraction"] == crop_fraction
-    assert card["labels"] == list(LABELS)
+    weights, served, classifier = exported
 
     files = sorted((images / "test").rglob("*.*g"))
     encoded = [file.read_bytes() for file in files]
-    exported = tf.saved_model.load(str(export.saved_model)).signatures
-    by_bytes = exported["serve_bytes"](encoded=tf.constant(encoded))["probabilities"].numpy()
+    by_bytes = served.signatures["serve_bytes"](encoded=tf.constant(encoded))["probabilities"].numpy()
     by_images = np.concatenate(
-        [exported["serve_images"](images=decode_image(one, 3)[tf.newaxis])["probabilities"] for one in encoded]
+        [served.signatures["serve_images"](images=decode_image(one, 3)[tf.newaxis])["probabilities"] for one in encoded]
     )
-    classifier = Classifier.load(weights)
     by_predict = np.zeros_like(by_bytes)
     for row, one in enumerate(encoded):
         for answer in classifier.classify(one, top=10):

@@ -209,9 +209,9 @@ np.testing.assert_allclose(variance(tf.distribute.get_strategy(), True), whole.m
 """
 
 
-def test_batch_normalization_may_be_synchronized_once_built(python):
+def test_batch_normalization_may_be_synchronized_once_built(fork):
     """One batch on two replicas, by halves, leaves the moments of the whole; unsynchronized it does not."""
-    process = python("-c", SYNCHRONIZED)
+    process = fork("-c", SYNCHRONIZED)
     assert process.returncode == 0, process.stderr
 
 

@@ -4,21 +4,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import RECORD
 
 from googlenet_keras import create_model, list_models, model_record, preprocess_input
 from googlenet_keras.deploy.signatures import write_saved_model
 from googlenet_keras.models import serving_model
 
 CLASSES = 7
-# The quick suite takes one of each kind of block and normalization; these take a quarter of a minute each, or more.
-LARGE = ("alexnet", "bn_inception", "googlenet_residual", "googlenet_slim", "inception", "nin", "vgg")
+# One of each kind of block and normalization.
+QUICK = ("googlenet", "mnist_inception", "mnist_residual", RECORD.name)
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] if name.startswith(LARGE) else []) for name in list_models()],
+    params=[
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name in (*list_models(), RECORD.name)
+    ],
 )
-def name(request):
+def name(request, tiny):
     return request.param
 
 
@@ -153,8 +157,8 @@ def test_without_top(name, build, shape, model, images):
         np.testing.assert_allclose(body(images), reduce(expected, axis=(1, 2)), rtol=1e-4, atol=1e-6)
 
 
-def test_names_do_not_depend_on_the_session(build):
-    first, second = build(heads=True), build(heads=True)
+def test_names_do_not_depend_on_the_session(build, with_heads):
+    first, second = with_heads, build(heads=True)
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
     assert [weight.path for weight in first.weights] == [weight.path for weight in second.weights]
 

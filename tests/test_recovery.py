@@ -10,9 +10,11 @@ import time
 import numpy as np
 import pytest
 from conftest import ROOT
+from processes import Fork
 
-COMMAND = [
-    *[sys.executable, "-m", "googlenet_keras.train", "--recipe", "d2l_fashion_mnist", "--model", "mnist_inception"],
+COMMAND = ["-m", "googlenet_keras.train"]
+ARGUMENTS = [
+    *["--recipe", "d2l_fashion_mnist", "--model", "mnist_inception"],
     *["--data-dir", "tests/data/fashion_mnist_sample", "--input-size", "28", "--batch-size", "32"],
     *["--learning-rate", "0.02", "--momentum", "0.5", "--average-decay", "0.99", "--flip", "0.5", "--shift", "2"],
     *["--erase", "0.5", "--schedule", "cosine", "--epochs", "12", "--checkpoint-steps", "3", "--deterministic"],
@@ -40,9 +42,7 @@ sys.exit(train.main(sys.argv[2:]))
 
 
 def start(folder, *extra):
-    return subprocess.Popen(
-        [*COMMAND, "--output", str(folder), *extra], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return Fork(*COMMAND, *ARGUMENTS, "--output", folder, *extra)
 
 
 def checkpoints(folder):
@@ -58,17 +58,16 @@ def last_variables(folder):
 def undisturbed(tmp_path_factory):
     """The folder of a training that nothing happened to, and the seconds from its first checkpoint to its last."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    process = start(folder)
-    while not checkpoints(folder) and process.poll() is None:
-        time.sleep(0.05)
-    begun = time.monotonic()
-    assert process.wait() == 0, process.stderr.read()
-    process.communicate()
+    with start(folder) as process:
+        while not checkpoints(folder) and process.poll() is None:
+            time.sleep(0.05)
+        begun = time.monotonic()
+        assert process.wait() == 0, process.communicate()
     return folder, time.monotonic() - begun
 
 
 @pytest.mark.slow
-def test_killed_twenty_times_it_ends_with_the_same_bits(tmp_path, undisturbed):
+def test_killed_twenty_times_it_ends_with_the_same_bits(tmp_path, undisturbed, fork):
     """Eighteen kills at random moments of the training and two within a checkpoint; then to the end."""
     reference, seconds = undisturbed
     folder = tmp_path / "killed"
@@ -77,23 +76,19 @@ def test_killed_twenty_times_it_ends_with_the_same_bits(tmp_path, undisturbed):
     finished = False
     for kill in range(KILLS):
         if kill in within_a_checkpoint:
-            command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(moments.randint(1, 3)), *COMMAND[3:]]
-            process = subprocess.run([*command, "--output", str(folder)], cwd=ROOT, capture_output=True, check=False)
+            process = fork("-c", KILLED_WHILE_SAVING, moments.randint(1, 3), *ARGUMENTS, "--output", folder)
             assert process.returncode == -signal.SIGKILL, process.stderr
             continue
-        process = start(folder)
-        before = checkpoints(folder)
-        while process.poll() is None and checkpoints(folder) == before:
-            time.sleep(0.02)
-        # Not so far that the end is reached before the last kill.
-        time.sleep(moments.uniform(0, seconds / KILLS))
-        finished = process.poll() is not None
-        process.kill()
-        process.communicate()
+        with start(folder) as process:
+            before = checkpoints(folder)
+            while process.poll() is None and checkpoints(folder) == before:
+                time.sleep(0.02)
+            # Not so far that the end is reached before the last kill.
+            time.sleep(moments.uniform(0, seconds / KILLS))
+            finished = process.poll() is not None
         assert not finished, f"ended before kill {kill + 1}: the kills tested nothing"
-    process = start(folder)
-    _, error = process.communicate()
-    assert process.returncode == 0, error
+    process = fork(*COMMAND, *ARGUMENTS, "--output", folder)
+    assert process.returncode == 0, process.stderr
     variables, expected = last_variables(folder), last_variables(reference)
     assert variables.keys() == expected.keys()
     for name, array in variables.items():
@@ -110,7 +105,14 @@ def test_asked_to_leave_it_does_so_within_five_seconds(tmp_path, number, steps):
     """Even within the first step of GoogLeNet, which is seconds of TensorFlow's own."""
     folder = tmp_path / "asked"
     googlenet = ["--model", "googlenet_bn", "--input-size", "32", "--epochs", "1000", "--checkpoint-steps", "1"]
-    process = start(folder, *googlenet)
+    # With all that the interpreter does at its end.
+    process = subprocess.Popen(
+        [sys.executable, *COMMAND, *ARGUMENTS, "--output", str(folder), *googlenet],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     line = process.stdout.readline()
     assert line.startswith("Training googlenet_bn"), process.stderr.read()
     while steps and not checkpoints(folder):
@@ -137,9 +139,9 @@ with interruption.Interruption(lambda: f"so says {sys.argv[1]}"):
 """
 
 
-def test_a_step_that_lasts_is_left_with_what_is_true(python):
+def test_a_step_that_lasts_is_left_with_what_is_true(fork):
     """The message is asked for when the process ends, and the status is the signal's."""
-    process = python("-c", WITHIN_A_LONG_STEP, "the folder")
+    process = fork("-c", WITHIN_A_LONG_STEP, "the folder")
     assert process.returncode == 128 + signal.SIGTERM
     assert process.stderr == "Interrupted within a long step: so says the folder\n"
 
@@ -155,15 +157,14 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
-def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, fork):
     """One clear line, the status of wrong use, and what was there before."""
     folder = tmp_path / "full"
-    few = ["--output", str(folder), "--epochs", "1", "--steps-per-epoch", "2"]
-    first = subprocess.run([*COMMAND, *few], cwd=ROOT, capture_output=True, text=True, check=False)
+    few = [*ARGUMENTS, "--output", folder, "--epochs", "1", "--steps-per-epoch", "2"]
+    first = fork(*COMMAND, *few)
     assert first.returncode == 0, first.stderr
     before = {path: path.read_bytes() for path in checkpoints(folder)}
-    again = [sys.executable, "-c", FULL_DISK, *COMMAND[3:], *few, "--no-resume"]
-    process = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=False)
+    process = fork("-c", FULL_DISK, *few, "--no-resume")
     errors = [line for line in process.stderr.splitlines() if line.startswith("python -m")]
     assert process.returncode == 2
     assert len(errors) == 1

@@ -11,15 +11,14 @@ from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, Loc
 from googlenet_keras.training import Muon
 
 LOAD = """
-{imports}
 import sys
 import numpy as np
 folder = sys.argv[1]
 x = np.load(folder + "/x.npy")
 for name in ("plain", "lrn", "batch_normalization", "muon"):
-    model = keras.models.load_model(f"{{folder}}/{{name}}.keras")
-    np.save(f"{{folder}}/{{name}}.npy", model(x))
-trainers = {{"googlenet_keras.training.loop", "googlenet_keras.data"}}
+    model = keras.models.load_model(f"{folder}/{name}.keras")
+    np.save(f"{folder}/{name}.npy", model(x))
+trainers = {"googlenet_keras.training.loop", "googlenet_keras.data"}
 print(type(model.optimizer).__module__, *(trainers & set(sys.modules)))
 """
 
@@ -64,10 +63,10 @@ print("googlenet_keras" in sys.modules)
 """
 
 
-def test_what_keras_does_without_the_package(saved, python):
+def test_what_keras_does_without_the_package(saved, fork):
     """A network of Keras's layers alone loads anywhere; of another one Keras says which module was not imported."""
     folder, _ = saved
-    process = python("-c", WITHOUT_THE_PACKAGE, folder)
+    process = fork("-c", WITHOUT_THE_PACKAGE, folder)
     assert process.returncode == 0, process.stderr
     first, *error, last = process.stdout.splitlines()
     assert int(first) > 0
@@ -76,11 +75,8 @@ def test_what_keras_does_without_the_package(saved, python):
     assert last == "False"
 
 
-@pytest.mark.parametrize("imports", ["import keras, googlenet_keras", "import googlenet_keras, keras"])
-def test_keras_loads_saved_models_whichever_is_imported_first(saved, imports, python):
-    """Without it a user's trained model ends in "could not be deserialized properly"."""
+def assert_loaded(process, saved):
     folder, answers = saved
-    process = python("-c", LOAD.format(imports=imports), folder)
     assert process.returncode == 0, process.stderr
     # The optimizer is known, and nothing of what trains has been imported for it.
     assert process.stdout.split() == ["googlenet_keras.training.muon"]
@@ -89,25 +85,32 @@ def test_keras_loads_saved_models_whichever_is_imported_first(saved, imports, py
         np.testing.assert_allclose(np.load(folder / f"{name}.npy"), answer, rtol=0, atol=1e-5 * np.abs(answer).max())
 
 
+def test_keras_loads_saved_models_where_it_was_imported_first(saved, fork):
+    """Without it a user's trained model ends in "could not be deserialized properly"."""
+    assert_loaded(fork("-c", "import keras, googlenet_keras\n" + LOAD, saved[0]), saved)
+
+
+# Libraries look whether Keras is there, read its files through its loader, and import it later.
+LOOKED_FOR = """
+import googlenet_keras, sys, importlib.util
+spec = importlib.util.find_spec("keras")
+assert spec.loader.get_source("keras") and "keras" not in sys.modules
+import keras
+assert keras.saving.get_registered_object("googlenet_keras>Muon")
+assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("googlenet_keras")]
+"""
+
+
+def test_keras_loads_saved_models_where_it_is_imported_last(saved, python):
+    """Looking for Keras is no import of it, and does not keep the later one from knowing the package's classes."""
+    assert_loaded(python("-c", LOOKED_FOR + LOAD, saved[0]), saved)
+
+
 def test_the_package_alone_imports_no_keras(python):
     """Registering must not cost every import of the package, and every ``--help``, the start of TensorFlow."""
     process = python("-c", "import googlenet_keras, sys; print(*sys.modules)")
     assert process.returncode == 0, process.stderr
     assert not {"keras", "tensorflow", "numpy"} & set(process.stdout.split())
-
-
-def test_looking_for_keras_is_no_import_of_it(python):
-    """Libraries look whether Keras is there, read its files through its loader, and import it later."""
-    code = (
-        "import googlenet_keras, sys, importlib.util\n"
-        "spec = importlib.util.find_spec('keras')\n"
-        "assert spec.loader.get_source('keras') and 'keras' not in sys.modules\n"
-        "from keras import saving\n"
-        "assert saving.get_registered_object('googlenet_keras>Muon')\n"
-        "assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith('googlenet_keras')]\n"
-    )
-    process = python("-c", code)
-    assert process.returncode == 0, process.stderr
 
 
 def test_no_registered_class_is_forgotten(root):

@@ -2,21 +2,20 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import Fork
 
 from googlenet_keras import create_model, load_recipe
 from googlenet_keras.training import create_strategy, train
 
+pytestmark = pytest.mark.usefixtures("tiny")
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests/data/fashion_mnist_sample"
 LONGEST = 300  # seconds that a run may take on a busy machine
@@ -35,7 +34,7 @@ PLAIN = {
 # In float32 the sums of another order may end on the other side of a ReLU or choose another of two maxima, whose
 # gradients then differ for good; normalization makes that a matter of a step or two. In float64 it is as good as never.
 NORMALIZED = {
-    "model": "googlenet_bn",
+    "model": "tiny",
     "dtype": "float64",
     "optimizer": "muon",
     "momentum": 0.5,
@@ -50,11 +49,15 @@ NORMALIZED = {
 }
 # Two processors where there may be one, which only a process that has not used TensorFlow can have.
 TWO_CPUS = """
-import sys
 import tensorflow as tf
-from googlenet_keras.commands import train
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+"""
+TRAIN = """
+import sys
+import tiny
+from googlenet_keras.commands import train
+tiny.register()
 sys.exit(train.main())
 """
 
@@ -72,18 +75,6 @@ def command(output, fields, strategy):
     """The training's command, without Python."""
     base = ["--recipe", "d2l_fashion_mnist", "--data-dir", str(SAMPLE), "--output", str(output)]
     return [*base, "--strategy", strategy, *flags(fields)]
-
-
-def start(*arguments, **environment):
-    """Starts Python on its own; what it prints is to be read at its end."""
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 class Workers(contextlib.ExitStack):
@@ -105,9 +96,8 @@ class Workers(contextlib.ExitStack):
         for index, output in enumerate(outputs):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             arguments = command(output, {**fields, **own_fields[index]}, "multi_worker")
-            process = start("-m", "googlenet_keras.train", *arguments, TF_CONFIG=json.dumps(config))
+            process = Fork("-c", TRAIN, *arguments, merged=True, TF_CONFIG=json.dumps(config))
             self.processes.append(self.enter_context(process))
-            self.callback(process.kill)
 
     def ends(self, timeout=LONGEST):
         """Waits for both; their statuses, and what each said."""
@@ -126,7 +116,7 @@ class Workers(contextlib.ExitStack):
 
 def mirrored(folder, fields):
     """Trains in a process with two logical CPUs; its status, and what it said."""
-    with start("-c", TWO_CPUS, *command(folder, fields, "mirrored")) as process:
+    with Fork("-c", TWO_CPUS + TRAIN, *command(folder, fields, "mirrored"), merged=True) as process:
         said = process.communicate(timeout=LONGEST)[0]
     return [process.returncode], said
 
@@ -248,7 +238,7 @@ def test_mirrored_ends_as_one_device(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def alone_normalized(tmp_path_factory):
+def alone_normalized(tmp_path_factory, tiny):
     """What one process leaves of a network with batch normalization."""
     return one_process(tmp_path_factory.mktemp("alone_normalized"), NORMALIZED)
 

@@ -18,8 +18,9 @@ from googlenet_keras.devices import choose_dtype, create_strategy
 from googlenet_keras.files import Publication, output_folder
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
-from googlenet_keras.weights.cards import package_versions
+from googlenet_keras.weights.cards import Card, package_versions
 from googlenet_keras.weights.catalogue import file_digest
+from googlenet_keras.weights.model_cards import model_card
 from googlenet_keras.weights.published import find_published, weight_file
 
 LABELS_FILE = "labels.txt"
@@ -34,6 +35,7 @@ class Export:
         picture: The diagram, a PNG, or an SVG where the PNG would be too large.
         architecture: The picture of the network's modules, a PNG; beside it is the same as SVG.
         card: The card, a JSON file.
+        model_card: The same for readers, Markdown as the Hugging Face Hub has it.
         strategy: In words, the devices that the model was built on.
     """
 
@@ -41,19 +43,25 @@ class Export:
     picture: Path
     architecture: Path
     card: Path
+    model_card: Path
     strategy: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All places."""
         architectures = (self.architecture, self.architecture.with_suffix(".svg"))
-        return self.saved_model, self.picture, *architectures, self.card
+        return self.saved_model, self.picture, *architectures, self.card, self.model_card
 
     @classmethod
     def at(cls, folder: Path, name: str) -> "Export":
         """Where an export of that name is, or is to be, below a folder."""
-        picture, architecture, card = (folder / f"{name}{end}" for end in (".png", "_architecture.png", ".json"))
-        return cls(folder / name, picture, architecture, card)
+        return cls(
+            saved_model=folder / name,
+            picture=folder / f"{name}.png",
+            architecture=folder / f"{name}_architecture.png",
+            card=folder / f"{name}.json",
+            model_card=folder / f"{name}.md",
+        )
 
 
 def export_model(
@@ -75,8 +83,8 @@ def export_model(
     Args:
         name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
             a ``.keras`` file of a network of one's own it is the one that this is built on, whose preprocessing it has.
-        folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png`` and ``.svg``, and ``NAME.json`` go; it is
-            made if need be.
+        folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png`` and ``.svg``, ``NAME.json`` and ``NAME.md`` go;
+            it is made if need be.
         weights: A weight file (see `load_weights`), the name of published weights, such as ``"fashion_mnist"`` of
             ``googlenet_bn``, or a ``.keras`` file; None leaves the network as it is initialized, untrained.
         classes: Number of classes; None is the weight file's, as many as there are labels, or the model's own.
@@ -163,6 +171,8 @@ def export_model(
             },
         }
         aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = model_card(_trained(network, model, names), parameters=model.count_params(), file=name)
+        aside.model_card.write_text(text, encoding="utf-8")
         publication.publish()
     return replace(export, strategy=took)
 
@@ -203,6 +213,19 @@ def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequ
         "versions": package_versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _trained(network: Network, model: keras.Model, names: Sequence[str]) -> Card:
+    """What is known of the network's training."""
+    if network.card is not None:
+        return network.card
+    return Card(
+        model=network.record.name,
+        input_shape=model.input.shape[1:],
+        labels=tuple(names),
+        preprocessing=network.preprocessing,
+        source="untrained: as initialized" if network.weights is None else Path(network.weights).name,
+    )
 
 
 def _weights(network: Network) -> dict[str, object] | str:

@@ -9,6 +9,7 @@ from googlenet_keras.models.inception_v3 import InceptionV3
 from googlenet_keras.models.inception_v4 import InceptionV4
 from googlenet_keras.models.mnist import MNISTInception, MNISTResidual
 from googlenet_keras.models.nin import NiN
+from googlenet_keras.models.presets import from_preset, save_to_preset
 from googlenet_keras.models.registry import ModelRecord, create_model, list_models, model_record, preprocess_input
 from googlenet_keras.models.trained import load_model
 from googlenet_keras.models.vgg import VGG
@@ -30,10 +31,12 @@ __all__ = [
     "Preprocessing",
     "create_model",
     "feature_extractor",
+    "from_preset",
     "inference_model",
     "list_models",
     "load_model",
     "model_record",
     "preprocess_input",
+    "save_to_preset",
     "serving_model",
 ]

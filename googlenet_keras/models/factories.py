@@ -20,9 +20,9 @@ class Arguments:
 
     Attributes:
         include_top: Whether the network ends in its top, whose last layer is the classifier ``predictions``.
-        weights: None for random initialization, the path of a ``.weights.h5`` or ``.keras`` file of this package, or
-            the name of weights that are published for the network, such as ``"fashion_mnist"`` for ``googlenet_bn``:
-            ``create_model("googlenet_bn", weights="fashion_mnist")`` fills in what they were trained at.
+        weights: None for random initialization, the path of a weight file (see `load_weights`), or the name of weights
+            that are published for the network (see `list_weights`), such as ``"imagenet"``; they are downloaded once.
+            ``create_model(NAME, weights=...)`` fills in what they were trained at, if the file has a card.
         input_tensor: A Keras tensor (batch, height, width, channels) to build upon, or None for an input of its own.
         input_shape: (height, width, channels) in pixels; None is any height and width without the top, and with it the
             network's own: OWN_SHAPE.

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -139,7 +140,7 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     """Builds a model by its name.
 
     Args:
-        name: One of `list_models`.
+        name: One of `list_models`, or a preset: a folder or ``hf://USER/REPOSITORY``; see `from_preset`.
         **kwargs: Arguments of the model's factory, such as ``classes`` or ``input_shape``. Where ``weights`` names
             published ones, such as ``"fashion_mnist"`` of ``googlenet_bn``, or a file with a card (see `Card`), the
             defaults are what these were trained with; only auxiliary heads have to be asked for.
@@ -151,6 +152,11 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     Raises:
         ValueError: If there is no such model, or the factory refuses an argument.
     """
+    if name not in _RECORDS:
+        from googlenet_keras.models.presets import from_preset, is_preset
+
+        if is_preset(name):
+            return from_preset(name, **kwargs)
     record = model_record(name)
     defaults = dict(record.arguments)
     weights = kwargs.get("weights")
@@ -165,18 +171,25 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
     return record.factory(**{**defaults, **kwargs})
 
 
-def preprocess_input(x: Any, model_name: str) -> Any:
-    """From pixels to what a model's published weights expect.
+def preprocess_input(x: Any, model_name: str, weights: str | Path | None = None) -> Any:
+    """From pixels to what a model's weights expect.
 
     Args:
         x: Pixels in [0, 255] of any number type, RGB along the last axis: a NumPy array or a backend tensor of shape
             (..., channels). It is not written to.
         model_name: One of `list_models`.
+        weights: A weight file with a card or the name of published weights, whose own preprocessing is then taken; None
+            is what the network's usual weights expect.
 
     Returns:
         A new float32 array or tensor of the same shape.
 
     Raises:
-        ValueError: If there is no such model.
+        ValueError: If there is no such model, or no such weights of it.
     """
-    return model_record(model_name).preprocessing(x)
+    record = model_record(model_name)
+    card = None if weights is None else read_card(weight_file(weights, model_name))
+    if card is None:
+        return record.preprocessing(x)
+    card.check(weights, model=model_name)
+    return card.preprocessing(x)

@@ -15,6 +15,7 @@ from googlenet_keras.models.registry import ModelRecord, create_model, list_mode
 from googlenet_keras.models.views import inference_model
 from googlenet_keras.weights.cards import Card, read_card
 from googlenet_keras.weights.published import find_published, weight_file
+from googlenet_keras.weights.readers import damaged, open_weights
 
 # ImageNet has 21,841; beyond this the classifier alone is larger than most machines' memory.
 MOST_CLASSES = 100_000
@@ -188,12 +189,12 @@ def load_model(path: str | Path, **changes: Any) -> keras.Model:
     path = Path(path)
     card = read_card(path)
     if _is_whole(path):
+        with open_weights(path):
+            pass  # Keras's own reader follows links and believes sizes
         try:
             return keras.saving.load_model(path, **changes)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"Not a file that Keras saved, or a damaged one ({error}). Received: {str(path)!r}"
-            ) from None
+            raise damaged(path, error) from None
     if card is None:
         raise ValueError(
             "The file does not say which network it is of; build that with create_model(NAME, weights=...). "
@@ -259,15 +260,15 @@ def _name(weights: str | Path | None, said: str | None) -> str:
             with zipfile.ZipFile(weights) as archive:
                 said = json.loads(archive.read("config.json"))["config"]["name"]
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"Not a file that Keras saved, or a damaged one ({error}). Received: {str(weights)!r}"
-            ) from None
+            raise damaged(weights, error) from None
         if said not in list_models():
             raise ValueError(
                 f"{str(weights)!r} holds a network {said!r}: say which one of list_models() it is built on, whose "
                 "preprocessing it has (--model NAME)"
             )
     if said is None:
+        with open_weights(str(weights)):
+            pass  # what is no weight file is told so
         raise ValueError(
             f"The weight file does not say which network it is of: say it (--model NAME). Received: {str(weights)!r}"
         )

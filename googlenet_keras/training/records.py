@@ -15,6 +15,7 @@ from googlenet_keras.files import write_aside
 from googlenet_keras.images import Preprocessing
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.weights.cards import Card, package_versions, save_weights
+from googlenet_keras.weights.model_cards import model_card
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -83,7 +84,7 @@ def write_log(folder: Path, rows: Rows) -> None:
 
 
 def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping[str, Any], rows: Rows) -> None:
-    """Writes what a finished training leaves: weights, picture, log, and last of all ``results.json``.
+    """Writes what a finished training leaves: weights, model card, picture, log, and last of all ``results.json``.
 
     Args:
         folder: Where to.
@@ -96,6 +97,8 @@ def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping
         OSError: If the disk refuses.
     """
     save_weights(model, folder / "model.weights.h5", card)
+    with write_aside(folder / "model_card.md") as file:
+        file.write(model_card(card, parameters=model.count_params()).encode())
     if rows:
         write_log(folder, rows)
         with write_aside(folder / "curves.png") as file:

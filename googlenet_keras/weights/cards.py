@@ -16,6 +16,7 @@ import keras
 from googlenet_keras import __version__
 from googlenet_keras.files import replacing
 from googlenet_keras.images.preprocessing import Preprocessing
+from googlenet_keras.weights.readers import read_attribute
 
 # The attribute of the HDF5 file's root that holds the card as JSON; Keras does not look at it.
 ATTRIBUTE = "googlenet_keras"
@@ -145,13 +146,7 @@ def read_card(path: str | Path) -> Card | None:
         raise ValueError(f"There is no such weight file; check the path. Received: {str(path)!r}")
     if not path.name.endswith(".weights.h5"):
         return None
-    try:
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get(ATTRIBUTE)
-    except OSError as error:
-        raise ValueError(
-            f"Not a weight file that Keras saved, or a damaged one ({error}). Received: {str(path)!r}"
-        ) from None
+    text = read_attribute(path, ATTRIBUTE)
     if text is None:
         return None
     try:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from googlenet_keras.images import preprocessing as declared
 from googlenet_keras.images.preprocessing import Preprocessing
 from googlenet_keras.models.registry import ModelRecord, create_model, model_record
@@ -120,22 +122,14 @@ def convert_weights(
         source = source or recognize_source(opened.tensors)
         published = _identified(Path(file), model, source)
         shape = input_shape or (published.input_shape if published else None) or record.input_shape
-        heads = head_classes(create_model(model, include_top=False, input_shape=shape), opened.tensors, source)
-        if "predictions" in heads:
-            labels = _labels(record, heads["predictions"], source, labels)
-            arguments = _aux_heads(record, heads, shape)
-            network = create_model(model, input_shape=shape, classes=len(labels), **arguments)
-        elif labels is None:
-            arguments = {"include_top": False}
-            network = create_model(model, input_shape=shape, **arguments)
-        else:
-            raise ValueError(f"The file has no head of {model}, so that there is nothing to label. Received: {file}")
+        network, arguments = _network(record, opened.tensors, source, shape)
+        names = _labels(record, network, labels)
         loading = load_state(network, opened.tensors, source)
     card = Card(
         model=model,
         arguments=arguments,
         input_shape=shape,
-        labels=tuple(labels or ()),
+        labels=names,
         preprocessing=_preprocessing(record, source, preprocessing),
         source=f"{published.url if published else Path(file).name}, converted from {source}",
         **({fact: getattr(published, fact) for fact in ("dataset", "images", "licence")} if published else {}),
@@ -146,13 +140,30 @@ def convert_weights(
     return Conversion(path=output, card=card, loading=loading, published=published)
 
 
-def _labels(record: ModelRecord, classes: int, source: str, asked: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of the classes of a head in a file."""
+def _network(
+    record: ModelRecord, tensors: Mapping[str, Any], source: str, shape: tuple[int, int, int]
+) -> tuple[keras.Model, dict[str, Any]]:
+    """The network that a file is of, or its body if the file has no head of the network's, and what built it so."""
+    body = create_model(record.name, include_top=False, input_shape=shape)
+    heads = head_classes(body, tensors, source)
+    if "predictions" not in heads:
+        return body, {"include_top": False}
+    classes = heads["predictions"]
     if source == "slim" and classes == _SLIM_IMAGENET_CLASSES:
         classes -= 1
-    labels = class_names(record, classes) if asked is None else tuple(asked)
+    arguments = _aux_heads(record, heads, shape)
+    return create_model(record.name, input_shape=shape, classes=classes, **arguments), arguments
+
+
+def _labels(record: ModelRecord, network: keras.Model, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of the classes, of which a body has none."""
+    classes = next((layer.output.shape[-1] for layer in network.layers if layer.name == "predictions"), 0)
+    labels = class_names(record, classes) if asked is None and classes else tuple(asked or ())
     if len(labels) != classes:
-        raise ValueError(f"There must be a label for each of the {classes} classes. Received: {len(labels)} labels")
+        raise ValueError(
+            f"There must be a label for each of the {classes} classes that the file's head of {record.name} has. "
+            f"Received: {len(labels)} labels"
+        )
     return labels
 
 

@@ -250,7 +250,7 @@ def _residual_layer(repeats: Mapping[str, str], last: str, others: Mapping[str, 
 timm_inception_resnet_v2 = _residual_layer(
     {"block35": "repeat", "block17": "repeat_1", "block8": "repeat_2"}, "block8_10", {"predictions": "classif"}
 )
-# facenet-pytorch models/inception_resnet_v1.py
+# facenet-pytorch models/inception_resnet_v1.py; its head, an embedding and its classifier, has no counterpart here.
 facenet_inception_resnet_v1 = _residual_layer(
-    {"block35": "repeat_1", "block17": "repeat_2", "block8": "repeat_3"}, "block8_6", {"predictions": "logits"}
+    {"block35": "repeat_1", "block17": "repeat_2", "block8": "repeat_3"}, "block8_6", {}
 )

@@ -275,9 +275,8 @@ def _problem(
     if misshapen and not missing and not extra and all(any(name in one for name in classifiers) for one in misshapen):
         classes = next(here[name].units for name in _CLASSIFIERS if name in here)
         return (
-            f"The file has a head of another number of classes than {model.name!r}, which has one of {classes}: build "
-            "the model with as many `classes` as the file has, or with include_top=False for the body alone. "
-            f"Received: {some(misshapen)}"
+            f"The file's head is not that of {model.name!r}, which has {classes} classes: build the model with as many "
+            f"`classes` as the file has, or with include_top=False for the body alone. Received: {some(misshapen)}"
         )
     advice = "load it into the model that it was saved from"
     head = _foreign_head(set(here), state, extra)

@@ -41,7 +41,7 @@ def find_published(weights: Any, model: str | None = None) -> PublishedWeights |
     Raises:
         ValueError: If it is none of these; the message names the weights that are published.
     """
-    if weights is None or str(weights).endswith(SUFFIXES):
+    if weights is None or str(weights).endswith(SUFFIXES) or Path(str(weights)).is_file():
         return None
     named = [one for one in list_weights() if _is_meant(str(weights), one)]
     found = [one for one in named if model in (None, one.model)]
@@ -59,9 +59,10 @@ def find_published(weights: Any, model: str | None = None) -> PublishedWeights |
         right = " or ".join(dict.fromkeys(kin or others))
         raise ValueError(f"The weights {str(weights)!r} are those of another network: build {right}. {received}")
     known = [f"{one.name!r} of {one.model}" for one in list_weights(model) or list_weights()]
+    owner = f" of {model}" if model else ""
     raise ValueError(
-        f"Weights{f' of {model}' if model else ''} are read from files named *{' or *'.join(SUFFIXES)}; those "
-        f"published by name are {', '.join(known)}. {received}"
+        f"There are no weights{owner} of that name, and no such file; those published by name are {', '.join(known)}. "
+        f"{received}"
     )
 
 

@@ -33,13 +33,8 @@ class Source:
 TORCH_BOOKKEEPING = r".*\.num_batches_tracked"
 SOURCES = {
     "caffe": (Source((names.caffe_googlenet, classic.caffe_alexnet, classic.caffe_vgg), layouts.caffe_tensors),),
-    # The head of a face network normalizes an embedding, and has no counterpart here.
     "facenet": (
-        Source(
-            (inception_names.facenet_inception_resnet_v1,),
-            layouts.torch_tensors,
-            bookkeeping=rf"{TORCH_BOOKKEEPING}|last_(linear|bn)\..*",
-        ),
+        Source((inception_names.facenet_inception_resnet_v1,), layouts.torch_tensors, bookkeeping=TORCH_BOOKKEEPING),
     ),
     "keras": (Source((names.own_name,), layouts.keras_tensors, rename=layouts.by_building_order),),
     "keras_applications": (
