@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import os
 import subprocess
 import sys
@@ -23,6 +24,13 @@ def pytest_configure(config):
         forks = contextlib.ExitStack()
         forks.enter_context(forking())
         config.add_cleanup(forks.close)
+
+
+def pytest_collection_finish():
+    """TensorFlow's million objects stay: Python need not look through them for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _seed():
@@ -94,6 +102,16 @@ def _opened_once(*arguments, **options):
     dataset = open_dataset(*arguments, **options)
     dataset.split = functools.cache(dataset.split)
     return dataset
+
+
+@pytest.fixture
+def eagerly():
+    """TensorFlow's functions are run as they stand: a few steps are done before a graph of them would be made."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ CARD = Card(
 )
 
 
-pytestmark = pytest.mark.usefixtures("forked_verification")
+pytestmark = pytest.mark.usefixtures("forked_verification", "read_once")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Images arrive whole, in a known order, on every replica the same, and what is missing or broken is said."""
 
+import functools
 import gzip
 import hashlib
 import shutil
@@ -32,8 +33,10 @@ ALL = Augmentation(flip=0.5, shift=2, erase=0.5)
 
 @pytest.fixture(scope="module")
 def sample(root):
-    """Real Fashion-MNIST, 512 and 128 images of it."""
-    return open_dataset("fashion_mnist", root / "tests" / "data" / "fashion_mnist_sample")
+    """Real Fashion-MNIST, 512 and 128 images of it; each split is read once."""
+    dataset = open_dataset("fashion_mnist", root / "tests" / "data" / "fashion_mnist_sample")
+    dataset.split = functools.cache(dataset.split)
+    return dataset
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +180,7 @@ def test_replicas_see_what_one_would(kind, request, monkeypatch):
 
 
 def pipeline_batch(kind):
-    return 5 if kind == "large" else 100
+    return 5 if kind == "large" else 20
 
 
 def training_pipeline(kind, request, monkeypatch, **arguments):
@@ -185,14 +188,15 @@ def training_pipeline(kind, request, monkeypatch, **arguments):
     if kind == "streamed":
         monkeypatch.setattr(splits, "MOST_IN_MEMORY", 0)
         monkeypatch.setattr(builders, "SHUFFLED_TOGETHER", 64)
-    split = request.getfixturevalue("large" if kind == "large" else "sample").split("train")
+    dataset = request.getfixturevalue("large" if kind == "large" else "sample")
+    split = dataset.split("train" if kind == "large" else "train[:80]")
     changes = Augmentation(shift=2, erase=0.5, distort=True, random_interpolation=True)
     pipeline = batches(split, batch_size=pipeline_batch(kind), augmentation=changes, seed=7, **arguments)
     assert split.in_memory == (kind == "sample")
     return split, pipeline
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+@pytest.mark.parametrize("kind", ["sample", *(pytest.param(k, marks=pytest.mark.slow) for k in ("large", "streamed"))])
 def test_an_epoch_of_several_passes(kind, request, monkeypatch):
     """Of a few images an epoch may be as long as of many: each pass is one over all of them, like none before it."""
     _, one_pass = training_pipeline(kind, request, monkeypatch)
@@ -208,7 +212,7 @@ def test_an_epoch_of_several_passes(kind, request, monkeypatch):
     assert_same(read(shorter.epoch(4)), read(one_pass.epoch(4))[:1])
 
 
-@pytest.mark.parametrize("kind", ["sample", "large"])
+@pytest.mark.parametrize("kind", ["sample", pytest.param("large", marks=pytest.mark.slow)])
 def test_mixed_and_changed_images_are_the_same_on_any_number_of_replicas(kind, request):
     """RandAugment, MixUp and CutMix too are functions of seed, epoch and step, whoever shares the batch."""
     split = request.getfixturevalue(kind).split("train")
@@ -427,7 +431,7 @@ def test_both_mixtures_are_drawn_and_an_odd_image_stays():
     assert (images[500] == 501).all()
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_rand_augment_is_keras_own_and_of_each_image(channels):
     """Every image is changed in another way, none beyond its range, by draws that follow from its place alone."""
     images = np.random.default_rng(0).integers(256, size=(1, 20, 20, channels)).astype("uint8").repeat(12, axis=0)

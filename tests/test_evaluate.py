@@ -20,6 +20,7 @@ from googlenet_keras.evaluation import (
     ten_crops,
 )
 
+pytestmark = pytest.mark.usefixtures("read_once")
 LABELS = ("boot", "coat", "shirt")
 
 

@@ -97,7 +97,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.file)
+QUICK = ("slim.tar.gz", "d2l.npz")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(one, id=one.file, marks=[] if one.file in QUICK else pytest.mark.slow) for one in CASES]
+)
 def test_a_published_file_ends_in_the_golden_outputs(case, tmp_path):
     """From the bytes as they are published to the answers of the network that they are of."""
     state, images, expected = golden.load(case.golden)
