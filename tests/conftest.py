@@ -1,4 +1,4 @@
-"""What every test stands on: TensorFlow without its chatter, equal numbers in every run, and what is made once for all."""
+"""What every test stands on: TensorFlow without its chatter, equal numbers in every run, what is made once for all."""
 
 import contextlib
 import functools
@@ -84,7 +84,7 @@ def tiny():
 
 @pytest.fixture
 def read_once(monkeypatch):
-    """Trainings and evaluations share what they read of prepared datasets: reading is what tests/test_data.py is about."""
+    """Trainings and evaluations share what they read of prepared datasets; reading is tested in tests/test_data.py."""
     for module in ("googlenet_keras.training.loop", "googlenet_keras.evaluation.measurement"):
         monkeypatch.setattr(f"{module}.open_dataset", _opened)
 
@@ -145,7 +145,7 @@ def fork():
 
 @pytest.fixture(scope="module")
 def forked_verification():
-    """Exports are verified in processes that need not import TensorFlow first; tests/test_export.py has one that does."""
+    """Exports are verified in processes that need not import TensorFlow; one in tests/test_export.py does."""
     with pytest.MonkeyPatch.context() as patch:
         verify_in_forks(patch.setattr)
         yield

@@ -54,7 +54,7 @@ class Fork:
 
     def __init__(self, *arguments, folder=ROOT, session=False, merged=False, **environment):
         # What is appended comes to the end, wherever this process is reading.
-        self._files = [tempfile.TemporaryFile("a+") for _ in range(1 if merged else 2)]
+        self._files = [tempfile.TemporaryFile("a+") for _ in range(1 if merged else 2)]  # noqa: SIM115
         self._said = None
         self._status = ""
         self._server = socket.socket(socket.AF_UNIX)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from googlenet_keras import create_model, list_models, model_record
+from googlenet_keras import list_models, model_record
 from googlenet_keras.commands.describe import main
 from googlenet_keras.describe import (
     bottlenecks,

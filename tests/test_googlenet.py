@@ -106,7 +106,10 @@ DEPTHS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e"
     [
         *((name, 224) for name in PARAMETERS),
         *(pytest.param(name, 96, marks=SLOW) for name in PARAMETERS),
-        *(pytest.param(*getattr(name, "values", [name]), 111, marks=getattr(name, "marks", ())) for name in EVERY_PADDING),
+        *(
+            pytest.param(*getattr(name, "values", [name]), 111, marks=getattr(name, "marks", ()))
+            for name in EVERY_PADDING
+        ),
     ],
 )
 def test_every_endpoints_name_and_shape(whole, name, size):
@@ -189,7 +192,11 @@ def test_aux_heads_of_unknown_size_are_refused():
 
 @pytest.mark.parametrize(
     ("size", "extent"),
-    [(112, 1), (209, 4), *(pytest.param(*row, marks=SLOW) for row in [(65, 1), (128, 2), (192, 3), (256, 4), (257, 5)])],
+    [
+        (112, 1),
+        (209, 4),
+        *(pytest.param(*row, marks=SLOW) for row in [(65, 1), (128, 2), (192, 3), (256, 4), (257, 5)]),
+    ],
 )
 def test_map_under_the_heads(size, extent):
     model = GoogLeNet(input_shape=(size, size, 3), aux_heads=True)

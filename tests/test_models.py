@@ -18,8 +18,7 @@ QUICK = ("googlenet", "mnist_inception", "mnist_residual", RECORD.name)
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name in (*list_models(), RECORD.name)
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in (*list_models(), RECORD.name)
     ],
 )
 def name(request, tiny):

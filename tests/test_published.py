@@ -80,9 +80,7 @@ def test_model_is_as_the_weights_were_trained(model):
     [
         ({"input_shape": None}, SHAPE, (10,)),
         pytest.param({"input_shape": (96, 96, 1), "classes": 10}, (96, 96, 1), (10,), marks=pytest.mark.slow),
-        pytest.param(
-            {"include_top": False}, SHAPE, (SHAPE[0] // 32, SHAPE[0] // 32, 1024), marks=pytest.mark.slow
-        ),
+        pytest.param({"include_top": False}, SHAPE, (SHAPE[0] // 32, SHAPE[0] // 32, 1024), marks=pytest.mark.slow),
         ({"include_top": False, "classes": 7, "pooling": "avg", "input_shape": (32, 32, 1)}, (32, 32, 1), (1024,)),
         pytest.param(
             *({"include_top": False, "input_shape": (None, None, 1)}, (None, None, 1), (None, None, 1024)),

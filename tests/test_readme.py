@@ -46,7 +46,7 @@ def test_every_block_is_run_by_some_test():
     assert {language for language, _ in BLOCKS} == {"sh", "python"}
     assert [line for line in COMMANDS if line.startswith("pip")] == INSTALLS
     assert all(line.startswith(("pip install", "python -m googlenet_keras.")) for line in COMMANDS)
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
 
 
 def test_ci_runs_the_install_lines():
@@ -126,8 +126,28 @@ def test_results_are_those_of_the_logs(row):
     assert float(seconds.replace(",", "")) == pytest.approx(fmean(there), abs=0.51)
 
 
+FINETUNING = re.findall(r"^\| ([a-z, ]+) \|((?: \d\.\d+ \([\d. to]+\) \|)+)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", FINETUNING, ids=lambda row: row[0])
+def test_fine_tuning_is_that_of_the_results(row):
+    """Means and extremes over the seeds."""
+    method, cells = row
+    results = json.loads((ROOT / "tests" / "benchmarks" / "results" / "finetuning" / "results.json").read_text())
+    printed = [[float(number) for number in re.findall(r"\d\.\d+", cell)] for cell in cells.split("|")[:-1]]
+    for numbers, size in zip(printed, results["sizes"], strict=True):
+        found = [
+            one["accuracy"]
+            for one in results["rows"]
+            if (one["method"], one["images_per_class"]) == (method, int(size))
+        ]
+        assert len(found) == 3
+        assert numbers == [pytest.approx(value, abs=5.1e-4) for value in (fmean(found), min(found), max(found))]
+
+
 def test_there_are_results():
     assert RESULTS
+    assert len(FINETUNING) == 3
 
 
 def test_pictures_are_there():

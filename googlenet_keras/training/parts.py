@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import math
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -110,8 +111,11 @@ def frozen_line(recipe: Recipe, model: keras.Model, frozen: tuple[Layer, ...]) -
     """A line on what is frozen and how long."""
     names = {layer.name for layer in frozen}
     weighty = [layer for layer in model.layers if layer.weights]
-    share = sum(layer.count_params() for layer in weighty if layer.name in names) / model.count_params()
+    learning = sum(math.prod(weight.shape) for layer in weighty if layer.name not in names for weight in layer.weights)
     count = sum(layer.name in names for layer in weighty)
     lasts = recipe.unfreeze_after is None or recipe.unfreeze_after >= recipe.epochs
     until = "to the end" if lasts else f"for {recipe.unfreeze_after} of {recipe.epochs} epochs"
-    return f"Frozen {until}: {count} of {len(weighty)} layers with weights, {share:.1%} of the weights"
+    return (
+        f"Frozen {until}: {count} of {len(weighty)} layers with weights; the others have {learning:,} of "
+        f"{model.count_params():,} numbers"
+    )

@@ -80,7 +80,11 @@ class Recipe:
     erase: float = _field(0.0, "of small images: probability that a rectangle is erased")
     distort: bool = _field(False, "of large images: photometric distortion")
     rand_augment: float = _field(0.0, "strength, 0 to 1, of two changes that RandAugment draws for each image")
-    mixup: float = _field(0.0, "parameter of the Beta distribution by which images are mixed in pairs; 0: none")
+    mixup: float = _field(
+        0.0,
+        "parameter of the Beta distribution by which images and labels are mixed in pairs, 0: none; the training's "
+        "accuracy then counts the class of the larger share",
+    )
     cutmix: float = _field(0.0, "the same for rectangles that come from another image; with both, one is drawn")
     random_interpolation: bool = _field(False, "of large images: resized by one of four methods, drawn for each")
 
