@@ -95,9 +95,7 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch, capsys, tiny)
     # Nothing is trained here, and one network is counted: the others may be another one.
     counted, uncounted = create_model("googlenet_d2l"), create_model(tiny)
     monkeypatch.setattr(training_speed, "network", lambda *which: counted if which[0] == "googlenet_d2l" else uncounted)
-    result = training_speed.compare_training(
-        batch_size=4, rounds=3, input_size=96, peer=lambda: uncounted
-    )
+    result = training_speed.compare_training(batch_size=4, rounds=3, input_size=96, peer=lambda: uncounted)
     assert result.matrix_product == {"float32": 2**38, "bfloat16": 2**38}
     peer, network, *_ = result.training
     assert (peer.name, peer.dtype, peer.examples_per_second, peer.ratio, peer.share) == ("peer", "float32", 2, 1, None)

@@ -180,7 +180,8 @@ def probabilities_by_hand(file, images):
 
 
 @pytest.mark.parametrize(
-    ("crops", "files"), [pytest.param(1, [0], marks=SLOW), (1, [0, 1]), (10, [1]), pytest.param(144, [0, 1], marks=SLOW)]
+    ("crops", "files"),
+    [pytest.param(1, [0], marks=SLOW), (1, [0, 1]), (10, [1]), pytest.param(144, [0, 1], marks=SLOW)],
 )
 def test_evaluation_is_what_the_models_answer(crops, files, sample, weights):
     split = "test" if crops < 144 else "test[:6]"
@@ -240,7 +241,7 @@ def test_table_and_files(sample, weights, tmp_path, capsys):
 
 def test_json_says_what_was_measured(sample, weights, tmp_path, capsys):
     chosen = {"split": "test[:30]", "dtype": "mixed_bfloat16", "crops": 10, "batch_size": 64, "input_size": 32}
-    with pytest.raises(ValueError, match="of another shape"):  # the flattened map of this network has its own size
+    with pytest.raises(ValueError, match="head is not that of"):  # the flattened map of this network has its own size
         evaluate("mnist_inception", weights, dataset="fashion_mnist", data_dir=sample, input_size=32)
     chosen["input_size"] = 28
     assert (
@@ -287,7 +288,7 @@ def test_wrong_use(sample, weights, tmp_path, capsys):
         ({"model": "mnist_residual"}, "does not fit 'mnist_residual'"),
         ({"weights": tmp_path / "none.weights.h5"}, "There is no such weight file"),
         ({"weights": tmp_path / "damaged.weights.h5"}, "damaged"),
-        ({"weights": tmp_path / "five.weights.h5"}, "of another shape"),
+        ({"weights": tmp_path / "five.weights.h5"}, "which has 10 classes: build the model with as many"),
         ({"split": "validation"}, "validation"),
         ({"crops": 5}, "must be one of 1, 10, 144. Received: 5"),
         ({"batch_size": 0}, "The batch size must be at least 1"),

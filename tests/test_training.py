@@ -120,6 +120,7 @@ def test_leaves_weights_log_picture_and_results(undisturbed):
         "curves.png",
         "log.csv",
         "model.weights.h5",
+        "model_card.md",
         "results.json",
     }
     assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
