@@ -50,6 +50,21 @@ def root():
     return ROOT
 
 
+# What a process of the slow suite may keep in memory, with another beside it on a machine of 16 GB.
+MOST_MEMORY = 3 * 2**30
+
+
+@pytest.fixture(autouse=True)
+def _no_network_outlives_its_test(request):
+    """Networks refer to themselves, and the largest take half a gigabyte: the garbage of a slow test is collected."""
+    yield
+    if request.node.get_closest_marker("slow"):
+        pages = int(Path("/proc/self/statm").read_text().split()[1]) if sys.platform == "linux" else 0
+        if pages * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+            _network.cache_clear()
+        gc.collect()
+
+
 @functools.lru_cache(maxsize=12)
 def _network(name, arguments):
     from googlenet_keras import create_model

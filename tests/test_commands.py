@@ -288,6 +288,28 @@ def test_a_signal_within_the_garbage_collector_is_not_lost(number, status, how, 
     assert capsys.readouterr().err == f"command: {how}; nothing was changed\n"
 
 
+@pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
+def test_what_fails_by_a_signal_is_not_taken_for_failed_work(number, status, how, monkeypatch, capsys):
+    """Ctrl-C ends a command's other processes too: the user is not told that drawing failed."""
+    raised = []
+
+    def callback(phase, info):
+        if not raised:
+            raised.append(number)
+            signal.raise_signal(number)
+
+    def work(arguments: argparse.Namespace) -> int:
+        gc.callbacks.append(callback)
+        gc.collect()
+        raise RuntimeError("the other process is gone")
+
+    try:
+        assert run(work, monkeypatch) == status
+    finally:
+        gc.callbacks.remove(callback)
+    assert capsys.readouterr().err == f"command: {how}; nothing was changed\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 @pytest.mark.parametrize("wait", [0.2, 1.0, 2.0])

@@ -146,19 +146,26 @@ def _raised_again() -> Iterator[None]:
     """
     others = sys.unraisablehook
     timers: list[threading.Timer] = []
+    dropped: list[type[BaseException]] = []
 
-    def repeat(dropped: "sys.UnraisableHookArgs") -> None:
+    def repeat(unraisable: "sys.UnraisableHookArgs") -> None:
         for kind, number in ((KeyboardInterrupt, signal.SIGINT), (TerminatedError, signal.SIGTERM)):
-            if issubclass(dropped.exc_type, kind):
+            if issubclass(unraisable.exc_type, kind):
+                dropped.append(kind)
                 # A little later, when the callback is over.
                 timers.append(threading.Timer(0.05, _thread.interrupt_main, [number]))
                 timers[-1].start()
                 return
-        others(dropped)
+        others(unraisable)
 
     sys.unraisablehook = repeat
     try:
         yield
+    except Exception as error:
+        # The signal has reached the command's other processes, whose end may be what failed here.
+        if dropped:
+            raise dropped[-1] from error
+        raise
     finally:
         sys.unraisablehook = others
         for timer in timers:
