@@ -32,7 +32,7 @@ def _head(card: Card) -> str:
     if _is_public(card.dataset):
         lines += ["datasets:", f"- {json.dumps(card.dataset)}"]
     if card.accuracy is not None:
-        dataset = json.dumps(card.dataset or "unknown")
+        dataset = json.dumps(card.dataset if _is_public(card.dataset) else "images of the author's")
         lines += ["metrics:", "- accuracy", "model-index:", f"- name: {card.model}", "  results:"]
         lines += ["  - task:", "      type: image-classification", "    dataset:", f"      name: {dataset}"]
         lines += [f"      type: {dataset}", "    metrics:", "    - type: accuracy", f"      value: {card.accuracy:.4f}"]
@@ -51,7 +51,7 @@ def _text(card: Card, parameters: int, file: str) -> str:
         "Network": f"{card.model}, {parameters:,} parameters",
         "Input": f"{height}x{width} pixels, {'grey' if channels == 1 else 'RGB'}; it sees {seen} an image",
         "Classes": f"{card.classes}: {_some(card.labels)}" if card.labels else "none: it is a body without its top",
-        "Trained on": card.dataset if _is_public(card.dataset) else card.dataset and "images of its author's",
+        "Trained on": card.dataset if _is_public(card.dataset) else card.dataset and "images of the author's",
         "Accuracy": None if card.accuracy is None else f"{card.accuracy:.2%}, one crop",
         "Images that it knows": card.images,
         "Source": card.source,
