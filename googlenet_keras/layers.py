@@ -82,8 +82,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         window is symmetric, and so its own transpose. What automatic differentiation does instead passes over the
         tensor some five times more, which is where the time goes.
         """
-        scale = self.alpha / self.size if self.alpha_convention == "caffe" else self.alpha
-        energy = _window_sum(ops.square(x), self.size // 2, scale, self.k)
+        scale = self._scale
+        energy = self._energy(x)
         factor = _negative_power(energy, self.beta)
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
@@ -93,6 +93,21 @@ class LocalResponseNormalization(keras.layers.Layer):
             return direct - x * window
 
         return x * factor, gradient
+
+    @property
+    def _scale(self) -> float:
+        return self.alpha / self.size if self.alpha_convention == "caffe" else self.alpha
+
+    def _energy(self, x: Tensor) -> Tensor:
+        return _window_sum(ops.square(x), self.size // 2, self._scale, self.k)
+
+    def as_operations(self, x: Tensor) -> Tensor:
+        """The layer's answer to a float32 tensor, by operations of Keras alone and without a gradient of its own.
+
+        Args:
+            x: Keras tensor (batch, ..., channels), all but the batch known.
+        """
+        return ops.multiply(x, _negative_power(self._energy(x), self.beta))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -132,7 +147,8 @@ def _window_sum(x: Tensor, radius: int, scale: float, bias: float | None = None)
     sums = ops.conv(rows, kernel, (1, strip // unit), padding="same", data_format="channels_last")
     if bias is not None:
         sums = ops.add(sums, np.full(strip, bias, "float32"))  # as a vector, for TensorFlow to fuse it
-    return ops.reshape(sums, ops.shape(x))
+    known = None not in x.shape[1:]
+    return ops.reshape(sums, (-1, *x.shape[1:]) if known else ops.shape(x))
 
 
 def _negative_power(x: Tensor, exponent: float) -> Tensor:

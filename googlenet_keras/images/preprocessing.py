@@ -28,10 +28,7 @@ class Preprocessing:
     def __call__(self, x: Any) -> Any:
         """Preprocesses pixels; see `googlenet_keras.preprocess_input`."""
         channels = x.shape[-1]
-        mean, scale = np.asarray(self.mean), np.broadcast_to(self.scale, len(self.mean))
-        if channels != len(mean):
-            # (x - m) * s, averaged over the channels, is again of that form.
-            mean, scale = np.average(mean, weights=scale, keepdims=True), np.mean(scale, keepdims=True)
+        mean, scale = self.affine(channels)
         if isinstance(x, np.ndarray):
             pixels, flip = x.astype("float32"), np.flip
         else:
@@ -39,6 +36,18 @@ class Preprocessing:
         if self.channels == "BGR" and channels == len(self.mean):
             pixels = flip(pixels, axis=-1)
         return (pixels - mean.astype("float32")) * scale.astype("float32")
+
+    def affine(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """What is subtracted and then multiplied by, per channel in the network's order.
+
+        Args:
+            channels: How many the network takes.
+        """
+        mean, scale = np.asarray(self.mean), np.broadcast_to(self.scale, len(self.mean))
+        if channels != len(mean):
+            # (x - m) * s, averaged over the channels, is again of that form.
+            mean, scale = np.average(mean, weights=scale, keepdims=True), np.mean(scale, keepdims=True)
+        return mean, scale
 
     def as_dict(self) -> dict[str, Any]:
         """The declaration, for cards and JSON."""

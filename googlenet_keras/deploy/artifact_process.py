@@ -1,0 +1,65 @@
+"""Answers questions to an artifact in a process that has nothing but its runtime; run as a script.
+
+Arguments: the artifact, a ``.npz`` file of questions, images by any name, and the one to put the answers into,
+``QUESTION/OUTPUT``. It prints as JSON how long an answer to each question takes in seconds, the seconds from the start of
+the process to the first answer, and the most memory that the process had, in bytes.
+"""
+
+import importlib.util
+import json
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+REPEATS = 5
+
+# The package would bring Keras along.
+spec = importlib.util.spec_from_file_location("runtimes", Path(__file__).with_name("runtimes.py"))
+assert spec is not None
+assert spec.loader is not None
+runtimes = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(runtimes)
+
+
+def since_start() -> float:
+    """Seconds since the process began, as Linux knows it; since this script did, elsewhere."""
+    stat = Path("/proc/self/stat")
+    if not stat.exists():
+        return time.perf_counter()
+    import os
+
+    ticks = float(stat.read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def main(artifact: str, questions_file: str, answers_file: str) -> None:
+    """See the module."""
+    with np.load(questions_file) as loaded:
+        questions = {key: loaded[key] for key in loaded.files}
+    answer = runtimes.open_artifact(artifact)
+    answers: dict[str, np.ndarray] = {}
+    seconds, first = {}, None
+    for key, images in questions.items():
+        answers |= {f"{key}/{output}": value for output, value in answer(images).items()}
+        first = first or since_start()
+        times = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            answer(images)
+            times.append(time.perf_counter() - start)
+        seconds[key] = statistics.median(times)
+    np.savez(answers_file, **answers)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
+    status = Path("/proc/self/status")
+    peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    print(
+        json.dumps(
+            {"seconds": seconds, "first_answer": first, "peak_memory": int(peak[1]) * 1024 if peak else None}
+        )
+    )
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,196 @@
+"""Artifacts in their runtimes: a SavedModel, ONNX, LiteRT or OpenVINO file as one function of images.
+
+A runtime is imported where its artifact is opened, and nothing else is: a process that asks a LiteRT file has neither
+TensorFlow nor Keras in it.
+"""
+
+import importlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+# From preprocessed float32 images (batch, height, width, channels) to the network's named outputs, float32.
+Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+# Under this name an artifact carries its card, as JSON.
+CARD = "googlenet_keras"
+CARD_FILE = f"{CARD}.json"
+# Of the artifacts that are files, by what they end in; a SavedModel is a folder.
+EXTRAS: Mapping[str, tuple[str, str]] = {
+    ".onnx": ("onnx", "onnxruntime"),
+    ".xml": ("openvino", "openvino"),
+    ".tflite": ("litert", "ai_edge_litert.interpreter"),
+}
+
+
+def is_artifact(path: str | Path) -> bool:
+    """Whether a path is that of an artifact, by its name or, of a SavedModel, by what is in the folder."""
+    path = Path(path)
+    return path.suffix in EXTRAS or (path / "saved_model.pb").is_file()
+
+
+def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
+    """The function that an artifact is, in its own runtime.
+
+    Args:
+        path: A SavedModel's folder, or an ``.onnx``, ``.tflite`` or ``.xml`` file (OpenVINO's, beside its ``.bin``).
+        threads: How many the runtime uses; None is one for each core. TensorFlow's are settled once for a process.
+
+    Returns:
+        From preprocessed float32 images (batch, height, width, channels) to ``{output: float32 array}``.
+
+    Raises:
+        ValueError: If there is no such artifact, or it is damaged.
+        RuntimeError: If its runtime is not installed; the message names the extra.
+    """
+    path = Path(path)
+    if not is_artifact(path) or not path.exists():
+        raise ValueError(
+            "There is no such artifact: give a SavedModel's folder, or an .onnx, .tflite or .xml file that "
+            f"googlenet_keras.export wrote. Received: {str(path)!r}"
+        )
+    openers: dict[str, Callable[[Path, int | None], Answer]] = {
+        ".onnx": _open_onnx,
+        ".xml": _open_openvino,
+        ".tflite": _open_litert,
+    }
+    opener = openers.get(path.suffix, _open_saved_model)
+    try:
+        return opener(path, threads)
+    except (ModuleNotFoundError, MemoryError):
+        raise
+    except Exception as error:  # each runtime has exceptions of its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"The artifact is damaged ({reason}). Received: {str(path)!r}") from None
+
+
+def read_artifact_card(path: str | Path) -> dict[str, Any]:
+    """The card that an artifact carries, as `googlenet_keras.Card.from_dict` takes it.
+
+    Args:
+        path: See `open_artifact`.
+
+    Raises:
+        ValueError: If there is no such artifact, it is damaged, or has no card.
+    """
+    path = Path(path)
+    readers: dict[str, Callable[[Path], str | bytes]] = {
+        ".onnx": _card_of_onnx,
+        ".xml": _card_of_openvino,
+        ".tflite": _card_of_litert,
+    }
+    try:
+        return json.loads(readers.get(path.suffix, _card_of_saved_model)(path))
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # each format has exceptions of its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"The artifact has no card of this package; make it with python -m googlenet_keras.export ({reason}). "
+            f"Received: {str(path)!r}"
+        ) from None
+
+
+def runtime(suffix: str) -> ModuleType:
+    """The module that runs artifacts of a kind.
+
+    Args:
+        suffix: One of `EXTRAS`.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed; the message names the extra.
+    """
+    extra, module = EXTRAS[suffix]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0].replace("_", "-")
+        raise ModuleNotFoundError(
+            f"A {suffix} file needs {package}: pip install 'googlenet-keras[{extra}]'. Received: {error}"
+        ) from None
+
+
+def _open_saved_model(path: Path, threads: int | None) -> Answer:
+    import tensorflow as tf
+
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    loaded = tf.saved_model.load(str(path))
+
+    def ask() -> Callable[..., dict[str, Any]]:
+        return loaded.signatures["serving_default"]
+
+    (name,) = loaded.signatures["serving_default"].structured_input_signature[1]
+
+    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+        # Asked of the loaded object each time: it owns the variables of its signatures, and must live as long as they.
+        return {key: value.numpy() for key, value in ask()(**{name: tf.constant(images)}).items()}
+
+    return answer
+
+
+def _open_onnx(path: Path, threads: int | None) -> Answer:
+    onnxruntime = runtime(".onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (argument,) = session.get_inputs()
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: dict(zip(names, session.run(names, {argument.name: images}), strict=True))
+
+
+def _open_openvino(path: Path, threads: int | None) -> Answer:
+    openvino = runtime(".xml")
+    settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    # A file says what precision it is for; without a word of it OpenVINO would take bfloat16 where that is native.
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    precision = "f32"
+    if model.has_rt_info([CARD, "precision"]):
+        precision = model.get_rt_info([CARD, "precision"]).astype(str)
+    settings["INFERENCE_PRECISION_HINT"] = precision
+    compiled = core.compile_model(model, "CPU", settings)
+    names = [output.get_any_name() for output in compiled.outputs]
+
+    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+        answers = compiled(images)
+        return {name: np.array(answers[number]) for number, name in enumerate(names)}
+
+    return answer
+
+
+def _open_litert(path: Path, threads: int | None) -> Answer:
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    interpreter = runtime(".tflite").Interpreter(str(path), num_threads=threads or cores)
+    run = interpreter.get_signature_runner("serving_default")
+    (name,) = run.get_input_details()
+    return lambda images: dict(run(**{name: images}))
+
+
+def _card_of_saved_model(path: Path) -> str:
+    return (path / "assets" / CARD_FILE).read_text(encoding="utf-8")
+
+
+def _card_of_onnx(path: Path) -> str:
+    session = runtime(".onnx").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.get_modelmeta().custom_metadata_map[CARD]
+
+
+def _card_of_openvino(path: Path) -> str:
+    return runtime(".xml").Core().read_model(str(path)).get_rt_info([CARD, "card"]).astype(str)
+
+
+def _card_of_litert(path: Path) -> bytes:
+    # As LiteRT's metadata has it: an archive behind the network.
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(CARD_FILE)
