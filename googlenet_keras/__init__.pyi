@@ -24,6 +24,8 @@ from .deploy import (
     Prediction as Prediction,
     decode_predictions as decode_predictions,
     export_model as export_model,
+    open_artifact as open_artifact,
+    optimize_for_inference as optimize_for_inference,
 )
 from .describe import (
     bottlenecks as bottlenecks,

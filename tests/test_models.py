@@ -181,7 +181,7 @@ def test_export_and_reload(name, shape, model, tmp_path):
     (tmp_path / "labels.txt").write_text("\n".join(map(str, range(CLASSES))))
     preprocessing = model_record(name).preprocessing
     folder = tmp_path / "saved"
-    write_saved_model(serving_model(model), folder, preprocessing=preprocessing, labels_file=tmp_path / "labels.txt")
+    write_saved_model(serving_model(model), folder, preprocessing=preprocessing, assets=[tmp_path / "labels.txt"])
     loaded = tf.saved_model.load(str(folder))
     assert set(loaded.signatures) == {"serving_default", "serve_images", "serve_bytes", "features"}
     assert (folder / "assets" / "labels.txt").read_text() == (tmp_path / "labels.txt").read_text()

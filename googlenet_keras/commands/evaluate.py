@@ -31,7 +31,8 @@ def parser() -> Parser:
         required=True,
         nargs="+",
         metavar="NAME_OR_FILE",
-        help=".weights.h5 or .keras file, or fashion_mnist, which comes along; the answers of several are averaged",
+        help=".weights.h5 or .keras file, what googlenet_keras.export made, or fashion_mnist, which comes along; the "
+        "answers of several are averaged",
     )
     result.add_argument(
         "--dataset",

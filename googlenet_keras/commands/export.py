@@ -1,4 +1,4 @@
-"""The build script: a SavedModel, the picture of the network and its card.
+"""The build script: a SavedModel or files of other runtimes, the picture of the network and its card.
 
 Run it as ``python -m googlenet_keras.export``.
 """
@@ -46,6 +46,32 @@ def parser() -> Parser:
     )
     result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
     result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers and answer them too")
+    result.add_argument(
+        "--no-optimize", action="store_true", help="write the network as it is trained: nothing is folded"
+    )
+    result.add_argument(
+        "--formats",
+        nargs="+",
+        default=["saved_model"],
+        metavar="FORMAT",
+        help="some of saved_model, onnx, litert, openvino (default: saved_model)",
+    )
+    result.add_argument(
+        "--precision",
+        nargs="+",
+        default=["float32"],
+        metavar="PRECISION",
+        help="some of float32, bfloat16, float16, int8, for the other formats than saved_model (default: float32)",
+    )
+    result.add_argument(
+        "--calibration",
+        metavar="DATASET",
+        help="for int8, a TensorFlow Datasets name or folder:PATH (default: what the weights were trained on)",
+    )
+    result.add_argument("--data-dir", type=path_argument, metavar="DIR", help="where datasets are (default: TFDS's)")
+    result.add_argument(
+        "--serving-version", type=int, metavar="N", help="write the SavedModel as NAME/N, as TensorFlow Serving has it"
+    )
     result.add_argument("--force", action="store_true", help="replace an export of the same name")
     return result
 
@@ -74,6 +100,12 @@ def _export(arguments: argparse.Namespace) -> int:
             strategy=arguments.strategy,
             dtype=arguments.dtype,
             aux_heads=arguments.aux_heads,
+            optimize=not arguments.no_optimize,
+            formats=arguments.formats,
+            precisions=arguments.precision,
+            calibration=arguments.calibration,
+            data_dir=arguments.data_dir,
+            serving_version=arguments.serving_version,
             force=arguments.force,
             report=status.update,
         )

@@ -1,6 +1,6 @@
 """What a trained network sees on images.
 
-Run it as ``python -m googlenet_keras.predict NETWORK IMAGE...``, where NETWORK is a SavedModel or a weight file, or as
+Run it as ``python -m googlenet_keras.predict NETWORK IMAGE...``, where NETWORK is an artifact or a weight file, or as
 ``python -m googlenet_keras.predict --weights fashion_mnist IMAGE...``.
 """
 
@@ -32,7 +32,8 @@ def parser() -> Parser:
         type=path_argument,
         nargs="+",
         metavar="PATH",
-        help="NETWORK: a SavedModel's folder that googlenet_keras.export made, or a weight file, unless --weights "
+        help="NETWORK: what googlenet_keras.export made, a SavedModel's folder or an .onnx, .tflite or .xml file, or "
+        "a weight file, unless --weights "
         "gives it; IMAGE: image file, or folder of them",
     )
     result.add_argument("--model", metavar="NAME", help="which network, where the weight file does not say it")
@@ -113,6 +114,6 @@ def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]
     if arguments.weights is None and not network.endswith(SUFFIXES):
         for flag, value in told.items():
             if value is not None:
-                raise ValueError(f"--{flag.replace('_', '-')} goes with a weight file; a SavedModel has its own")
+                raise ValueError(f"--{flag.replace('_', '-')} goes with a weight file; an exported network has its own")
         return Classifier.load(network), images
     return Classifier.build(told.pop("model"), network, **told), images

@@ -1,6 +1,8 @@
-"""SavedModels: written from a model, checked against it, and asked."""
+"""Artifacts: written from a model, checked against it, and asked.
 
-from googlenet_keras.deploy.build import Export, export_model
-from googlenet_keras.deploy.classifier import Classifier, Prediction, decode_predictions
+Names are looked up when they are first used, so that a process that asks an artifact has nothing but its runtime.
+"""
 
-__all__ = ["Classifier", "Export", "Prediction", "decode_predictions", "export_model"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

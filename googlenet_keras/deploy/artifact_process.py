@@ -1,8 +1,8 @@
 """Answers questions to an artifact in a process that has nothing but its runtime; run as a script.
 
 Arguments: the artifact, a ``.npz`` file of questions, images by any name, and the one to put the answers into,
-``QUESTION/OUTPUT``. It prints as JSON how long an answer to each question takes in seconds, the seconds from the start of
-the process to the first answer, and the most memory that the process had, in bytes.
+``QUESTION/OUTPUT``. It prints as JSON how many seconds an answer to each question takes, how many pass from the start
+of the process to the first answer, and how much memory the process had at most, in bytes.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-REPEATS = 5
+REPEATS = 3
 
 # The package would bring Keras along.
 spec = importlib.util.spec_from_file_location("runtimes", Path(__file__).with_name("runtimes.py"))
@@ -55,11 +55,7 @@ def main(artifact: str, questions_file: str, answers_file: str) -> None:
     np.savez(answers_file, **answers)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
     status = Path("/proc/self/status")
     peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
-    print(
-        json.dumps(
-            {"seconds": seconds, "first_answer": first, "peak_memory": int(peak[1]) * 1024 if peak else None}
-        )
-    )
+    print(json.dumps({"seconds": seconds, "first_answer": first, "peak_memory": int(peak[1]) * 1024 if peak else None}))
 
 
 main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """Networks as files of other runtimes: ONNX, LiteRT and OpenVINO, in float32 and below.
 
-Each takes preprocessed float32 ``images`` (batch, height, width, channels), answers what `serving_model` does, under the
-same names, and carries the network's `Card`.
+Each takes preprocessed float32 ``images`` (batch, height, width, channels), answers what `serving_model` does, under
+the same names, and carries the network's `Card`.
 """
 
 import contextlib
@@ -141,9 +141,7 @@ def _quiet() -> Iterator[None]:
                 os.close(copy)
 
 
-def _write_onnx(
-    model: keras.Model, path: Path, card: str, precision: str, calibration: Sequence[np.ndarray]
-) -> None:
+def _write_onnx(model: keras.Model, path: Path, card: str, precision: str, calibration: Sequence[np.ndarray]) -> None:
     onnx = _tool("onnx", "onnx")
     model.export(path, format="onnx", verbose=False)
     if precision == "float16":
@@ -189,9 +187,7 @@ def _quantize_onnx(path: Path, calibration: Sequence[np.ndarray]) -> None:
     prepared.unlink()
 
 
-def _write_litert(
-    model: keras.Model, path: Path, card: str, precision: str, calibration: Sequence[np.ndarray]
-) -> None:
+def _write_litert(model: keras.Model, path: Path, card: str, precision: str, calibration: Sequence[np.ndarray]) -> None:
     import tensorflow as tf
 
     options: dict[str, Any] = {}
@@ -222,5 +218,3 @@ def _write_openvino(
     del graph  # which maps the file
     for file in (plain, plain.with_suffix(".bin")):
         file.unlink()
-
-

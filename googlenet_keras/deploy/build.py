@@ -1,5 +1,6 @@
-"""From a model's name to its SavedModel, its picture and its card, all of them or none."""
+"""From a model's name to its artifacts, its pictures and its card, all of them or none."""
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,14 @@ import numpy as np
 
 from googlenet_keras import describe
 from googlenet_keras.deploy import verification
+from googlenet_keras.deploy.artifacts import SUFFIXES, artifact_name, planned, write_artifact
+from googlenet_keras.deploy.calibration import accuracy, calibration_images
+from googlenet_keras.deploy.optimization import optimize_for_inference
+from googlenet_keras.deploy.runtimes import CARD_FILE
 from googlenet_keras.deploy.signatures import check_servable, signatures, write_saved_model
 from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.devices import choose_dtype, create_strategy
-from googlenet_keras.files import Publication, output_folder
+from googlenet_keras.files import Publication, output_folder, tree_size
 from googlenet_keras.models import serving_model
 from googlenet_keras.models.trained import Network, find_network, read_labels
 from googlenet_keras.weights.cards import Card, package_versions
@@ -31,36 +36,47 @@ class Export:
     """What an export left behind.
 
     Attributes:
-        saved_model: The SavedModel's folder.
+        saved_model: The SavedModel's folder; None if it was not asked for.
         picture: The diagram, a PNG, or an SVG where the PNG would be too large.
         architecture: The picture of the network's modules, a PNG; beside it is the same as SVG.
         card: The card, a JSON file.
         model_card: The same for readers, Markdown as the Hugging Face Hub has it.
+        artifacts: The files in other formats; beside an ``.xml`` is its ``.bin``.
         strategy: In words, the devices that the model was built on.
     """
 
-    saved_model: Path
+    saved_model: Path | None
     picture: Path
     architecture: Path
     card: Path
     model_card: Path
+    artifacts: tuple[Path, ...] = ()
     strategy: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All places."""
+        saved_models = () if self.saved_model is None else (self.saved_model,)
+        weights = tuple(path.with_suffix(".bin") for path in self.artifacts if path.suffix == ".xml")
         architectures = (self.architecture, self.architecture.with_suffix(".svg"))
-        return self.saved_model, self.picture, *architectures, self.card, self.model_card
+        return *saved_models, *self.artifacts, *weights, self.picture, *architectures, self.card, self.model_card
 
     @classmethod
-    def at(cls, folder: Path, name: str) -> "Export":
-        """Where an export of that name is, or is to be, below a folder."""
+    def at(cls, folder: Path, name: str, pairs: Sequence[tuple[str, str]] = (("saved_model", "float32"),)) -> "Export":
+        """Where an export of that name is, or is to be, below a folder.
+
+        Args:
+            folder: The folder.
+            name: The network's name.
+            pairs: What it is written as; see `planned`.
+        """
         return cls(
-            saved_model=folder / name,
+            saved_model=folder / name if "saved_model" in dict(pairs) else None,
             picture=folder / f"{name}.png",
             architecture=folder / f"{name}_architecture.png",
             card=folder / f"{name}.json",
             model_card=folder / f"{name}.md",
+            artifacts=tuple(folder / artifact_name(name, one, how) for one, how in pairs if one in SUFFIXES),
         )
 
 
@@ -75,10 +91,16 @@ def export_model(
     strategy: str = "auto",
     dtype: str | None = None,
     aux_heads: bool = False,
+    optimize: bool = True,
+    formats: Sequence[str] = ("saved_model",),
+    precisions: Sequence[str] = ("float32",),
+    calibration: str | None = None,
+    data_dir: str | Path | None = None,
+    serving_version: int | None = None,
     force: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Export:
-    """Builds a model and writes its SavedModel, its pictures and its card, once they are known to be right.
+    """Builds a model and writes its artifacts, its pictures and its card, once they are known to be right.
 
     Args:
         name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
@@ -94,6 +116,14 @@ def export_model(
         strategy: See `create_strategy`.
         dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
         aux_heads: Whether the auxiliary heads are built, and answered by name.
+        optimize: Whether a float32 network is written as `optimize_for_inference` makes it, or else as it is trained.
+        formats: Some of ``"saved_model"``, ``"onnx"``, ``"litert"`` and ``"openvino"``.
+        precisions: Some of ``"float32"``, ``"bfloat16"``, ``"float16"`` and ``"int8"``, of the files other than the
+            SavedModel, whose precision is ``dtype``.
+        calibration: The dataset whose training images int8 is calibrated on and whose evaluation split its accuracy is
+            measured on; see `open_dataset`. None is what the weights were trained on.
+        data_dir: See `open_dataset`.
+        serving_version: Makes the SavedModel's folder ``NAME/VERSION``, as TensorFlow Serving watches it.
         force: Whether an export of the same name is replaced.
         report: Called with a few words as each step begins.
 
@@ -104,7 +134,8 @@ def export_model(
         ValueError: If an argument makes no model, or contradicts the card in the weight file.
         FileExistsError: If there is such an export, and not ``force``.
         OSError: If the folder cannot be written to.
-        RuntimeError: If the SavedModel does not answer as the model does, the picture cannot be drawn, or Keras runs
+        ModuleNotFoundError: If a format's tools are not installed; the message names the extra.
+        RuntimeError: If an artifact does not answer as the model does, the picture cannot be drawn, or Keras runs
             on another backend than TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
@@ -113,6 +144,7 @@ def export_model(
             f"Received: {keras.backend.backend()!r}"
         )
     folder = Path(folder)
+    pairs = planned(formats, precisions)
     network = find_network(
         name or ("googlenet" if weights is None else None),
         weights,
@@ -121,18 +153,20 @@ def export_model(
         labels=None if labels is None else read_labels(labels),
     )
     name = network.record.name
-    if aux_heads and not network.record.aux_heads:
-        raise ValueError(f"Only networks with auxiliary heads can be built with them. Received: {name!r}")
-    export = Export.at(folder, name)
-    if export.saved_model.exists() and not force:
-        raise FileExistsError(f"There is an export already; use --force to replace it: {str(export.saved_model)!r}")
-    with (
-        output_folder(folder),
-        Publication(folder, name) as publication,
-        verification.FreshProcess() as fresh_process,
-        ThreadPoolExecutor(1) as drawing,
-    ):
-        report("building the model")
+    calibration = calibration or (network.card.dataset if network.card else None)
+    _check(network, pairs, aux_heads=aux_heads, calibration=calibration)
+    export = _checked(Export.at(folder, name, pairs), serving_version, force=force)
+    home = folder if export.saved_model is None else export.saved_model.parent
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(output_folder(folder))
+        publication = stack.enter_context(Publication(folder, name))
+        # A version is put in place last: TensorFlow Serving takes it at once.
+        versions = None
+        if home != folder:
+            stack.enter_context(output_folder(home))
+            versions = stack.enter_context(Publication(home, str(serving_version)))
+        fresh_process = stack.enter_context(verification.FreshProcess()) if export.saved_model else None
+        drawing = stack.enter_context(ThreadPoolExecutor(1))
         placement, took = create_strategy(strategy)
         report(f"building the model on {took}")
         dtype = dtype and choose_dtype(dtype, placement).name
@@ -140,41 +174,194 @@ def export_model(
             check_servable(network.input_shape)
             model = network.build(dtype=dtype, aux_heads=aux_heads)
             check_servable(model.input.shape[1:])
-            names = network.labels_of(model)
-            served = serving_model(model)
+            if export.artifacts:
+                _check_float32(model)
+            writing = _Writing.of(network, model, optimize=optimize, report=report)
 
         report("drawing the pictures")
-        aside = Export.at(publication.aside, name)
+        aside = Export.at(publication.aside, name, pairs)
         picture = drawing.submit(_draw, model, aside)
-
-        report("writing the SavedModel")
-        labels_file = publication.aside / LABELS_FILE
-        labels_file.write_text("\n".join(names) + "\n", encoding="utf-8")
-        write_saved_model(served, aside.saved_model, preprocessing=network.preprocessing, labels_file=labels_file)
-        labels_file.unlink()
-
-        report("verifying it in a fresh process")
-        fresh_process.load(aside.saved_model)
-        questions, expected = verification.questions_and_answers(served, network.preprocessing)
-        differences = verification.differences(expected, fresh_process.ask(questions))
+        facts, differences = [], None
+        if fresh_process is not None and export.saved_model is not None:
+            place = (versions or publication).aside / export.saved_model.name
+            fact, differences = writing.saved_model(place, fresh_process)
+            facts.append({"file": str(export.saved_model.relative_to(folder)), **fact})
+        precisions = [precision for one, precision in pairs if one in SUFFIXES]
+        facts += writing.artifacts(aside.artifacts, precisions, calibration, data_dir)
 
         report("finishing the pictures and the card")
-        export = replace(export, picture=export.picture.with_suffix(picture.result().suffix))
-        card = {
-            **_card(network, model, served, names),
-            "strategy": took,
-            "verification": {
-                "photograph": verification.PHOTOGRAPH,
-                "tolerance": verification.TOLERANCE,
-                "largest_difference": differences,
-                "best_guess": names[int(np.argmax(expected["serve_bytes/1/probabilities"]))],
-            },
-        }
+        export = replace(export, picture=export.picture.with_suffix(picture.result().suffix), strategy=took)
+        card = _card(network, model, writing.served, writing.labels)
+        card |= {"strategy": took, "optimization": writing.saved, "artifacts": facts}
+        card["verification"] = {**writing.verified_with, "largest_difference": differences}
         aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        text = model_card(_trained(network, model, names), parameters=model.count_params(), file=name)
-        aside.model_card.write_text(text, encoding="utf-8")
+        aside.model_card.write_text(
+            model_card(writing.card, parameters=model.count_params(), file=_file_name(export, folder)), encoding="utf-8"
+        )
         publication.publish()
-    return replace(export, strategy=took)
+        if versions is not None:
+            versions.publish()
+    return export
+
+
+def _check(network: Network, pairs: Sequence[tuple[str, str]], *, aux_heads: bool, calibration: str | None) -> None:
+    """Refuses what makes no export before any work is done.
+
+    Raises:
+        ValueError: If auxiliary heads are asked for that the network has not, or int8 without images.
+    """
+    if aux_heads and not network.record.aux_heads:
+        raise ValueError(
+            f"Only networks with auxiliary heads can be built with them. Received: {network.record.name!r}"
+        )
+    if calibration is None and any(precision == "int8" for _, precision in pairs):
+        raise ValueError(
+            "int8 is calibrated on real images: name a dataset or folder:PATH (--calibration). Received: none"
+        )
+
+
+def _checked(export: Export, serving_version: int | None, *, force: bool) -> Export:
+    """The places of an export, of which none is taken.
+
+    Raises:
+        ValueError: If the version is below 0.
+        FileExistsError: If one is, and not ``force``, or there is a SavedModel where versions of one are to be.
+    """
+    if export.saved_model is not None and serving_version is not None:
+        if serving_version < 0:
+            raise ValueError(f"A version of TensorFlow Serving is 0 or more. Received: {serving_version}")
+        if (export.saved_model / "saved_model.pb").exists():
+            raise FileExistsError(
+                f"There is a SavedModel without a version; move it away first: {str(export.saved_model)!r}"
+            )
+        export = replace(export, saved_model=export.saved_model / str(serving_version))
+    for path in (export.saved_model, *export.artifacts):
+        if path is not None and path.exists() and not force:
+            raise FileExistsError(f"There is an export already; use --force to replace it: {str(path)!r}")
+    return export
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Writing:
+    """A model that is written and verified.
+
+    Attributes:
+        network: What the model was built from.
+        served: The model as it is served, which every artifact is compared with.
+        written: The same, optimized or not.
+        saved: What the optimization saved, in a sentence; None without one.
+        labels: The classes' names.
+        card: What travels with every artifact.
+        dtype: Of the model's policy.
+        questions: See `questions_and_answers`.
+        expected: See there.
+        report: Called with a few words as each step begins.
+    """
+
+    network: Network
+    served: keras.Model
+    written: keras.Model
+    saved: str | None
+    labels: Sequence[str]
+    card: Card
+    dtype: str
+    questions: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+    report: Callable[[str], None]
+
+    @classmethod
+    def of(cls, network: Network, model: keras.Model, *, optimize: bool, report: Callable[[str], None]) -> "_Writing":
+        labels = network.labels_of(model)
+        served = serving_model(model)
+        saved: list[str] = []
+        questions, expected = verification.questions_and_answers(served, network.preprocessing)
+        optimize = optimize and _in_float32(model)
+        return cls(
+            network=network,
+            served=served,
+            written=optimize_for_inference(served, report=saved.append) if optimize else served,
+            saved=saved[0] if saved else None,
+            labels=labels,
+            card=_trained(network, model, labels),
+            dtype=_dtype(model),
+            questions=questions,
+            expected=expected,
+            report=report,
+        )
+
+    @property
+    def verified_with(self) -> dict[str, object]:
+        """What the artifacts are verified with, and what the model takes the photograph for."""
+        best = int(np.argmax(self.expected["serve_bytes/1/probabilities"]))
+        return {
+            "photograph": verification.PHOTOGRAPH,
+            "tolerance": verification.TOLERANCE,
+            "best_guess": self.labels[best],
+        }
+
+    def saved_model(
+        self, place: Path, fresh_process: verification.FreshProcess
+    ) -> tuple[dict[str, object], dict[str, float]]:
+        """Writes and verifies the SavedModel; facts for the card, and the largest differences."""
+        self.report("writing the SavedModel")
+        texts = {
+            LABELS_FILE: "\n".join(self.labels) + "\n",
+            CARD_FILE: json.dumps(self.card.as_dict(), ensure_ascii=False),
+        }
+        assets = [place.with_name(name) for name in texts]
+        for asset in assets:
+            asset.write_text(texts[asset.name], encoding="utf-8")
+        write_saved_model(self.written, place, preprocessing=self.network.preprocessing, assets=assets)
+        for asset in assets:
+            asset.unlink()
+        self.report("verifying it in a fresh process")
+        fresh_process.load(place)
+        answers = fresh_process.ask(self.questions)
+        facts = {"format": "saved_model", "precision": self.dtype, "bytes": tree_size(place)}
+        return facts | verification.timings(answers), verification.differences(self.expected, answers)
+
+    def artifacts(
+        self, paths: Sequence[Path], precisions: Sequence[str], calibration: str | None, data_dir: str | Path | None
+    ) -> list[dict[str, object]]:
+        """Writes and verifies files of other runtimes; facts for the card, of each."""
+        images: Sequence[np.ndarray] = ()
+        if "int8" in precisions:
+            self.report("reading the images that int8 is calibrated on")
+            shape = self.served.input.shape[1:]
+            images = calibration_images(str(calibration), self.network, shape, data_dir=data_dir)
+        found = []
+        for path, precision in zip(paths, precisions, strict=True):
+            self.report(f"writing {path.name}")
+            write_artifact(self.written, path, card=self.card, precision=precision, calibration=images)
+            self.report(f"verifying {path.name} in a fresh process")
+            facts = verification.verify_artifact(path, self.questions, self.expected, precision)
+            if precision == "int8":
+                self.report(f"measuring the accuracy of {path.name}")
+                facts["accuracy"] = accuracy(path, str(calibration), self.network, data_dir=data_dir)
+            format_name = next(name for name, suffix in SUFFIXES.items() if suffix == path.suffix)
+            found.append({"file": path.name, "format": format_name, "precision": precision, **facts})
+        return found
+
+
+def _check_float32(model: keras.Model) -> None:
+    if not _in_float32(model):
+        raise ValueError(
+            "The formats other than saved_model are written from a float32 network: leave --dtype out, and give "
+            f"--precision. Received: {_dtype(model)}"
+        )
+
+
+def _in_float32(model: keras.Model) -> bool:
+    return {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+
+
+def _file_name(export: Export, folder: Path) -> str:
+    """What the reader of the model card will call the network."""
+    return str((export.saved_model or export.artifacts[0]).relative_to(folder))
+
+
+def _dtype(model: keras.Model) -> str:
+    return next(layer for layer in model.layers if layer.weights).dtype_policy.name
 
 
 def _draw(model: keras.Model, export: Export) -> Path:
@@ -198,7 +385,7 @@ def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequ
         "weights": _weights(network),
         "parameters": model.count_params(),
         "multiply_adds": describe.count_multiply_adds(model),
-        "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
+        "dtype": _dtype(model),
         "input": {
             "shape": model.input.shape[1:],
             "lowest": preprocessing(np.full(channels, 0, "uint8")).tolist(),

@@ -1,4 +1,4 @@
-"""A trained network, asked about images: a SavedModel of this package, or a weight file."""
+"""A trained network, asked about images: an artifact of this package, or a weight file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.deploy.runtimes import EXTRAS, open_artifact, read_artifact_card
 from googlenet_keras.deploy.signatures import check_servable, signatures
 from googlenet_keras.evaluation.scores import check_finite
-from googlenet_keras.images import refusal
+from googlenet_keras.images import decode_image, fit_images, refusal
 from googlenet_keras.models import model_record, serving_model
 from googlenet_keras.models.trained import class_names, find_network, read_labels
+from googlenet_keras.weights.cards import Card
 from googlenet_keras.weights.readers import SUFFIXES
 
 IMAGENET_CLASSES = 1000
@@ -79,16 +81,20 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | Path) -> "Classifier":
-        """The classifier that is a SavedModel of `export_model`, or a weight file that says what it is.
+        """The classifier that is an artifact of `export_model`, or a weight file that says what it is.
 
         Args:
-            path: The SavedModel's folder, or what `build` takes as ``weights``.
+            path: The SavedModel's folder, an ``.onnx``, ``.tflite`` or ``.xml`` file, or what `build` takes as
+                ``weights``.
 
         Raises:
-            ValueError: If it is neither, or the SavedModel has no ``serve_bytes`` and labels.
+            ValueError: If it is none of them, a SavedModel has no ``serve_bytes`` and labels, or a file no card.
+            ModuleNotFoundError: If the artifact's runtime is not installed; the message names the extra.
         """
         if str(path).endswith(SUFFIXES):
             return cls.build(weights=path)
+        if Path(path).suffix in EXTRAS:
+            return cls._of_file(Path(path))
         folder = Path(path)
         labels_file = folder / "assets" / "labels.txt"
         if not (folder / "saved_model.pb").is_file() or not labels_file.is_file():
@@ -107,6 +113,25 @@ class Classifier:
             return loaded.signatures["serve_bytes"](encoded=encoded)
 
         return cls(serve_bytes, read_labels(labels_file))
+
+    @classmethod
+    def _of_file(cls, path: Path) -> "Classifier":
+        """The classifier that is a file of another runtime than TensorFlow, which decodes the images."""
+        answer = open_artifact(path)
+        card = Card.from_dict(read_artifact_card(path))
+        height, width, channels = card.input_shape
+
+        def prepare(encoded: tf.Tensor) -> tf.Tensor:
+            image = decode_image(encoded, channels)[tf.newaxis]
+            return card.preprocessing(fit_images(image, (height, width), card.preprocessing.crop_fraction))
+
+        graph = tf.function(prepare, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+
+        def serve_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+            images = np.concatenate([graph(one).numpy() for one in encoded])
+            return {name: tf.constant(value) for name, value in answer(images).items()}
+
+        return cls(serve_bytes, card.labels)
 
     @classmethod
     def build(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -15,8 +15,8 @@ from googlenet_keras.keras_types import Tensor
 from googlenet_keras.layers import LocalResponseNormalization
 from googlenet_keras.models import inference_model
 
-Layer = layers.Layer
-Weights = dict[str, np.ndarray]
+Layer: TypeAlias = layers.Layer
+Weights: TypeAlias = dict[str, np.ndarray]
 
 # Layers that pass on what they get unless they train.
 _ONLY_TRAINING = (
@@ -138,8 +138,8 @@ class _Links:
         (following,) = self._consumers[number]
         return following if self.once(following) and len(self.calls[following].parents) == 1 else None
 
-    def layer(self, number: int | None) -> keras.Operation | None:
-        """The layer of a call."""
+    def layer(self, number: int | None) -> Any:
+        """The layer of a call; None of none."""
         return None if number is None else self.calls[number].layer
 
     def is_nonnegative(self, number: int) -> bool:
@@ -200,7 +200,7 @@ def _fuse(links: _Links, number: int, plan: _Plan) -> None:
         fused.relu = True
 
 
-def _is_relu(layer: keras.Operation | None) -> bool:
+def _is_relu(layer: Any) -> bool:
     match layer:
         case layers.ReLU():
             return layer.max_value is None and not layer.negative_slope and not layer.threshold
@@ -215,8 +215,7 @@ def _fold_padding(links: _Links, number: int, plan: _Plan) -> None:
     Source of ``same``: TensorFlow's documentation of ``tf.nn.convolution``, "Notes on padding".
     """
     padding = links.calls[number].layer
-    following = links.next(number)
-    layer = links.layer(following)
+    layer = links.layer(links.next(number))
     extents = padding.input.shape[1:3]
     if not isinstance(layer, layers.Conv2D | layers.MaxPooling2D) or None in extents or layer.padding != "valid":
         return
@@ -282,7 +281,7 @@ def _fold_preprocessing(links: _Links, preprocessing: Preprocessing, plan: _Plan
             f"Preprocessing can be folded into a convolution that the model begins with alone. Received: {found}"
         )
     plan.fused[first.name].pixels = preprocessing
-    mean, _ = preprocessing.affine(links.calls[start].shape[-1])
+    mean, _ = preprocessing.affine(int(links.calls[start].shape[-1] or 0))
     if mean.any() and (beginning is not first or first.padding == "same"):
         # In the order of the pixels, in which it is subtracted.
         plan.mean = mean[::-1] if preprocessing.channels == "BGR" else mean, beginning.name
@@ -322,10 +321,10 @@ def _rebuild(model: keras.Model, plan: _Plan) -> keras.Model:
         fused = plan.fused.get(layer.name)
         if fused and fused.group:
             if layer.name not in merged:
-                merged.update(_merged(plan, fused.group, *arguments))
+                merged.update(_merged(plan, fused.group, arguments[0]))
             return merged[layer.name]
         if fused and fused.changed:
-            return _fused(*arguments, fused, subtracted=plan.mean is not None)
+            return _fused(arguments[0], fused, subtracted=plan.mean is not None)
         if id(layer) not in copies:
             copies[id(layer)] = _copy(layer, plan)
         return copies[id(layer)](*arguments, **options)
@@ -342,7 +341,7 @@ def _copy(layer: keras.Operation, plan: _Plan) -> keras.Operation:
     if layer.name in plan.pools:
         config["padding"] = plan.pools[layer.name]
     copy = kind.from_config(config)
-    if isinstance(layer, Layer) and layer.weights:
+    if getattr(layer, "weights", None):
         copy.build(layer.input.shape)
         copy.set_weights(layer.get_weights())
     return copy
@@ -422,7 +421,7 @@ def _as_affine(normalization: layers.BatchNormalization) -> tuple[np.ndarray, np
 
 def _fold_pixels(weights: Weights, preprocessing: Preprocessing, *, subtracted: bool) -> np.ndarray:
     """Changes the kernel of the first convolution so that it takes pixels; what is to be added to the bias."""
-    name, *others = [key for key in weights]
+    name, *others = weights
     kernel = weights[name]
     mean, scale = preprocessing.affine(kernel.shape[2])
     kernel = kernel * scale[:, np.newaxis]

@@ -101,7 +101,7 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
 
 
 def write_saved_model(
-    served: keras.Model, folder: str | Path, *, preprocessing: Preprocessing, labels_file: str | Path
+    served: keras.Model, folder: str | Path, *, preprocessing: Preprocessing, assets: Sequence[Path] = ()
 ) -> None:
     """Writes a SavedModel that needs no Keras to be used.
 
@@ -109,15 +109,15 @@ def write_saved_model(
         served: What `serving_model` returns.
         folder: A folder that does not exist yet, or is empty.
         preprocessing: What the network expects of an image.
-        labels_file: A text file of one class name per line; it travels along as ``assets/NAME``.
+        assets: Files that travel along, each as ``assets/NAME``.
 
     Raises:
         OSError: If it cannot be written.
     """
     module = tf.Module()
-    # What tf.Module finds, it saves: the weights under names that outlive Keras, and the file.
+    # What tf.Module finds, it saves: the weights under names that outlive Keras, and the files.
     module.weights = {weight.path: weight.value for weight in served.weights}
-    module.labels = tf.saved_model.Asset(str(labels_file))
+    module.files = [tf.saved_model.Asset(str(file)) for file in assets]
     graphs = {name: signature.graph() for name, signature in signatures(served, preprocessing).items()}
     try:
         tf.saved_model.save(module, str(folder), signatures=graphs)

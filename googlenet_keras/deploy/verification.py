@@ -1,6 +1,7 @@
-"""Whether a SavedModel answers as its model does: asked in a fresh process, about a photograph."""
+"""Whether an artifact answers as its model does: asked in a fresh process, about a photograph."""
 
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,9 @@ PHOTOGRAPH = "grace_hopper.jpg"
 BATCH_SIZES = (1, 3)
 # Of the largest output. float32 carries 7 digits, and the order of additions takes the last one.
 TOLERANCE = 1e-5
+# Of the largest output, below float32: float16 has 3 digits and bfloat16 2, of which a deep network loses some. int8 is
+# judged by its accuracy; an answer as far off as this is that of another network.
+TOLERANCES = {"float32": TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2, "int8": 0.5}
 
 
 class FreshProcess:
@@ -117,29 +121,93 @@ def questions_and_answers(
     return questions, answers
 
 
-def differences(expected: dict[str, np.ndarray], received: dict[str, np.ndarray]) -> dict[str, float]:
+def timings(received: dict[str, np.ndarray]) -> dict[str, object]:
+    """What the process said of its time, for the card: median seconds of an answer, by batch size.
+
+    Args:
+        received: What `FreshProcess.ask` returned.
+    """
+    own = {key.partition("/")[2]: float(value) for key, value in received.items() if key.startswith("seconds/")}
+    return {"seconds": own}
+
+
+def verify_artifact(
+    artifact: Path, questions: dict[str, np.ndarray], expected: dict[str, np.ndarray], precision: str
+) -> dict[str, object]:
+    """Asks a file of another runtime in a fresh process about the same images.
+
+    Args:
+        artifact: An ``.onnx``, ``.tflite`` or ``.xml`` file.
+        questions: See `questions_and_answers`.
+        expected: See there.
+        precision: A key of `TOLERANCES`.
+
+    Returns:
+        For the card: ``largest_difference``, ``seconds`` by batch size, ``first_answer`` in seconds from the start of
+        the process, ``peak_memory`` and ``bytes`` on the disk.
+
+    Raises:
+        RuntimeError: If the process fails, or an answer is further off than the tolerance.
+    """
+    asked = {str(size): questions[f"serving_default/{size}"] for size in BATCH_SIZES}
+    said = {
+        f"{size}/{key.rpartition('/')[2]}": answer
+        for size in BATCH_SIZES
+        for key, answer in expected.items()
+        if key.startswith((f"serving_default/{size}/", f"features/{size}/"))
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [Path(scratch, name) for name in ("questions.npz", "answers.npz")]
+        np.savez(files[0], **asked)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
+        script = Path(__file__).with_name("artifact_process.py")
+        process = subprocess.run(
+            [sys.executable, "-P", str(script), str(artifact), *map(str, files)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if process.returncode:
+            last = (process.stderr.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+            raise RuntimeError(f"{artifact.name} does not answer in a fresh process: {last}")
+        with np.load(files[1]) as answers:
+            received = {key: answers[key] for key in answers.files}
+    found = differences(said, received, tolerance=TOLERANCES[precision], what=artifact.name)
+    sizes = [path.stat().st_size for path in (artifact, artifact.with_suffix(".bin")) if path.exists()]
+    facts = json.loads(process.stdout.splitlines()[-1])
+    return {"bytes": sum(sizes), "largest_difference": found, **facts}
+
+
+def differences(
+    expected: dict[str, np.ndarray],
+    received: dict[str, np.ndarray],
+    *,
+    tolerance: float = TOLERANCE,
+    what: str = "The SavedModel",
+) -> dict[str, float]:
     """The largest difference of each answer, as a part of the largest expected output.
 
     Args:
         expected: ``{"signature/batch/output": array}``.
-        received: The same, from the SavedModel.
+        received: The same, from the artifact.
+        tolerance: The largest difference that is allowed.
+        what: The artifact, as a message names it.
 
     Returns:
         ``{"signature/batch/output": difference}``.
 
     Raises:
-        RuntimeError: If an answer is missing, of another shape, or further off than `TOLERANCE`.
+        RuntimeError: If an answer is missing, of another shape, or further off than the tolerance.
     """
     result = {}
     for key, answer in expected.items():
         if key not in received or received[key].shape != answer.shape:
             shape = received[key].shape if key in received else "nothing"
-            raise RuntimeError(f"The SavedModel answers {key} with {shape} where the model has {answer.shape}")
+            raise RuntimeError(f"{what} answers {key} with {shape} where the model has {answer.shape}")
         result[key] = float(np.abs(received[key] - answer).max() / np.abs(answer).max())
     worst = max(result, key=lambda key: result[key] if np.isfinite(result[key]) else np.inf)
-    if not result[worst] <= TOLERANCE:
+    if not result[worst] <= tolerance:
         raise RuntimeError(
-            f"The SavedModel answers {worst} otherwise than the model: {result[worst]:.1e} of the largest output, "
-            f"where {TOLERANCE:.0e} is allowed"
+            f"{what} answers {worst} otherwise than the model: {result[worst]:.1e} of the largest output, "
+            f"where {tolerance:.0e} is allowed"
         )
     return result

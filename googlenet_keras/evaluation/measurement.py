@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from googlenet_keras.data import Batches, Dataset, open_dataset, trained_split
+from googlenet_keras.deploy.runtimes import is_artifact, open_artifact, read_artifact_card
 from googlenet_keras.devices import choose_dtype
 from googlenet_keras.evaluation.crops import CROPS
 from googlenet_keras.evaluation.pictures import plot_confusion
 from googlenet_keras.evaluation.scores import Scores, Tally
 from googlenet_keras.files import Publication
 from googlenet_keras.images import Preprocessing, change_channels
-from googlenet_keras.models import serving_model
+from googlenet_keras.models import model_record, serving_model
 from googlenet_keras.models.trained import Network, find_network, trained_preprocessing
+from googlenet_keras.weights import Card
+
+# From preprocessed float32 images (batch, height, width, channels) to probabilities (batch, classes).
+Answer = Callable[[np.ndarray], np.ndarray]
 
 RESULTS_FILE, PICTURE_FILE = "evaluation.json", "confusion.png"
 
@@ -31,7 +37,7 @@ class Evaluation:
 
     Attributes:
         model: The network's name.
-        weights: The weight files whose probabilities were averaged.
+        weights: The weight files or artifacts whose probabilities were averaged.
         dataset: The dataset's name, or ``folder:PATH``.
         split: What part of it.
         skipped: Image files that cannot be used and were left out, and why.
@@ -95,8 +101,8 @@ def evaluate(
 
     Args:
         name: One of `list_models`; None is what the weight files' cards say.
-        weights: Weight files of that model (see `load_weights`), or names of published weights; several are an
-            ensemble.
+        weights: Weight files of that model (see `load_weights`), names of published weights, or artifacts of
+            `export_model`, each in its own runtime; several are an ensemble.
         dataset: See `open_dataset`; None is what the first card names. Its classes may be some of the network's, which
             are then found by their names.
         data_dir: See there.
@@ -130,21 +136,19 @@ def evaluate(
     if not weights:
         raise ValueError("At least one weight file is needed. Received: none")
     dtype = dtype and choose_dtype(dtype).name
-    networks = [find_network(name, file) for file in weights]
+    networks = [_find(name, file, dtype) for file in weights]
     card = networks[0].card
     dataset = dataset or (card.dataset if card else None)
     if dataset is None:
         raise ValueError(f"The weight file does not say what it was trained on: name a dataset. Received: {weights[0]}")
     data = open_dataset(dataset, data_dir=data_dir, max_bad=max_bad)
     part = data.split(split or trained_split(data, ((card and card.recipe) or {}).get("validation_split", "test")))
-    networks = [_for_data(network, data, input_size) for network in networks]
-    models = [network.build(dtype=dtype) for network in networks]
-    labels = networks[0].labels_of(models[0])
-    for network, model in zip(networks, models, strict=True):
-        _check_alike(network, model, networks[0], models[0], labels)
-    served = [_probabilities(model) for model in models]
-    size, channels = served[0].input.shape[1], served[0].input.shape[3]
-    preprocessing = networks[0].preprocessing
+    opened = [_open(_for_data(network, data, input_size), dtype) for network in networks]
+    for one in opened[1:]:
+        _check_alike(one, opened[0])
+    first = opened[0]
+    labels, preprocessing = first.labels, first.preprocessing
+    size, _, channels = first.shape
     if crops == 1:
         batches = Batches(
             part,
@@ -164,15 +168,15 @@ def evaluate(
     places = tf.constant(_places(data, labels))
     elements = elements.map(lambda batch: {**batch, "label": tf.gather(places, batch["label"])})
     return Evaluation(
-        model=networks[0].record.name,
+        model=first.name,
         weights=tuple(map(str, weights)),
         dataset=data.name,
         split=part.name,
         skipped=dict(part.bad),
         input_size=size,
         crops=crops,
-        dtype=models[0].dtype_policy.name if networks[0].whole else dtype or keras.config.dtype_policy().name,
-        scores=score_models(served, elements, labels, report=lambda done: report(done, steps)),
+        dtype=first.dtype,
+        scores=_score([one.answer for one in opened], first.shape, elements, labels, lambda done: report(done, steps)),
     )
 
 
@@ -198,23 +202,87 @@ def _for_data(network: Network, data: Dataset, input_size: int | None) -> Networ
     return network
 
 
-def _check_alike(
-    network: Network, model: keras.Model, first: Network, first_model: keras.Model, labels: Sequence[str]
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A network that can be asked.
+
+    Attributes:
+        name: Of the network.
+        file: Its weight file or artifact.
+        shape: (height, width, channels) of its input.
+        labels: The classes' names.
+        preprocessing: From pixels to what it takes.
+        dtype: Keras dtype policy, or what an artifact is.
+        answer: What it answers.
+    """
+
+    name: str
+    file: str | Path | None
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    dtype: str
+    answer: Answer
+
+
+def _find(name: str | None, file: str | Path, dtype: str | None) -> Network:
+    """As `find_network`, of artifacts too."""
+    if not is_artifact(file):
+        return find_network(name, file)
+    card = Card.from_dict(read_artifact_card(file))
+    card.check(file, model=name)
+    if dtype is not None:
+        raise ValueError(f"An artifact has a precision of its own; give no dtype. Received: {dtype} for {str(file)!r}")
+    return Network(
+        record=model_record(card.model),
+        weights=file,
+        card=card,
+        input_shape=card.input_shape,
+        labels=card.labels,
+        preprocessing=card.preprocessing,
+    )
+
+
+def _open(network: Network, dtype: str | None) -> _Opened:
+    common: dict[str, Any] = {
+        "name": network.record.name,
+        "file": network.weights,
+        "preprocessing": network.preprocessing,
+    }
+    if network.card is not None and network.weights is not None and is_artifact(network.weights):
+        ask = open_artifact(network.weights)
+        return _Opened(
+            **common,
+            shape=network.card.input_shape,
+            labels=network.card.labels,
+            dtype=f"as in {Path(network.weights).name}",
+            answer=lambda images: ask(images)["probabilities"],
+        )
+    model = network.build(dtype=dtype)
+    return _Opened(
+        **common,
+        shape=model.input.shape[1:],
+        labels=network.labels_of(model),
+        dtype=model.dtype_policy.name if network.whole else dtype or keras.config.dtype_policy().name,
+        answer=_answer_of(_probabilities(model)),
+    )
+
+
+def _check_alike(one: _Opened, first: _Opened) -> None:
     """Refuses an ensemble of networks that do not answer the same question.
 
     Raises:
         ValueError: If one takes other images than the first, or answers other classes.
     """
-    for what, one, other in (
-        ("input shape", model.input.shape[1:], first_model.input.shape[1:]),
-        ("classes", network.labels_of(model), labels),
-        ("preprocessing", network.preprocessing, first.preprocessing),
+    for what, mine, other in (
+        ("input shape", one.shape, first.shape),
+        ("classes", one.labels, first.labels),
+        ("preprocessing", one.preprocessing, first.preprocessing),
     ):
-        if one != other:
+        if mine != other:
             raise ValueError(
-                f"The networks of an ensemble must be alike in {what}. Received: {one} of {str(network.weights)!r}, "
-                f"and {other} of {str(first.weights)!r}"
+                f"The networks of an ensemble must be alike in {what}. Received: {mine} of {str(one.file)!r}, "
+                f"and {other} of {str(first.file)!r}"
             )
 
 
@@ -263,17 +331,33 @@ def score_models(
         ValueError: If there are no examples.
         RuntimeError: If an answer is no number.
     """
-    shape = models[0].input.shape
+    return _score(list(map(_answer_of, models)), models[0].input.shape[1:], batches, label_names, report)
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
+
+def _answer_of(model: keras.Model) -> Answer:
+    """What a model that ends in probabilities answers, in a graph that is traced once."""
+
+    @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.float32)], autograph=False)
     def answer(images: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(tf.stack([model(images, training=False) for model in models]), axis=0)
+        return model(images, training=False)
 
+    return lambda images: answer(images).numpy()
+
+
+def _score(
+    answers: Sequence[Answer],
+    shape: Sequence[int],
+    batches: Iterable[Mapping[str, tf.Tensor]],
+    label_names: Sequence[str],
+    report: Callable[[int], None],
+) -> Scores:
+    """See `score_models`."""
     tally = Tally(label_names)
     report(0)
     for done, batch in enumerate(batches, start=1):
         labels, counts = batch["label"].numpy(), batch["weight"].numpy() > 0
-        probabilities = answer(tf.reshape(batch["image"], (-1, *shape[1:]))).numpy()
+        images = batch["image"].numpy().reshape(-1, *shape)
+        probabilities = np.mean([answer(images) for answer in answers], axis=0)
         probabilities = probabilities.reshape(len(labels), -1, len(label_names)).mean(axis=1)
         tally.add(probabilities[counts], labels[counts])
         report(done)
