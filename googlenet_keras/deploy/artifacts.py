@@ -46,8 +46,8 @@ def planned(formats: Sequence[str], precisions: Sequence[str]) -> list[tuple[str
             in float32.
 
     Raises:
-        ValueError: If a format is unknown, or none of the formats has one of the precisions.
-        ModuleNotFoundError: If what writes or runs one is not installed; the message names the extra.
+        ValueError: If a format is unknown, none of the formats has one of the precisions, or what writes or runs one
+            is not installed; the message then names the extra.
     """
     for one in formats:
         if one not in FORMATS:
@@ -120,7 +120,7 @@ def _tool(package: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise ValueError(
             f"Writing {extra} needs {package}: pip install 'googlenet-keras[{extra}]'. Received: {error}"
         ) from None
 

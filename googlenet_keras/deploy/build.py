@@ -131,10 +131,10 @@ def export_model(
         Where everything is, and on what it was built.
 
     Raises:
-        ValueError: If an argument makes no model, or contradicts the card in the weight file.
+        ValueError: If an argument makes no model, contradicts the card in the weight file, or asks for a format whose
+            tools are not installed; the message then names the extra.
         FileExistsError: If there is such an export, and not ``force``.
         OSError: If the folder cannot be written to.
-        ModuleNotFoundError: If a format's tools are not installed; the message names the extra.
         RuntimeError: If an artifact does not answer as the model does, the picture cannot be drawn, or Keras runs
             on another backend than TensorFlow.
     """
@@ -186,11 +186,13 @@ def export_model(
             place = (versions or publication).aside / export.saved_model.name
             fact, differences = writing.saved_model(place, fresh_process)
             facts.append({"file": str(export.saved_model.relative_to(folder)), **fact})
+        # Keras's plot_model and its converters do not bear each other in two threads of one process.
+        diagram = picture.result()
         precisions = [precision for one, precision in pairs if one in SUFFIXES]
         facts += writing.artifacts(aside.artifacts, precisions, calibration, data_dir)
 
         report("finishing the pictures and the card")
-        export = replace(export, picture=export.picture.with_suffix(picture.result().suffix), strategy=took)
+        export = replace(export, picture=export.picture.with_suffix(diagram.suffix), strategy=took)
         card = _card(network, model, writing.served, writing.labels)
         card |= {"strategy": took, "optimization": writing.saved, "artifacts": facts}
         card["verification"] = {**writing.verified_with, "largest_difference": differences}
@@ -329,15 +331,20 @@ class _Writing:
             self.report("reading the images that int8 is calibrated on")
             shape = self.served.input.shape[1:]
             images = calibration_images(str(calibration), self.network, shape, data_dir=data_dir)
-        found = []
+        found, before = [], None
         for path, precision in zip(paths, precisions, strict=True):
             self.report(f"writing {path.name}")
             write_artifact(self.written, path, card=self.card, precision=precision, calibration=images)
             self.report(f"verifying {path.name} in a fresh process")
-            facts = verification.verify_artifact(path, self.questions, self.expected, precision)
+            asked = self.questions, self.expected
             if precision == "int8":
+                asked = verification.questions_about(self.served, images)
+            facts = verification.verify_artifact(path, *asked, precision)
+            if precision == "int8" and self.network.weights is not None:
                 self.report(f"measuring the accuracy of {path.name}")
-                facts["accuracy"] = accuracy(path, str(calibration), self.network, data_dir=data_dir)
+                before = before or accuracy(self.network.weights, self.network, str(calibration), data_dir=data_dir)
+                after = accuracy(path, self.network, str(calibration), data_dir=data_dir)
+                facts["accuracy"] = {**after, "before": before["accuracy"]}
             format_name = next(name for name, suffix in SUFFIXES.items() if suffix == path.suffix)
             found.append({"file": path.name, "format": format_name, "precision": precision, **facts})
         return found

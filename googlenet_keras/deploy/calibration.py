@@ -50,31 +50,22 @@ def calibration_images(
 
 
 def accuracy(
-    artifact: Path, dataset: str, network: Network, *, data_dir: str | Path | None = None
-) -> dict[str, object] | None:
-    """The accuracy of an artifact and of its network on the evaluation split.
+    weights: str | Path, network: Network, dataset: str, *, data_dir: str | Path | None = None
+) -> dict[str, Any]:
+    """The accuracy of a network or of an artifact of it on the evaluation split.
 
     Args:
-        artifact: The file.
+        weights: The network's weights, or the artifact.
+        network: The network.
         dataset: See `open_dataset`.
-        network: What it was written from.
         data_dir: See `open_dataset`.
 
     Returns:
-        ``dataset``, ``split``, ``examples``, and the accuracy ``before`` and ``after``; None of an untrained network.
+        ``dataset``, ``split``, ``examples`` and ``accuracy``, the share of them that is classified correctly.
     """
-    if network.weights is None:
-        return None
-    options: dict[str, Any] = {"dataset": dataset, "data_dir": data_dir, "batch_size": BATCH_SIZE}
-    after = evaluate(None, [artifact], **options)
-    before = evaluate(network.record.name, [network.weights], split=after.split, **options)
-    return {
-        "dataset": dataset,
-        "split": after.split,
-        "examples": after.scores.examples,
-        "before": before.scores.top1,
-        "after": after.scores.top1,
-    }
+    measured = evaluate(network.record.name, [weights], dataset=dataset, data_dir=data_dir, batch_size=BATCH_SIZE)
+    examples, share = measured.scores.examples, measured.scores.top1
+    return {"dataset": dataset, "split": measured.split, "examples": examples, "accuracy": share}
 
 
 def _side(shape: tuple[int, ...]) -> int:

@@ -88,8 +88,8 @@ class Classifier:
                 ``weights``.
 
         Raises:
-            ValueError: If it is none of them, a SavedModel has no ``serve_bytes`` and labels, or a file no card.
-            ModuleNotFoundError: If the artifact's runtime is not installed; the message names the extra.
+            ValueError: If it is none of them, a SavedModel has no ``serve_bytes`` and labels, a file no card, or its
+                runtime is not installed.
         """
         if str(path).endswith(SUFFIXES):
             return cls.build(weights=path)

@@ -45,8 +45,8 @@ def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
         From preprocessed float32 images (batch, height, width, channels) to ``{output: float32 array}``.
 
     Raises:
-        ValueError: If there is no such artifact, or it is damaged.
-        RuntimeError: If its runtime is not installed; the message names the extra.
+        ValueError: If there is no such artifact, it is damaged, or its runtime is not installed; the message then
+            names the extra.
     """
     path = Path(path)
     if not is_artifact(path) or not path.exists():
@@ -60,9 +60,11 @@ def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
         ".tflite": _open_litert,
     }
     opener = openers.get(path.suffix, _open_saved_model)
+    if path.suffix in EXTRAS:
+        runtime(path.suffix)
     try:
         return opener(path, threads)
-    except (ModuleNotFoundError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # each runtime has exceptions of its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -84,10 +86,10 @@ def read_artifact_card(path: str | Path) -> dict[str, Any]:
         ".xml": _card_of_openvino,
         ".tflite": _card_of_litert,
     }
+    if path.suffix in EXTRAS:
+        runtime(path.suffix)
     try:
         return json.loads(readers.get(path.suffix, _card_of_saved_model)(path))
-    except ModuleNotFoundError:
-        raise
     except Exception as error:  # each format has exceptions of its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
@@ -103,14 +105,14 @@ def runtime(suffix: str) -> ModuleType:
         suffix: One of `EXTRAS`.
 
     Raises:
-        ModuleNotFoundError: If it is not installed; the message names the extra.
+        ValueError: If it is not installed; the message names the extra.
     """
     extra, module = EXTRAS[suffix]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0].replace("_", "-")
-        raise ModuleNotFoundError(
+        raise ValueError(
             f"A {suffix} file needs {package}: pip install 'googlenet-keras[{extra}]'. Received: {error}"
         ) from None
 

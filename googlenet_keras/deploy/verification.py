@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -21,7 +22,7 @@ BATCH_SIZES = (1, 3)
 # Of the largest output. float32 carries 7 digits, and the order of additions takes the last one.
 TOLERANCE = 1e-5
 # Of the largest output, below float32: float16 has 3 digits and bfloat16 2, of which a deep network loses some. int8 is
-# judged by its accuracy; an answer as far off as this is that of another network.
+# asked about images that it was calibrated on, and judged by its accuracy: as far off as this is another network.
 TOLERANCES = {"float32": TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2, "int8": 0.5}
 
 
@@ -121,6 +122,25 @@ def questions_and_answers(
     return questions, answers
 
 
+def questions_about(
+    served: keras.Model, images: Sequence[np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """As `questions_and_answers`, about preprocessed images, for an artifact that takes nothing else.
+
+    Args:
+        served: What `serving_model` returns.
+        images: float32 (1, height, width, channels) each; the last few are taken.
+    """
+    questions: dict[str, np.ndarray] = {}
+    answers: dict[str, np.ndarray] = {}
+    for size in BATCH_SIZES:
+        batch = np.concatenate(images[-size:])
+        questions[f"serving_default/{len(batch)}"] = batch
+        said = served(batch, training=False)
+        answers |= {f"serving_default/{len(batch)}/{name}": np.asarray(answer) for name, answer in said.items()}
+    return questions, answers
+
+
 def timings(received: dict[str, np.ndarray]) -> dict[str, object]:
     """What the process said of its time, for the card: median seconds of an answer, by batch size.
 
@@ -149,12 +169,11 @@ def verify_artifact(
     Raises:
         RuntimeError: If the process fails, or an answer is further off than the tolerance.
     """
-    asked = {str(size): questions[f"serving_default/{size}"] for size in BATCH_SIZES}
+    asked = {key.partition("/")[2]: images for key, images in questions.items() if key.startswith("serving_default/")}
     said = {
-        f"{size}/{key.rpartition('/')[2]}": answer
-        for size in BATCH_SIZES
+        key.partition("/")[2]: answer
         for key, answer in expected.items()
-        if key.startswith((f"serving_default/{size}/", f"features/{size}/"))
+        if key.startswith(("serving_default/", "features/"))
     }
     with tempfile.TemporaryDirectory() as scratch:
         files = [Path(scratch, name) for name in ("questions.npz", "answers.npz")]

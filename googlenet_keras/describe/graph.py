@@ -94,6 +94,8 @@ def calls(model: keras.Model) -> tuple[list[Call], list[int]]:
                     shapes[name, index] = tuple(tensor["shape"][1:])
     history = keras.tree.flatten(config["output_layers"])
     answers = list(zip(history[::3], history[1::3], strict=True))
+    # Keras counts there the calls of a layer in other models too, and here those in this model alone.
+    answers = [key if key in parents else (key[0], max(n for name, n in parents if name == key[0])) for key in answers]
     shapes |= {key: tuple(tensor.shape[1:]) for key, tensor in zip(answers, functional.outputs, strict=True)}
     order = {key: number for number, key in enumerate(_by_depth(parents, answers))}
     layer_of = {operation.name: operation for operation in functional.operations}
