@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamed
 import tensorflow as tf
 from PIL import Image
 
@@ -22,6 +23,7 @@ from googlenet_keras.data import (
     archives,
     builders,
     open_dataset,
+    records,
     splits,
     trained_split,
 )
@@ -29,6 +31,7 @@ from googlenet_keras.images import decode_image, fit_images
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 ALL = Augmentation(flip=0.5, shift=2, erase=0.5)
+FORMATS = ["tfrecord", "array_record"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,24 @@ def photographs(tmp_path_factory, photograph):
 @pytest.fixture(scope="module")
 def large(photographs):
     return open_dataset(f"folder:{photographs}")
+
+
+@pytest.fixture(scope="module")
+def tfrecord(tmp_path_factory):
+    """Large images of several sizes in 19 TFRecord files each: 96 to train, 33 to validate with."""
+    return prepared(tmp_path_factory, "tfrecord")
+
+
+@pytest.fixture(scope="module")
+def array_record(tmp_path_factory):
+    """The same in ArrayRecord files."""
+    return prepared(tmp_path_factory, "array_record")
+
+
+def prepared(tmp_path_factory, file_format):
+    folder = tmp_path_factory.mktemp(file_format)
+    streamed.prepare(folder, file_format, files=19, examples={"train": 96, "validation": 33}, side=130)
+    return open_dataset(streamed.NAME, folder)
 
 
 def batches(split, **arguments):
@@ -151,7 +172,7 @@ def test_training_order(sample):
     assert (epochs[0] != other_seed).any()
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
 def test_any_step_without_its_predecessors(kind, request, monkeypatch):
     split, pipeline = training_pipeline(kind, request, monkeypatch)
     whole = read(pipeline.epoch(3))
@@ -162,7 +183,7 @@ def test_any_step_without_its_predecessors(kind, request, monkeypatch):
         pipeline.epoch(3, first_step=pipeline.steps + 1)
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
 def test_replicas_see_what_one_would(kind, request, monkeypatch):
     """The same images, whoever shares them; batches that do not divide are split evenly."""
     _, alone = training_pipeline(kind, request, monkeypatch)
@@ -187,8 +208,8 @@ def training_pipeline(kind, request, monkeypatch, **arguments):
     """Batches with every random change, of images in memory, of files, and of small images that memory cannot hold."""
     if kind == "streamed":
         monkeypatch.setattr(splits, "MOST_IN_MEMORY", 0)
-        monkeypatch.setattr(builders, "SHUFFLED_TOGETHER", 64)
-    dataset = request.getfixturevalue("large" if kind == "large" else "sample")
+    monkeypatch.setattr(records, "SHUFFLED_TOGETHER", 64)
+    dataset = request.getfixturevalue("sample" if kind == "streamed" else kind)
     split = dataset.split("train" if kind == "large" else "train[:80]")
     changes = Augmentation(shift=2, erase=0.5, distort=True, random_interpolation=True)
     pipeline = batches(split, batch_size=pipeline_batch(kind), augmentation=changes, seed=7, **arguments)
@@ -196,7 +217,9 @@ def training_pipeline(kind, request, monkeypatch, **arguments):
     return split, pipeline
 
 
-@pytest.mark.parametrize("kind", ["sample", *(pytest.param(k, marks=pytest.mark.slow) for k in ("large", "streamed"))])
+@pytest.mark.parametrize(
+    "kind", ["sample", *(pytest.param(k, marks=pytest.mark.slow) for k in ("large", "streamed", *FORMATS))]
+)
 def test_an_epoch_of_several_passes(kind, request, monkeypatch):
     """Of a few images an epoch may be as long as of many: each pass is one over all of them, like none before it."""
     _, one_pass = training_pipeline(kind, request, monkeypatch)
@@ -228,20 +251,22 @@ def test_mixed_and_changed_images_are_the_same_on_any_number_of_replicas(kind, r
         )
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed"])
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
 @pytest.mark.parametrize("count", [1, 3])
 def test_evaluation_over_replicas(kind, count, request, monkeypatch):
     """Every example once, whether or not the last batch has one for each replica; the rest has no weight."""
     if kind == "streamed":
         monkeypatch.setattr(splits, "MOST_IN_MEMORY", 0)
-    dataset = request.getfixturevalue("large" if kind == "large" else "sample")
-    split = dataset.split("validation" if kind == "large" else "test[:13]")
+    dataset = request.getfixturevalue("sample" if kind == "streamed" else kind)
+    split = dataset.split("test[:13]" if dataset.small else "validation")
     chosen = {"training": False, "batch_size": 4, "shard_count": count}
     parts = [read(batches(split, shards=(shard,), **chosen).epoch(0)) for shard in range(count)]
     steps = [[part[step] for part in parts] for step in range(len(parts[0]))]
     real = [joined(step, "weight") > 0 for step in steps]
     labels = np.concatenate([joined(step, "label")[mask] for step, mask in zip(steps, real, strict=True)])
-    np.testing.assert_array_equal(labels, [example["label"] for example in split.images().as_numpy_iterator()])
+    of_split = [example["label"] for example in split.images().as_numpy_iterator()]
+    # Many files that can be read from the first record on only have another order, for each replica reads some.
+    np.testing.assert_array_equal(*(map(sorted, (labels, of_split)) if kind == "tfrecord" else (labels, of_split)))
     assert all(mask.sum() == step[0]["count"] for step, mask in zip(steps, real, strict=True))
     assert len(real[-1]) == max(1, count)  # one example is left, and no replica goes without
     assert (real[-1]).tolist() == [True] + [False] * (count - 1)
@@ -257,6 +282,73 @@ def test_streamed_images_are_shuffled(sample, monkeypatch):
     np.testing.assert_array_equal(ones, others)
     assert (ones != in_memory).any()
     np.testing.assert_array_equal(*(np.sort(x.reshape(512, -1).sum(axis=1)) for x in (ones, 1.0 * in_memory)))
+
+
+def brightness(images):
+    """A number for each image by which it can be told from the others."""
+    return images.reshape(len(images), -1).astype("float64").sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("batch_size", [3, 20, 64])
+def test_records_of_many_files_are_shuffled(kind, batch_size, request):
+    """None twice, in every epoch in another order; that of ArrayRecord files is the one of images in memory."""
+    split = request.getfixturevalue(kind).split("train[5:]+validation[:6]")
+    stored = brightness(joined(read(batches(split, batch_size=1, training=False).epoch(0)), "image"))
+    assert len(set(stored)) == split.size == 91 + 6
+    pipeline = batches(split, batch_size=batch_size)
+    epochs = [brightness(joined(read(pipeline.epoch(epoch)), "image")) for epoch in (0, 1)]
+    for epoch, seen in enumerate(epochs):
+        assert len(set(seen)) == len(seen) == split.size // batch_size * batch_size
+        assert set(seen) <= set(stored)
+        if kind == "array_record":
+            assert seen == [stored[i] for i in splits.order(split.size, (0, epoch))[: len(seen)]]
+    places = [[stored.index(one) for one in seen] for seen in epochs]
+    # Of two orders that have nothing to do with each other; six standard errors of 64 pairs are 0.75.
+    for one, another in (places, (places[0], sorted(places[0]))):
+        assert abs(np.corrcoef(one[:64], another[:64])[0, 1]) < 0.75
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts the bytes that a process reads")
+@pytest.mark.slow
+@pytest.mark.parametrize(("file_format", "surplus"), [("tfrecord", 0.3), ("array_record", 0.05)])
+def test_a_worker_reads_its_share(file_format, surplus, tmp_path):
+    """Of two workers each reads half of the bytes, of four a quarter, and the steps are the same.
+
+    A group of TFRecord files begins and ends within a file, which here is a quarter of the group.
+    """
+    streamed.prepare(tmp_path, file_format)
+    split = open_dataset(streamed.NAME, tmp_path).split("train")
+
+    def epoch(shard, count):
+        pipeline = batches(split, shards=(shard,), shard_count=count, seed=3)
+        before = streamed.bytes_read()
+        return read(pipeline.epoch(1)), streamed.bytes_read() - before
+
+    epoch(0, 1)  # what is read once only
+    whole, most = epoch(0, 1)
+    for count in (2, 4):
+        parts, sizes = zip(*(epoch(shard, count) for shard in range(count)), strict=True)
+        for size in sizes:
+            assert 0.8 / count < size / most < (1 + surplus) / count
+        for step, element in enumerate(whole):
+            for name in ("image", "label"):
+                np.testing.assert_array_equal(joined([part[step] for part in parts], name), element[name])
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
+    """In a line that says what helps: another format, or the package that reads this one."""
+    folder = streamed.prepare(tmp_path, "array_record", files=1, examples={"train": 3})
+    with monkeypatch.context() as patch:
+        patch.setattr(builders.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ValueError, match=r"pip install 'googlenet-keras\[array_record\]'\. Received: ") as error:
+            open_dataset(streamed.NAME, tmp_path)
+    assert "\n" not in str(error.value)
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace("array_record", "parquet"))
+    with pytest.raises(ValueError, match=r"must be array_record or tfrecord: .*--file_format=array_record") as error:
+        open_dataset(streamed.NAME, tmp_path)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("kind", ["sample", "large"])
@@ -679,6 +771,22 @@ def test_prepare(tiny_archives, tmp_path, capsys):
     shutil.rmtree(tiny_archives)
     assert command.main(arguments) == 0
     assert "was prepared already" in capsys.readouterr().out
+
+
+def test_prepare_as_array_record(tiny_archives, tmp_path, capsys):
+    """The same images; and what is there in another format is not taken for it."""
+    for file_format in FORMATS:
+        folder = tmp_path / file_format
+        arguments = ["prepare", "fashion_mnist", "--from", str(tiny_archives), "--data-dir", str(folder)]
+        assert command.main([*arguments, "--file-format", file_format]) == 0
+        assert len([*(folder / "fashion_mnist" / "3.0.1").glob(f"*.{file_format}-*")]) == 2
+    one, other = (open_dataset("fashion_mnist", tmp_path / name).split("train").tensors for name in FORMATS)
+    np.testing.assert_array_equal(one["image"], other["image"])
+    np.testing.assert_array_equal(one["label"], other["label"])
+    capsys.readouterr()
+    assert command.main([*arguments, "--file-format", "tfrecord"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is there as array_record: remove it, or choose another --data-dir. Received: 'tfrecord'" in line
 
 
 def test_prepare_names_the_archive_that_is_wrong(tiny_archives, tmp_path, capsys):

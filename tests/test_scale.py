@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamed
 import tensorflow as tf
 from processes import Fork
 
@@ -78,7 +79,7 @@ def command(output, fields, strategy):
 
 
 class Workers(contextlib.ExitStack):
-    """Two workers on this machine, started together; none outlives the block.
+    """Workers on this machine, started together; none outlives the block.
 
     Args:
         outputs: The folder that each is told to leave its results in.
@@ -86,8 +87,9 @@ class Workers(contextlib.ExitStack):
         own_fields: For each worker, what it is told otherwise.
     """
 
-    def __init__(self, outputs, fields, own_fields=({}, {})):
+    def __init__(self, outputs, fields, own_fields=None):
         super().__init__()
+        own_fields = own_fields or [{}] * len(outputs)
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in outputs]
         addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
         for one in sockets:
@@ -100,17 +102,17 @@ class Workers(contextlib.ExitStack):
             self.processes.append(self.enter_context(process))
 
     def ends(self, timeout=LONGEST):
-        """Waits for both; their statuses, and what each said."""
+        """Waits for all; their statuses, and what each said."""
         deadline = time.monotonic() + timeout
         said = [process.communicate(timeout=max(0.1, deadline - time.monotonic()))[0] for process in self.processes]
         return [process.returncode for process in self.processes], said
 
     def wait_for(self, path):
-        """Waits until there is such a file, while both are at work."""
+        """Waits until there is such a file, while all are at work."""
         deadline = time.monotonic() + LONGEST
         while not path.exists():
             assert time.monotonic() < deadline, path
-            assert [process.poll() for process in self.processes] == [None, None], self.ends()
+            assert all(process.poll() is None for process in self.processes), self.ends()
             time.sleep(0.005)
 
 
@@ -166,6 +168,28 @@ def test_two_workers_end_as_one_process(tmp_path, alone):
     assert json.loads((folders[0] / "results.json").read_text())["replicas"] == 2
     assert {path.name for path in folders[0].iterdir()} == {path.name for path in alone.iterdir()}
     assert not folders[1].exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_workers_that_read_their_shares_end_as_one_process(tmp_path, file_format):
+    """The losses are the same, though each of two or four workers reads other records of a dataset in many files."""
+    data_dir = tmp_path / "data"
+    streamed.prepare(data_dir, file_format)
+    fields = {**NORMALIZED, "dataset": streamed.NAME, "batch_size": 32, "steps_per_epoch": 6, "flip": 0.5}
+    fields["validation_split"] = "test"
+    alone = tmp_path / "alone"
+    train(load_recipe("d2l_fashion_mnist", **fields), alone, data_dir=data_dir)
+    expected = json.loads((alone / "results.json").read_text())
+    for count in (2, 4):
+        folder = tmp_path / str(count)
+        with Workers([folder] * count, {**fields, "data_dir": data_dir}) as workers:
+            statuses, said = workers.ends()
+        assert not any(statuses), said
+        received = json.loads((folder / "results.json").read_text())
+        assert received["replicas"] == count
+        for name in ("step", "loss", "accuracy", "val_loss", "val_accuracy"):
+            assert received[name] == pytest.approx(expected[name], rel=TOLERANCE), (count, name)
 
 
 @pytest.mark.slow

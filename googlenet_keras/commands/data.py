@@ -24,6 +24,11 @@ def parser() -> Parser:
         metavar="DIR",
         help="folder of the archives: the originals, or those of Debian's package dataset-fashion-mnist",
     )
+    prepare.add_argument(
+        "--file-format",
+        choices=["array_record", "tfrecord"],
+        help="array_record: any record can be read without the others (default: tfrecord)",
+    )
     prepare.set_defaults(command=_prepare)
     show = parts.add_parser("show", help="say what a dataset holds")
     show.add_argument("dataset", metavar="NAME", help="TensorFlow Datasets name, or folder:PATH")
@@ -42,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 def _prepare(arguments: argparse.Namespace) -> int:
     from googlenet_keras.data.archives import prepare_fashion_mnist
 
-    folder, was_there = prepare_fashion_mnist(arguments.source, arguments.data_dir)
+    folder, was_there = prepare_fashion_mnist(arguments.source, arguments.data_dir, arguments.file_format)
     print(f"{arguments.dataset} {'was prepared already' if was_there else 'is prepared'}: {folder}")
     return 0
 

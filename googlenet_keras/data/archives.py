@@ -29,19 +29,22 @@ FASHION_MNIST = {
 }
 
 
-def prepare_fashion_mnist(source: str | Path, data_dir: str | Path | None = None) -> tuple[Path, bool]:
+def prepare_fashion_mnist(
+    source: str | Path, data_dir: str | Path | None = None, file_format: str | None = None
+) -> tuple[Path, bool]:
     """Makes Fashion-MNIST's folder for TensorFlow Datasets, without a network.
 
     Args:
         source: Folder of the four archives: the originals, or /usr/share/datasets/fashion-mnist of Debian's package.
         data_dir: Where TensorFlow Datasets is to find it (default: its own default).
+        file_format: ``array_record`` or ``tfrecord`` (default: that of what is there, or tfrecord).
 
     Returns:
         The prepared folder, and whether it was there already, in which case nothing was done.
 
     Raises:
         OSError: If an archive is missing, or the disk refuses.
-        ValueError: If an archive is another than it should be.
+        ValueError: If an archive is another than it should be, or the folder is there in another format.
     """
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import registered
@@ -50,6 +53,12 @@ def prepare_fashion_mnist(source: str | Path, data_dir: str | Path | None = None
 
     known = find_builder("fashion_mnist", data_dir)
     if is_prepared(known):
+        there = known.info.file_format.value
+        if file_format not in (None, there):
+            raise ValueError(
+                f"{known.data_path} is there as {there}: remove it, or choose another --data-dir. "
+                f"Received: {file_format!r}"
+            )
         return Path(known.data_path), True
     folder = Path(source).expanduser()
     received = {name: _verified(folder / name, hashes) for name, hashes in FASHION_MNIST.items()}
@@ -66,7 +75,7 @@ def prepare_fashion_mnist(source: str | Path, data_dir: str | Path | None = None
 
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder = FashionMNIST(data_dir=known.data_dir_root)
+    builder = FashionMNIST(data_dir=known.data_dir_root, file_format=file_format)
     # Their folder of extracted archives is by name only, and MNIST's have the same names.
     with tempfile.TemporaryDirectory() as extracted:
         builder.download_and_prepare(

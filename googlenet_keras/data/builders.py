@@ -1,23 +1,26 @@
 """Datasets of TensorFlow Datasets: as they are prepared on the disk, or fetched."""
 
 import contextlib
+import functools
+import importlib.util
 import logging
 import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from googlenet_keras.data.splits import Dataset, Split, order
+from googlenet_keras.data.records import chosen_records, streamed_records
+from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 PROBE_SECONDS = 5.0
-SHUFFLED_TOGETHER = 4096  # records of large images; about half a gigabyte of ImageNet
+FILE_FORMATS = ("array_record", "tfrecord")  # as TensorFlow Datasets names them
 
 
 class PreparedDataset(Dataset):
@@ -33,6 +36,7 @@ class PreparedDataset(Dataset):
         self.image_key, self.label_key = _keys(name, self.builder.info)
         if not is_prepared(self.builder):
             _fetch(name, self.builder)
+        _check_format(self.builder)
         image, label = (self.builder.info.features[key] for key in (self.image_key, self.label_key))
         height, width, channels = image.shape
         if np.dtype(image.np_dtype) != np.uint8 or channels not in (1, 3, None):
@@ -59,33 +63,37 @@ class PreparedSplit(Split):
 
     dataset: PreparedDataset
 
-    def encoded(self, positions: np.ndarray, shuffled: tuple[int, int] | None = None) -> tf.data.Dataset:
+    def encoded(
+        self, positions: np.ndarray, shuffled: tuple[int, int] | None = None, batch_size: int | None = None
+    ) -> tf.data.Dataset:
         """Examples as they are stored; see `Split.encoded`.
 
-        Records can be read from the first on only: the order is of files, and of records within some thousand of them.
+        Of ArrayRecord files the order is that of all records; see `streamed_records` for that of TFRecord files.
         """
         import tensorflow_datasets as tfds
 
+        info = self.dataset.builder.info
+        if info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+            keys = order(self.size, shuffled)[np.minimum(positions, self.size - 1)]
+            records = chosen_records(self._source, keys)
+        else:
+            records = streamed_records(info.splits[self.name].file_instructions, positions, shuffled, batch_size)
         image, label = self.dataset.image_key, self.dataset.label_key
-        config = tfds.ReadConfig(try_autocache=False)
-        if shuffled is not None:
-            config.experimental_interleave_sort_fn = lambda files: [files[i] for i in order(len(files), shuffled)]
-        stream = self.dataset.builder.as_dataset(
-            split=self.name,
-            read_config=config,
-            decoders={image: tfds.decode.SkipDecoding()},
-        ).map(lambda record: {"image": record[image], "label": tf.cast(record[label], tf.int32)})
-        if shuffled is not None:
-            stream = _shuffled(stream, shuffled)
-        if not len(positions):
-            return stream.take(0)
-        first, end = positions[0], positions[-1] + 1
-        if end > self.size:
-            stream = stream.concatenate(stream.take(1).repeat(end - self.size))
-        wanted = np.zeros(end, bool)
-        wanted[positions] = True
-        numbered = tf.data.Dataset.zip(stream.skip(first), tf.data.Dataset.from_tensor_slices(wanted[first:]))
-        return numbered.filter(lambda _, mine: mine).map(lambda record, _: record)
+        decoders = {image: tfds.decode.SkipDecoding()}
+
+        def example(record: tf.Tensor) -> dict[str, tf.Tensor]:
+            stored = info.features.deserialize_example(record, decoders=decoders)
+            return {"image": stored[image], "label": tf.cast(stored[label], tf.int32)}
+
+        return records.map(example, num_parallel_calls=PARALLEL_CALLS)
+
+    @functools.cached_property
+    def _source(self) -> Any:
+        """The split's ArrayRecord files, of which a record can be had by its number."""
+        import tensorflow_datasets as tfds
+
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        return self.dataset.builder.as_data_source(self.name, deserialize_method=raw)
 
 
 def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBuilder":
@@ -130,6 +138,22 @@ def _keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
     return images[0], labels[0]
 
 
+def _check_format(builder: "tfds.core.DatasetBuilder") -> None:
+    """Refuses files that cannot be read here."""
+    received = builder.info.file_format.value
+    if received not in FILE_FORMATS:
+        raise ValueError(
+            f"The files of {builder.data_path} must be {' or '.join(FILE_FORMATS)}: prepare the dataset anew, with "
+            f"--file_format={FILE_FORMATS[0]}. Received: {received!r}"
+        )
+    # TensorFlow Datasets brings it along on Linux only.
+    if received == "array_record" and importlib.util.find_spec("array_record") is None:
+        raise ValueError(
+            f"ArrayRecord files need the package array_record: pip install 'googlenet-keras[array_record]'. "
+            f"Received: {str(builder.data_path)!r}"
+        )
+
+
 def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
     """Downloads and prepares a dataset, if its host answers at once.
 
@@ -172,17 +196,6 @@ def _answers(url: str) -> bool:
     thread.start()
     thread.join(PROBE_SECONDS)
     return bool(answers)
-
-
-def _shuffled(stream: tf.data.Dataset, key: tuple[int, int]) -> tf.data.Dataset:
-    """Shuffles within blocks: unlike `tf.data.Dataset.shuffle`, whatever the process's global seed."""
-
-    def shuffle(number: tf.Tensor, block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        seed = tf.random.experimental.stateless_fold_in(tf.constant(key, tf.int64), number)
-        places = tf.random.experimental.stateless_shuffle(tf.range(tf.size(block["label"])), seed)
-        return {name: tf.gather(column, places) for name, column in block.items()}
-
-    return stream.batch(SHUFFLED_TOGETHER).enumerate().map(shuffle).prefetch(1).unbatch()
 
 
 @contextlib.contextmanager

@@ -87,7 +87,9 @@ class FolderSplit(Split):
         self._paths = np.array([path for path, _ in files])
         self._labels = np.array([label for _, label in files], "int32")
 
-    def encoded(self, positions: np.ndarray, shuffled: tuple[int, int] | None = None) -> tf.data.Dataset:
+    def encoded(
+        self, positions: np.ndarray, shuffled: tuple[int, int] | None = None, batch_size: int | None = None
+    ) -> tf.data.Dataset:
         """Examples as they are stored; see `Split.encoded`."""
         chosen = order(self.size, shuffled)[np.minimum(positions, self.size - 1)]
         files = tf.data.Dataset.from_tensor_slices({"image": self._paths[chosen], "label": self._labels[chosen]})

@@ -32,7 +32,7 @@ class Batches:
             of an image is kept that is not cropped at random. Another function has whole images, and so has training
             on small ones.
         training: Whether to shuffle, and to leave out a last batch that is not full (but never the only one).
-            Otherwise the split's order is kept, and all of it.
+            Otherwise all of it is in an order that is always the same.
         steps: Steps of an epoch, in training only: less than a pass over the split, or several passes, each in an order
             of its own (default: one pass).
         augmentation: Random changes, in training only.
@@ -136,7 +136,7 @@ class Batches:
             examples = tf.data.Dataset.zip(slots, tf.data.Dataset.from_tensor_slices(np.concatenate(chosen)))
             parts = plan.in_parts(examples).map(self._gather)
         else:
-            encoded = [self._split.encoded(wanted, shuffled) for shuffled, wanted in passes]
+            encoded = [self._split.encoded(wanted, shuffled, self._batch_size) for shuffled, wanted in passes]
             examples = tf.data.Dataset.zip(slots, functools.reduce(tf.data.Dataset.concatenate, encoded))
             parts = plan.in_parts(examples.map(self._load, num_parallel_calls=PARALLEL_CALLS))
         counts = tf.data.Dataset.from_tensor_slices(plan.count)

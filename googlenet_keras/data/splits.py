@@ -104,12 +104,17 @@ class Split(abc.ABC):
         self.bad = bad
 
     @abc.abstractmethod
-    def encoded(self, positions: np.ndarray, shuffled: tuple[int, int] | None = None) -> tf.data.Dataset:
+    def encoded(
+        self, positions: np.ndarray, shuffled: tuple[int, int] | None = None, batch_size: int | None = None
+    ) -> tf.data.Dataset:
         """Examples as they are stored.
 
         Args:
             positions: Which, rising: places in the order. From `size` on they are padding, any example.
             shuffled: Seed and epoch of another order than the split's own, of which the order is a function.
+            batch_size: Examples of a step. The order of what cannot be read here and there depends on it: it is such
+                that a part of the places of all steps needs no more than that part of the files. None is the order of
+                the files.
 
         Returns:
             Elements ``{"image": bytes of a file, "label": int32}``.

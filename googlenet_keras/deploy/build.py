@@ -144,7 +144,6 @@ def export_model(
             f"Received: {keras.backend.backend()!r}"
         )
     folder = Path(folder)
-    pairs = planned(formats, precisions)
     network = find_network(
         name or ("googlenet" if weights is None else None),
         weights,
@@ -152,7 +151,7 @@ def export_model(
         input_shape=input_shape,
         labels=None if labels is None else read_labels(labels),
     )
-    name = network.record.name
+    name, pairs = network.record.name, planned(formats, precisions)
     calibration = calibration or (network.card.dataset if network.card else None)
     _check(network, pairs, aux_heads=aux_heads, calibration=calibration)
     export = _checked(Export.at(folder, name, pairs), serving_version, force=force)
