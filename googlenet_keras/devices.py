@@ -33,6 +33,18 @@ COMPUTE_CAPABILITY = (8, 0)
 FLOAT32_SECONDS, EMULATED_SECONDS = 1.24, 6.86
 
 
+# What fast arithmetic depends on: the widest vectors, and the products of 8 and 16 bits.
+INSTRUCTION_SETS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd")
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those of `INSTRUCTION_SETS` that the processor has, by their names in ``/proc/cpuinfo``; none elsewhere."""
+    text = CPUINFO.read_text(errors="replace") if CPUINFO.exists() else ""
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    found = line[1].split() if line else []
+    return tuple(name for name in INSTRUCTION_SETS if name in found)
+
+
 def core_count() -> int:
     """How many of the machine's cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

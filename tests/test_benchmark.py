@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from googlenet_keras import create_model
-from googlenet_keras.benchmarks import candidates, interleaved, lrn, training_speed
+from googlenet_keras import create_model, devices, export_model
+from googlenet_keras.benchmarks import candidates, inference, interleaved, lrn, training_speed
 from googlenet_keras.commands import benchmark
 from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization
@@ -177,3 +177,50 @@ def test_wrong_use(arguments, message, capsys, monkeypatch, root):
     monkeypatch.chdir(root)
     assert benchmark.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_instruction_sets(tmp_path, monkeypatch):
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(devices, "CPUINFO", cpuinfo)
+    assert devices.instruction_sets() == ()
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx avx2 fma avx512f avx512_vnni\n\nprocessor\t: 1\n")
+    assert devices.instruction_sets() == ("avx2", "fma", "avx512f", "avx512_vnni")
+
+
+@pytest.mark.slow
+def test_inference_of_a_network_and_of_what_was_exported(tmp_path, capsys, monkeypatch):
+    """Every artifact is asked in a process of its own; a format without its tools is one line."""
+    missing = "litert"
+    monkeypatch.setitem(inference._PACKAGES, missing, ("no_such_package",))
+    flags = ["infer", "--batch", "1", "2", "--rounds", "2", "--output", str(tmp_path)]
+    assert benchmark.main([*flags, "--model", "mnist_inception"]) == 0
+    output = capsys.readouterr().out
+    assert f"{missing} is left out: pip install 'googlenet-keras[{missing}]'" in output
+    assert "plain SavedModel" in output
+    found = json.loads((tmp_path / "inference.json").read_text())
+    assert found["missing"] == [missing]
+    assert found["input_shape"] == [28, 28, 1]
+    assert {path.name for path in tmp_path.iterdir()} == {"inference.json", "inference.md", "inference.png"}
+    assert [one["batch_size"] for one in found["speeds"][:: len(found["footprints"])]] == [1, 2]
+    assert found["speeds"][0]["ratio"] == found["speeds"][0]["lower"] == 1
+    for one in found["speeds"]:
+        assert one["lower"] <= one["ratio"] <= one["upper"]
+        assert 0 < one["share"] < 2
+    for one in found["footprints"]:
+        assert one["peak_memory"] > one["disk"] > 50_000
+        assert f"| {one['artifact']} |" in (tmp_path / "inference.md").read_text()
+
+    made = export_model("mnist_inception", folder=tmp_path / "exports")
+    assert benchmark.main([*flags, "--artifact", str(made.saved_model), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["artifact"] for one in found["footprints"]] == ["mnist_inception"]
+
+
+def test_wrong_use_of_infer(tmp_path, capsys):
+    for flags, message in [
+        (["--batch", "0"], "A batch has an image or more"),
+        (["--model", "googlenet_nb"], "did you mean googlenet_bn"),
+        (["--artifact", str(tmp_path / "none.onnx")], "has no card of this package"),
+    ]:
+        assert benchmark.main(["infer", *flags]) == 2
+        assert message in capsys.readouterr().err

@@ -1,13 +1,17 @@
 """Comparisons of speed, side by side in one run.
 
-Run it as ``python -m googlenet_keras.benchmark lrn`` or ``... benchmark train``.
+Run it as ``python -m googlenet_keras.benchmark infer``, ``... benchmark train`` or ``... benchmark lrn``.
 """
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
-from googlenet_keras.commands.parsing import Parser
+from googlenet_keras.commands.parsing import Parser, path_argument
 from googlenet_keras.commands.running import run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def parser() -> Parser:
@@ -27,9 +31,27 @@ def parser() -> Parser:
         help="Python file whose build() returns a Keras model of (batch, N, N, 1) to 10 logits: the baseline",
     )
     train.set_defaults(run=_compare_training)
+    infer = subjects.add_parser("infer", help="answers of what is exported, beside what Keras exports itself")
+    infer.add_argument(
+        "--model", default="googlenet_bn", metavar="NAME", help="which network, untrained (default: googlenet_bn)"
+    )
+    infer.add_argument(
+        "--artifact", type=path_argument, nargs="+", default=[], metavar="PATH", help="what was exported, instead"
+    )
+    infer.add_argument(
+        "--batch", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="images at once (default: 1 8 32)"
+    )
+    infer.add_argument("--size", type=int, metavar="N", help="pixels a side (default: the network's)")
+    infer.add_argument(
+        "--precision", nargs="+", default=["float32"], metavar="P", help="some of float32, bfloat16, int8"
+    )
+    infer.add_argument("--output", type=path_argument, metavar="DIR", help="where JSON, Markdown and a picture go")
+    infer.add_argument("--rounds", type=int, default=7, metavar="N", help="calls timed of each (default: 7)")
+    infer.set_defaults(run=_compare_inference, batch_size=1)
     for subject in (lrn, train):
         subject.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in a step (default: 128)")
         subject.add_argument("--rounds", type=int, default=15, metavar="N", help="steps timed of each (default: 15)")
+    for subject in (lrn, train, infer):
         subject.add_argument("--json", action="store_true", help="JSON instead of a table")
     return result
 
@@ -45,6 +67,68 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             f"There must be 2 rounds or more, of an image or more. Received: {arguments.rounds}, {arguments.batch_size}"
         )
     return arguments.run(arguments)
+
+
+WIDTH = 160  # characters, where there is no terminal that has a width
+
+
+def _console() -> "Console":
+    """A console that cuts no names where there is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+def _compare_inference(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Column, Table
+
+    from googlenet_keras.benchmarks.inference import compare_inference
+
+    if min(arguments.batch) < 1 or (arguments.size or 1) < 1:
+        raise ValueError(f"A batch has an image or more, of a pixel or more. Received: {arguments.batch}")
+    with Console(stderr=True).status("taking turns"):
+        comparison = compare_inference(
+            arguments.model,
+            artifacts=arguments.artifact,
+            batch_sizes=arguments.batch,
+            input_size=arguments.size,
+            precisions=arguments.precision,
+            rounds=arguments.rounds,
+        )
+    if arguments.output:
+        comparison.save(arguments.output)
+    if arguments.json:
+        print(json.dumps(asdict(comparison), indent=2))
+        return 0
+    numbers = ("batch", "images/s", "ratio", "quartiles", "of the matrix product's rate")
+    table = Table("artifact", *(Column(head, justify="right") for head in numbers))
+    for speed in comparison.speeds:
+        table.add_row(
+            speed.artifact,
+            str(speed.batch_size),
+            f"{speed.images_per_second:.1f}",
+            f"{speed.ratio:.2f}",
+            f"{speed.lower:.2f} to {speed.upper:.2f}",
+            "" if speed.share is None else f"{speed.share:.0%}",
+        )
+    others = Table("artifact", *(Column(head, justify="right") for head in ("first answer", "peak memory", "on disk")))
+    for one in comparison.footprints:
+        peak = "" if one.peak_memory is None else decimal(one.peak_memory)
+        others.add_row(one.artifact, f"{one.first_answer:.2f} s", peak, decimal(one.disk))
+    console = _console()
+    console.print(table)
+    console.print(others)
+    machine = ", ".join(comparison.instruction_sets) or "unknown"
+    rate = comparison.matrix_product / 1e9
+    console.print(f"Instruction sets: {machine}. A large matrix product: {rate:.0f} GFLOP/s in float32.")
+    for name in comparison.missing:
+        console.print(f"{name} is left out: pip install 'googlenet-keras[{name}]'", markup=False)
+    return 0
 
 
 def _compare_normalizations(arguments: argparse.Namespace) -> int:
@@ -66,7 +150,7 @@ def _compare_normalizations(arguments: argparse.Namespace) -> int:
     for timing in timings:
         quartiles = f"{timing.lower:.3f} to {timing.upper:.3f}"
         table.add_row(timing.name, f"{timing.seconds * 1000:.0f}", f"{timing.ratio:.3f}", quartiles)
-    Console().print(table)
+    _console().print(table)
     return 0
 
 
@@ -99,7 +183,7 @@ def _compare_training(arguments: argparse.Namespace) -> int:
             f"{speed.lower:.2f} to {speed.upper:.2f}",
             "" if speed.share is None else f"{speed.share:.0%}",
         )
-    console = Console()
+    console = _console()
     console.print(table)
     rates = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {dtype}" for dtype, rate in comparison.matrix_product.items())
     console.print(f"A large matrix product: {rates}.")

@@ -25,17 +25,6 @@ runtimes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(runtimes)
 
 
-def since_start() -> float:
-    """Seconds since the process began, as Linux knows it; since this script did, elsewhere."""
-    stat = Path("/proc/self/stat")
-    if not stat.exists():
-        return time.perf_counter()
-    import os
-
-    ticks = float(stat.read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-
-
 def main(artifact: str, questions_file: str, answers_file: str) -> None:
     """See the module."""
     with np.load(questions_file) as loaded:
@@ -45,7 +34,7 @@ def main(artifact: str, questions_file: str, answers_file: str) -> None:
     seconds, first = {}, None
     for key, images in questions.items():
         answers |= {f"{key}/{output}": value for output, value in answer(images).items()}
-        first = first or since_start()
+        first = first or runtimes.since_start()
         times = []
         for _ in range(REPEATS):
             start = time.perf_counter()

@@ -6,6 +6,8 @@ TensorFlow nor Keras in it.
 
 import importlib
 import json
+import os
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,6 +100,16 @@ def read_artifact_card(path: str | Path) -> dict[str, Any]:
         ) from None
 
 
+def since_start() -> float:
+    """Seconds since this process began, as Linux knows it; elsewhere, since Python's clock did."""
+    stat = Path("/proc/self/stat")
+    if not stat.exists():
+        return time.perf_counter()
+    # Source: proc(5), field 22 of /proc/[pid]/stat.
+    ticks = float(stat.read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
 def runtime(suffix: str) -> ModuleType:
     """The module that runs artifacts of a kind.
 
@@ -170,8 +182,6 @@ def _open_openvino(path: Path, threads: int | None) -> Answer:
 
 
 def _open_litert(path: Path, threads: int | None) -> Answer:
-    import os
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     interpreter = runtime(".tflite").Interpreter(str(path), num_threads=threads or cores)
     run = interpreter.get_signature_runner("serving_default")
