@@ -215,6 +215,19 @@ def test_artifact_is_asked_and_measured_by_its_path_alone(name, exported, root, 
 
 
 @pytest.mark.slow
+def test_an_export_replaces_the_one_before_it_whole(tmp_path, capsys):
+    """No file of an older network is left beside a card that does not tell of it."""
+    pytest.importorskip("tf2onnx")
+    flags = ["--model", SMALL, "--output", str(tmp_path)]
+    assert export.main([*flags, "--formats", "onnx"]) == 0
+    assert export.main(flags) == 2
+    assert "use --force to replace it" in capsys.readouterr().err
+    assert export.main([*flags, "--force"]) == 0
+    assert not (tmp_path / f"{SMALL}.onnx").exists()
+    assert (tmp_path / SMALL / "saved_model.pb").exists()
+
+
+@pytest.mark.slow
 def test_accuracy_of_what_is_deployed(tmp_path, root):
     """The same figures as of the weights, from a file alone; the accuracy of int8 stands in the card."""
     pytest.importorskip("onnxruntime")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,10 +14,10 @@ import numpy as np
 
 from googlenet_keras import describe
 from googlenet_keras.deploy import verification
-from googlenet_keras.deploy.artifacts import SUFFIXES, artifact_name, planned, write_artifact
+from googlenet_keras.deploy.artifacts import PRECISIONS, SUFFIXES, artifact_name, planned, write_artifact
 from googlenet_keras.deploy.calibration import accuracy, calibration_images
 from googlenet_keras.deploy.optimization import optimize_for_inference
-from googlenet_keras.deploy.runtimes import CARD_FILE
+from googlenet_keras.deploy.runtimes import CARD_FILE, EXTRAS
 from googlenet_keras.deploy.signatures import check_servable, signatures, write_saved_model
 from googlenet_keras.describe.pictures import PictureTooLargeError
 from googlenet_keras.devices import choose_dtype, create_strategy
@@ -60,6 +61,15 @@ class Export:
         weights = tuple(path.with_suffix(".bin") for path in self.artifacts if path.suffix == ".xml")
         architectures = (self.architecture, self.architecture.with_suffix(".svg"))
         return *saved_models, *self.artifacts, *weights, self.picture, *architectures, self.card, self.model_card
+
+    def others(self) -> list[Path]:
+        """Where the artifacts would be that this export has not, and an earlier one may have left."""
+        folder, name = self.card.parent, self.card.stem
+        pairs = [(one, precision) for one, precisions in PRECISIONS.items() for precision in precisions]
+        everything = Export.at(folder, name, pairs)
+        saved_models = [folder / name] if (folder / name / "saved_model.pb").exists() else []
+        files = [path for path in everything.paths if path.suffix in (*EXTRAS, ".bin")]
+        return [path for path in (*saved_models, *files) if path not in self.paths]
 
     @classmethod
     def at(cls, folder: Path, name: str, pairs: Sequence[tuple[str, str]] = (("saved_model", "float32"),)) -> "Export":
@@ -187,8 +197,9 @@ def export_model(
             facts.append({"file": str(export.saved_model.relative_to(folder)), **fact})
         # Keras's plot_model and its converters do not bear each other in two threads of one process.
         diagram = picture.result()
-        precisions = [precision for one, precision in pairs if one in SUFFIXES]
-        facts += writing.artifacts(aside.artifacts, precisions, calibration, data_dir)
+        facts += writing.artifacts(
+            aside.artifacts, [precision for one, precision in pairs if one in SUFFIXES], calibration, data_dir
+        )
 
         report("finishing the pictures and the card")
         export = replace(export, picture=export.picture.with_suffix(diagram.suffix), strategy=took)
@@ -202,6 +213,8 @@ def export_model(
         publication.publish()
         if versions is not None:
             versions.publish()
+        for path in export.others():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return export
 
 
@@ -236,9 +249,10 @@ def _checked(export: Export, serving_version: int | None, *, force: bool) -> Exp
                 f"There is a SavedModel without a version; move it away first: {str(export.saved_model)!r}"
             )
         export = replace(export, saved_model=export.saved_model / str(serving_version))
-    for path in (export.saved_model, *export.artifacts):
-        if path is not None and path.exists() and not force:
-            raise FileExistsError(f"There is an export already; use --force to replace it: {str(path)!r}")
+    there = [path for path in (*export.paths, *export.others()) if path.exists()]
+    taken = [path for path in there if path.is_dir() or path.suffix in EXTRAS]
+    if taken and not force:
+        raise FileExistsError(f"There is an export already; use --force to replace it: {str(taken[0])!r}")
     return export
 
 
