@@ -192,8 +192,8 @@ def test_inference_of_a_network_and_of_what_was_exported(tmp_path, capsys, monke
     """Every artifact is asked in a process of its own; a format without its tools is one line."""
     missing = "litert"
     monkeypatch.setitem(inference._PACKAGES, missing, ("no_such_package",))
-    flags = ["infer", "--batch", "1", "2", "--rounds", "2", "--output", str(tmp_path)]
-    assert benchmark.main([*flags, "--model", "mnist_inception"]) == 0
+    flags = [*as_the_readme_prints_it("infer"), "--batch", "1", "2", "--output", str(tmp_path)]
+    assert benchmark.main(flags) == 0
     output = capsys.readouterr().out
     assert f"{missing} is left out: pip install 'googlenet-keras[{missing}]'" in output
     assert "plain SavedModel" in output

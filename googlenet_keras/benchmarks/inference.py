@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from googlenet_keras.benchmarks.interleaved import Timing, compare
-from googlenet_keras.deploy.artifacts import SUFFIXES, write_artifact
+from googlenet_keras.deploy.artifacts import SUFFIXES, quiet_converters, write_artifact
 from googlenet_keras.deploy.optimization import optimize_for_inference
 from googlenet_keras.deploy.signatures import write_saved_model
 from googlenet_keras.describe import count_multiply_adds
@@ -277,7 +277,8 @@ def _written(network: keras.Model, folder: Path, formats: Sequence[str], precisi
     network.export(paths["plain SavedModel"], verbose=False)
     for one in formats:
         paths[f"plain {_NAMES[one]}"] = path = folder / f"plain{SUFFIXES[one]}"
-        network.export(str(path), format=one, verbose=False)
+        with quiet_converters():
+            network.export(str(path), format=one, verbose=False)
     record = model_record(network.name)
     shape = network.input.shape[1:]
     card = Card(

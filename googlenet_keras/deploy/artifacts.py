@@ -112,7 +112,7 @@ def write_artifact(
     model(np.zeros((1, *served.input.shape[1:]), "float32"))  # Keras exports only what was called
     write: dict[str, Callable[..., None]] = {".onnx": _write_onnx, ".tflite": _write_litert, ".xml": _write_openvino}
     text = json.dumps(card.as_dict(), ensure_ascii=False)
-    with _quiet():
+    with quiet_converters():
         write[path.suffix](model, path, text, precision, calibration)
 
 
@@ -126,7 +126,7 @@ def _tool(package: str, extra: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_converters() -> Iterator[None]:
     """Without the converters' chatter: they print to the process's streams, TensorFlow's from C++."""
     with warnings.catch_warnings(), tempfile.TemporaryFile() as void:
         warnings.simplefilter("ignore")
