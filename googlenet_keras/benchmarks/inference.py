@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import json
+import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -10,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,18 +20,23 @@ import numpy as np
 from googlenet_keras.benchmarks.interleaved import Timing, compare
 from googlenet_keras.deploy.artifacts import SUFFIXES, quiet_converters, write_artifact
 from googlenet_keras.deploy.optimization import optimize_for_inference
+from googlenet_keras.deploy.runtimes import CARD, read_artifact_card, runtime
 from googlenet_keras.deploy.signatures import write_saved_model
 from googlenet_keras.describe import count_multiply_adds
-from googlenet_keras.devices import instruction_sets
-from googlenet_keras.files import tree_size
+from googlenet_keras.devices import BFLOAT16_FLAGS, instruction_sets
+from googlenet_keras.files import tree_size, write_aside
 from googlenet_keras.models import create_model, model_record, serving_model
 from googlenet_keras.models.trained import class_names
 from googlenet_keras.weights import Card
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A timed call lasts at least so long: the clock and the pipe to the process do not count then.
 SECONDS = 0.2
 # Large enough for the rate to be the machine's, small enough for a tenth of a second.
 MATRIX_SIZE = 2048
+MATRIX_OPERATIONS = 2 * MATRIX_SIZE**3
 # What each format needs to be written and run.
 _PACKAGES = {
     "onnx": ("tf2onnx", "onnx", "onnxruntime"),
@@ -37,6 +44,9 @@ _PACKAGES = {
     "litert": ("ai_edge_litert",),
 }
 _NAMES = {"saved_model": "SavedModel", "onnx": "ONNX Runtime", "openvino": "OpenVINO", "litert": "LiteRT"}
+# Networks that torchvision has too, by its names, and the forms in which they are asked; see `inference_process`.
+_TORCHVISION = {"googlenet_bn": "googlenet", "inception_v3": "inception_v3"}
+_TORCHVISION_FORMS = ("eager", "channels_last", "compiled")
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ class InferenceSpeed:
         lower: First quartile of that ratio.
         upper: Third quartile of that ratio.
         share: Operations of its convolutions and dense layers in a second, as a fraction of those of a matrix product
-            in float32; None if they are not known.
+            in float32, by the median of the rounds; None if they are not known.
+        seconds: Of a batch, in each round: what the figures above are made of.
     """
 
     artifact: str
@@ -61,6 +72,7 @@ class InferenceSpeed:
     lower: float
     upper: float
     share: float | None
+    seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -69,13 +81,13 @@ class Footprint:
 
     Attributes:
         artifact: What it is.
-        disk: Its bytes on the disk.
+        disk: Its bytes on the disk; None of what is no file.
         first_answer: Seconds from the start of a process to its first answer.
         peak_memory: The most bytes that the process had, at the largest batch; None where the system does not tell.
     """
 
     artifact: str
-    disk: int
+    disk: int | None
     first_answer: float
     peak_memory: int | None
 
@@ -88,7 +100,7 @@ class InferenceComparison:
         model: The network's name, or the artifacts'.
         input_shape: (height, width, channels) of an image, in pixels.
         instruction_sets: Those of the processor that matter here.
-        matrix_product: Operations in a second of a large matrix product in float32.
+        matrix_product: Operations in a second of a large matrix product in float32, by the median of all rounds.
         speeds: By artifact and batch size, the baseline's artifact first.
         footprints: Of each artifact.
         missing: Formats whose runtime or converter is not installed.
@@ -114,20 +126,35 @@ class InferenceComparison:
             peak = "" if footprint.peak_memory is None else f"{footprint.peak_memory / 1e6:.0f} MB"
             cells = [footprint.artifact, *(f"{speed.images_per_second:.1f}" for speed in own)]
             cells += [f"{speed.ratio:.2f} ({speed.lower:.2f} to {speed.upper:.2f})" for speed in own]
-            cells += [f"{footprint.first_answer:.2f} s", peak, f"{footprint.disk / 1e6:.1f} MB"]
+            disk = "" if footprint.disk is None else f"{footprint.disk / 1e6:.1f} MB"
+            cells += [f"{footprint.first_answer:.2f} s", peak, disk]
             lines.append(f"| {' | '.join(cells)} |")
         height, width, _ = self.input_shape
         machine = ", ".join(self.instruction_sets) or "unknown instruction sets"
         lines += ["", f"{self.model}, {height}x{width} pixels; {machine}; a large matrix product in float32: "]
         lines[-1] += f"{self.matrix_product / 1e9:.0f} GFLOP/s."
+        if self.missing:
+            lines[-1] += f" Not installed here, and left out: {', '.join(self.missing)}."
         return "\n".join(lines) + "\n"
 
-    def save(self, folder: Path) -> None:
-        """Writes ``inference.json``, ``inference.md`` and ``inference.png``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "inference.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
-        (folder / "inference.md").write_text(self.markdown())
-        _plot(self, folder / "inference.png")
+
+def save_comparisons(comparisons: Sequence[InferenceComparison], folder: Path) -> None:
+    """Writes ``inference.json``, ``inference.md`` and ``inference.png``.
+
+    Args:
+        comparisons: What was measured.
+        folder: It exists; files of these names are replaced.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    text = json.dumps([asdict(comparison) for comparison in comparisons], indent=2) + "\n"
+    tables = "\n".join(comparison.markdown() for comparison in comparisons)
+    for name, content in (("inference.json", text), ("inference.md", tables)):
+        with write_aside(folder / name) as file:
+            file.write(content.encode())
+    with write_aside(folder / "inference.png") as file:
+        _draw(comparisons).savefig(file, dpi=150)
 
 
 def compare_inference(
@@ -164,75 +191,122 @@ def compare_inference(
         missing: list[str] = []
         operations = None
         if artifacts:
-            paths = {Path(path).name: Path(path) for path in artifacts}
-            shape = _shape_of(Path(artifacts[0]), input_size)
-            model = ", ".join(paths)
+            candidates: dict[str, Path | str] = dict(zip(_shortest(artifacts), map(Path, artifacts), strict=True))
+            shape = _common_shape(artifacts, input_size)
+            model = ", ".join(candidates)
         else:
-            network = _network(model, input_size)
+            network = untrained_network(model, input_size)
             shape = network.input.shape[1:]
             operations = 2 * count_multiply_adds(network)
-            missing = [one for one, needed in _PACKAGES.items() if not all(map(importlib.util.find_spec, needed))]
-            paths = _written(network, scratch, [one for one in SUFFIXES if one not in missing], precisions)
-        processes = {name: stack.enter_context(_Process(path, shape)) for name, path in paths.items()}
-        product = np.random.default_rng(0).normal(size=(MATRIX_SIZE, MATRIX_SIZE)).astype("float32")
-        matrix: float | None = None
+            missing = [name for name, packages in _PACKAGES.items() if not all(map(importlib.util.find_spec, packages))]
+            candidates = {
+                **_write_plain(network, scratch, [name for name in SUFFIXES if name not in missing]),
+                **_torchvision(model),
+                **_write_ours(network, scratch, [name for name in SUFFIXES if name not in missing], precisions),
+            }
+        processes = {
+            name: stack.enter_context(ArtifactProcess(artifact, shape)) for name, artifact in candidates.items()
+        }
+        matrix_seconds: list[float] = []
         speeds: list[InferenceSpeed] = []
         for batch_size in batch_sizes:
             calls = {name: process.calls(batch_size) for name, process in processes.items()}
-            candidates: dict[str, Any] = {name: partial(processes[name].ask, batch_size, calls[name]) for name in paths}
-            timings = compare({**candidates, "": partial(np.matmul, product, product)}, rounds=rounds)
-            (own,) = [timing.seconds for timing in timings if not timing.name]
-            matrix = min(matrix or own, own)
-            speeds += _speeds(timings, batch_size, calls, operations and operations * own / (2 * MATRIX_SIZE**3))
+            asked: dict[str, Any] = {
+                name: partial(process.ask, batch_size, calls[name]) for name, process in processes.items()
+            }
+            *timings, matrix = compare({**asked, "matrix product": matrix_product()}, rounds=rounds)
+            speeds += _speeds(timings, batch_size, calls, matrix.rounds, operations)
+            matrix_seconds += matrix.rounds
         footprints = [
-            Footprint(name, _size(paths[name]), process.first_answer, process.peak_memory)
+            Footprint(name, _size(candidates[name]), process.first_answer, process.peak_memory)
             for name, process in processes.items()
         ]
-    assert matrix is not None
-    return InferenceComparison(
-        model, shape, instruction_sets(), 2 * MATRIX_SIZE**3 / matrix, speeds, footprints, missing
-    )
+    rate = MATRIX_OPERATIONS / statistics.median(matrix_seconds)
+    return InferenceComparison(model, shape, instruction_sets(), rate, speeds, footprints, missing)
+
+
+def matrix_product() -> partial[np.ndarray]:
+    """A product of large matrices in float32, of `MATRIX_OPERATIONS`, to be called between artifacts."""
+    product = np.random.default_rng(0).normal(size=(MATRIX_SIZE, MATRIX_SIZE)).astype("float32")
+    return partial(np.matmul, product, product)
 
 
 def _speeds(
-    timings: Sequence[Timing[str]], batch_size: int, calls: Mapping[str, int], matrix_seconds: float | None
+    timings: Sequence[Timing[str]],
+    batch_size: int,
+    calls: Mapping[str, int],
+    matrix_seconds: Sequence[float],
+    operations: int | None,
 ) -> Iterator[InferenceSpeed]:
-    """The speeds of a batch size; ``matrix_seconds`` is what an image would take at the rate of the matrix product.
+    """The speeds of a batch size, the baseline first, from the seconds of each round.
 
-    Candidates answer several times a call, not all as often: ratios are of their throughputs.
+    Artifacts answer several times a call, not all as often: what is compared is seconds of one batch.
+
+    Args:
+        timings: Of the calls.
+        batch_size: Images in a batch.
+        calls: How often each artifact answered in a call.
+        matrix_seconds: Of the matrix product, in each round.
+        operations: Of an image; None if they are not known.
     """
-    artifacts = [timing for timing in timings if timing.name]
-    first = calls[artifacts[0].name]
-    for timing in artifacts:
-        factor = calls[timing.name] / first
-        throughput = batch_size * calls[timing.name] / timing.seconds
-        share = None if matrix_seconds is None else matrix_seconds * throughput
-        quartiles = factor / timing.ratio, factor / timing.upper, factor / timing.lower
-        yield InferenceSpeed(timing.name, batch_size, throughput, *quartiles, share)
+    seconds = {timing.name: tuple(one / calls[timing.name] for one in timing.rounds) for timing in timings}
+    baseline = seconds[timings[0].name]
+    for name, own in seconds.items():
+        ratios = [theirs / mine for mine, theirs in zip(own, baseline, strict=True)]
+        lower, ratio, upper = statistics.quantiles(ratios, n=4, method="inclusive")
+        share = None
+        if operations is not None:
+            of_matrix = operations * batch_size / MATRIX_OPERATIONS
+            share = of_matrix * statistics.median(
+                matrix / mine for matrix, mine in zip(matrix_seconds, own, strict=True)
+            )
+        throughput = batch_size / statistics.median(own)
+        yield InferenceSpeed(name, batch_size, throughput, ratio, lower, upper, share, own)
 
 
-class _Process:
-    """An artifact in a process of its own; it ends with the block."""
+class ArtifactProcess:
+    """An artifact in a process of its own; a context manager, which ends it.
 
-    def __init__(self, path: Path, shape: Sequence[int]) -> None:
-        self._name = path.name
+    Args:
+        artifact: Its path, or what else `inference_process` takes.
+        shape: (height, width, channels) of an image, in pixels.
+
+    Attributes:
+        first_answer: Seconds from the start of the process to its first answer.
+        peak_memory: The most bytes that it has had; None where the system does not tell.
+
+    Raises:
+        RuntimeError: If the process ends; the message is the last that it said.
+    """
+
+    def __init__(self, artifact: Path | str, shape: Sequence[int]) -> None:
+        self._name = Path(artifact).name
+        # A pipe that nobody reads would fill.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         script = Path(__file__).with_name("inference_process.py")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(path), *map(str, shape)],
+            [sys.executable, "-P", str(script), str(artifact), *map(str, shape)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
         self.peak_memory: int | None = None
-        self.first_answer = self._said()["first_answer"]
+        try:
+            self.first_answer: float = self._said()["first_answer"]
+        except BaseException:
+            self.__exit__()
+            raise
 
-    def __enter__(self) -> "_Process":
+    def __enter__(self) -> "ArtifactProcess":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._process.kill()
-        self._process.communicate()
+        # What it was asked last may be unread.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
+        self._errors.close()
 
     def _said(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -241,23 +315,31 @@ class _Process:
                 facts = json.loads(line)
                 self.peak_memory = facts["peak_memory"]
                 return facts
-        assert self._process.stderr is not None
-        last = (self._process.stderr.read().strip().splitlines() or ["no word"])[-1]
-        raise RuntimeError(f"{self._name} does not answer in a process of its own: {last}")
+        status = self._process.wait()
+        self._errors.seek(0)
+        last = (self._errors.read().strip().splitlines() or [""])[-1]
+        raise RuntimeError(f"{self._name} does not answer in a process of its own (exit status {status}): {last}")
 
     def ask(self, batch_size: int, calls: int) -> float:
         """Has the process answer a batch so many times; seconds of one answer."""
-        print(batch_size, calls, file=self._process.stdin, flush=True)
+        # A process that has died says why when its answer is read.
+        with contextlib.suppress(BrokenPipeError):
+            print(batch_size, calls, file=self._process.stdin, flush=True)
         return self._said()["seconds"]
 
     def calls(self, batch_size: int) -> int:
         """How many answers last `SECONDS`."""
         self.ask(batch_size, 1)
-        return max(1, round(SECONDS / self.ask(batch_size, 1)))
+        return max(1, math.ceil(SECONDS / self.ask(batch_size, 1)))
 
 
-def _network(name: str, input_size: int | None) -> keras.Model:
-    """A network with moments of batch normalization that are not those of the start: folding must not be trivial."""
+def untrained_network(name: str, input_size: int | None) -> keras.Model:
+    """A network with moments of batch normalization that are not those of the start: folding must not be trivial.
+
+    Args:
+        name: One of `list_models`.
+        input_size: Height and width of the images, in pixels; None is the network's own.
+    """
     shape = model_record(name).input_shape
     if input_size is not None:
         shape = (input_size, input_size, shape[-1])
@@ -271,64 +353,129 @@ def _network(name: str, input_size: int | None) -> keras.Model:
     return network
 
 
-def _written(network: keras.Model, folder: Path, formats: Sequence[str], precisions: Sequence[str]) -> dict[str, Path]:
-    """The network as Keras exports it, and as the build script writes it, by what they are called."""
-    paths = {"plain SavedModel": folder / "plain"}
-    network.export(paths["plain SavedModel"], verbose=False)
-    for one in formats:
-        paths[f"plain {_NAMES[one]}"] = path = folder / f"plain{SUFFIXES[one]}"
-        with quiet_converters():
-            network.export(str(path), format=one, verbose=False)
-    record = model_record(network.name)
-    shape = network.input.shape[1:]
-    card = Card(
-        model=record.name,
-        input_shape=shape,
-        labels=class_names(record, network.output.shape[-1]),
-        preprocessing=record.preprocessing,
-    )
+def _write_plain(network: keras.Model, folder: Path, formats: Sequence[str]) -> dict[str, Path | str]:
+    """The network as Keras exports it, by what the files are called here."""
+    paths: dict[str, Path | str] = {}
+    with quiet_converters():
+        for one in ("saved_model", *formats):
+            paths[f"plain {_NAMES[one]}"] = path = folder / f"plain{SUFFIXES.get(one, '')}"
+            network.export(str(path), format="tf_saved_model" if one == "saved_model" else one, verbose=False)
+    if "openvino" in formats and set(BFLOAT16_FLAGS) & set(instruction_sets()):
+        paths[f"plain {_NAMES['openvino']} bfloat16"] = _hinted(folder / "plain.xml", "bf16")
+    return paths
+
+
+def _hinted(path: Path, precision: str) -> Path:
+    """A copy of an OpenVINO file that says in which precision it is to be computed, as `open_artifact` reads it."""
+    openvino = runtime(path.suffix)
+    graph = openvino.Core().read_model(str(path))
+    graph.set_rt_info(precision, [CARD, "precision"])
+    hinted = path.with_name(f"{path.stem}_{precision}{path.suffix}")
+    openvino.save_model(graph, str(hinted), compress_to_fp16=False)
+    return hinted
+
+
+def _torchvision(name: str) -> dict[str, Path | str]:
+    """Torchvision's network of the same name, where it is installed, as `inference_process` takes it."""
+    if name not in _TORCHVISION or importlib.util.find_spec("torchvision") is None:
+        return {}
+    return {f"torchvision {form}": f"torchvision:{_TORCHVISION[name]}:{form}" for form in _TORCHVISION_FORMS}
+
+
+def _write_ours(
+    network: keras.Model, folder: Path, formats: Sequence[str], precisions: Sequence[str]
+) -> dict[str, Path | str]:
+    """The network as the build script writes it, by what the files are called here."""
     served = optimize_for_inference(serving_model(network))
-    paths["SavedModel"] = folder / "ours"
-    write_saved_model(served, paths["SavedModel"], preprocessing=record.preprocessing)
-    noise = list(np.random.default_rng(0).uniform(-1, 1, (8, 1, *shape)).astype("float32"))
+    paths: dict[str, Path | str] = {_NAMES["saved_model"]: folder / "ours"}
+    write(served, network.name, folder / "ours")
     for one in formats:
         for precision in precisions:
             if precision == "float32" or (one == "openvino" or (one, precision) == ("onnx", "int8")):
                 words = _NAMES[one] if precision == "float32" else f"{_NAMES[one]} {precision}"
                 paths[words] = path = folder / f"ours_{precision}{SUFFIXES[one]}"
-                write_artifact(served, path, card=card, precision=precision, calibration=noise)
+                write(served, network.name, path, precision)
     return paths
 
 
-def _shape_of(artifact: Path, input_size: int | None) -> tuple[int, int, int]:
-    from googlenet_keras.deploy.runtimes import read_artifact_card
+def write(served: keras.Model, name: str, path: Path, precision: str = "float32") -> None:
+    """Writes a network as the build script does; int8 is calibrated on noise.
 
-    height, width, channels = Card.from_dict(read_artifact_card(artifact)).input_shape
+    Args:
+        served: What `serving_model` returns, optimized or not.
+        name: Of its record, one of `list_models`.
+        path: A file, whose ending names the format, or a SavedModel's folder.
+        precision: Of the arithmetic.
+    """
+    record = model_record(name)
+    if path.suffix not in SUFFIXES.values():
+        write_saved_model(served, path, preprocessing=record.preprocessing)
+        return
+    shape = served.input.shape[1:]
+    card = Card(
+        model=record.name,
+        input_shape=shape,
+        labels=class_names(record, served.output["probabilities"].shape[-1]),
+        preprocessing=record.preprocessing,
+    )
+    noise = list(np.random.default_rng(0).uniform(-1, 1, (8, 1, *shape)).astype("float32"))
+    write_artifact(served, path, card=card, precision=precision, calibration=noise)
+
+
+def _shortest(artifacts: Sequence[str | Path]) -> list[str]:
+    """The artifacts' names, or their paths where two have the same name."""
+    names = [Path(artifact).name for artifact in artifacts]
+    return names if len(set(names)) == len(names) else [str(artifact) for artifact in artifacts]
+
+
+def _common_shape(artifacts: Sequence[str | Path], input_size: int | None) -> tuple[int, int, int]:
+    shapes = {str(artifact): _shape_of(Path(artifact), input_size) for artifact in artifacts}
+    first = next(iter(shapes.values()))
+    if set(shapes.values()) != {first}:
+        found = ", ".join(f"{path} {'x'.join(map(str, shape))}" for path, shape in shapes.items())
+        raise ValueError(f"Artifacts are compared on the same images: give those of one input size. Received: {found}")
+    return first
+
+
+def _shape_of(artifact: Path, input_size: int | None) -> tuple[int, int, int]:
+    try:
+        height, width, channels = Card.from_dict(read_artifact_card(artifact)).input_shape
+    except ValueError:
+        # What another tool exported has no card.
+        if input_size is None or not artifact.exists():
+            raise
+        return input_size, input_size, 3
     return (height, width, channels) if input_size is None else (input_size, input_size, channels)
 
 
-def _size(path: Path) -> int:
-    weights = path.with_suffix(".bin")
-    return tree_size(path) + (tree_size(weights) if path.suffix == ".xml" and weights.exists() else 0)
+def _size(artifact: Path | str) -> int | None:
+    if not isinstance(artifact, Path):
+        return None
+    weights = artifact.with_suffix(".bin")
+    return tree_size(artifact) + (tree_size(weights) if artifact.suffix == ".xml" and weights.exists() else 0)
 
 
-def _plot(comparison: InferenceComparison, path: Path) -> None:
+def _draw(comparisons: Sequence[InferenceComparison]) -> "Figure":
+    """Images in a second, by artifact and batch size: a panel for each network."""
     from matplotlib.figure import Figure
 
-    names = [footprint.artifact for footprint in comparison.footprints]
-    sizes = sorted({speed.batch_size for speed in comparison.speeds})
-    figure = Figure(figsize=(8, 1.2 + 0.28 * len(names) * len(sizes)), layout="constrained")
-    axes = figure.subplots()
-    height = 0.8 / len(sizes)
-    for number, size in enumerate(sizes):
-        own = {speed.artifact: speed.images_per_second for speed in comparison.speeds if speed.batch_size == size}
-        places = np.arange(len(names)) + (number - (len(sizes) - 1) / 2) * height
-        bars = axes.barh(places, [own[name] for name in names], height, label=f"batch {size}")
-        axes.bar_label(bars, fmt="%.0f", padding=2, fontsize="small")
-    axes.set_yticks(np.arange(len(names)), names)
-    axes.invert_yaxis()
-    axes.margins(x=0.1)
-    axes.set_xlabel("images/s")
-    axes.set_title(f"{comparison.model}, {comparison.input_shape[0]}x{comparison.input_shape[1]} pixels")
-    axes.legend()
-    figure.savefig(path, dpi=150)
+    heights = [0.9 + 0.28 * len(comparison.speeds) for comparison in comparisons]
+    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(comparisons), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, comparison in zip(panels, comparisons, strict=True):
+        names = [footprint.artifact for footprint in comparison.footprints]
+        sizes = sorted({speed.batch_size for speed in comparison.speeds})
+        height = 0.8 / len(sizes)
+        for number, size in enumerate(sizes):
+            own = {speed.artifact: speed.images_per_second for speed in comparison.speeds if speed.batch_size == size}
+            places = np.arange(len(names)) + (number - (len(sizes) - 1) / 2) * height
+            bars = axes.barh(places, [own[name] for name in names], height, label=f"batch {size}")
+            axes.bar_label(bars, fmt="%.0f", padding=2, fontsize="small")
+        axes.set_yticks(np.arange(len(names)), names, parse_math=False)
+        axes.invert_yaxis()
+        axes.margins(x=0.1)
+        axes.set_xlabel("images/s")
+        title = f"{comparison.model}, {comparison.input_shape[0]}x{comparison.input_shape[1]} pixels"
+        axes.set_title(title, parse_math=False)
+        axes.legend()
+    return figure

@@ -20,6 +20,7 @@ class Timing(Generic[Name]):
         ratio: Median, over the rounds, of its time to the baseline's in the same round.
         lower: First quartile of that ratio.
         upper: Third quartile of that ratio.
+        rounds: The seconds of each round, which the others are made of.
     """
 
     name: Name
@@ -27,6 +28,7 @@ class Timing(Generic[Name]):
     ratio: float
     lower: float
     upper: float
+    rounds: tuple[float, ...] = ()
 
 
 def compare(candidates: Mapping[Name, Callable[[], object]], *, rounds: int, seed: int = 0) -> list[Timing[Name]]:
@@ -54,5 +56,5 @@ def compare(candidates: Mapping[Name, Callable[[], object]], *, rounds: int, see
     for name, own in seconds.items():
         ratios = [mine / theirs for mine, theirs in zip(own, baseline, strict=True)]
         lower, middle, upper = statistics.quantiles(ratios, n=4, method="inclusive")
-        timings.append(Timing(name, statistics.median(own), middle, lower, upper))
+        timings.append(Timing(name, statistics.median(own), middle, lower, upper, tuple(own)))
     return timings

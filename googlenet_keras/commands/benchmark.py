@@ -4,6 +4,7 @@ Run it as ``python -m googlenet_keras.benchmark infer``, ``... benchmark train``
 """
 
 import argparse
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from googlenet_keras.commands.running import run
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from googlenet_keras.benchmarks.inference import InferenceComparison
 
 
 def parser() -> Parser:
@@ -33,7 +36,11 @@ def parser() -> Parser:
     train.set_defaults(run=_compare_training)
     infer = subjects.add_parser("infer", help="answers of what is exported, beside what Keras exports itself")
     infer.add_argument(
-        "--model", default="googlenet_bn", metavar="NAME", help="which network, untrained (default: googlenet_bn)"
+        "--model",
+        nargs="+",
+        default=["googlenet_bn"],
+        metavar="NAME",
+        help="which networks, untrained (default: googlenet_bn)",
     )
     infer.add_argument(
         "--artifact", type=path_argument, nargs="+", default=[], metavar="PATH", help="what was exported, instead"
@@ -84,29 +91,53 @@ def _compare_inference(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from rich.console import Console
+
+    from googlenet_keras.benchmarks.inference import compare_inference, save_comparisons
+    from googlenet_keras.files import output_folder
+    from googlenet_keras.models import model_record
+
+    if min(arguments.batch) < 1 or (arguments.size is not None and arguments.size < 1):
+        size = "" if arguments.size is None else f", --size {arguments.size}"
+        raise ValueError(f"A batch has an image or more, of a pixel or more. Received: {arguments.batch}{size}")
+    if not arguments.artifact:
+        for model in arguments.model:  # before the first is measured
+            model_record(model)
+    with output_folder(arguments.output) if arguments.output else contextlib.nullcontext():
+        comparisons = []
+        with Console(stderr=True).status("taking turns") as status:
+            for model in ["artifacts"] if arguments.artifact else dict.fromkeys(arguments.model):
+                status.update(f"{model}: taking turns")
+                comparisons.append(
+                    compare_inference(
+                        model,
+                        artifacts=arguments.artifact,
+                        batch_sizes=arguments.batch,
+                        input_size=arguments.size,
+                        precisions=arguments.precision,
+                        rounds=arguments.rounds,
+                    )
+                )
+        if arguments.output:
+            save_comparisons(comparisons, arguments.output)
+    if arguments.json:
+        print(json.dumps([asdict(comparison) for comparison in comparisons], indent=2))
+        return 0
+    for comparison in comparisons:
+        _show_inference(comparison)
+    return 0
+
+
+def _show_inference(comparison: "InferenceComparison") -> None:
     from rich.filesize import decimal
     from rich.table import Column, Table
 
-    from googlenet_keras.benchmarks.inference import compare_inference
-
-    if min(arguments.batch) < 1 or (arguments.size or 1) < 1:
-        raise ValueError(f"A batch has an image or more, of a pixel or more. Received: {arguments.batch}")
-    with Console(stderr=True).status("taking turns"):
-        comparison = compare_inference(
-            arguments.model,
-            artifacts=arguments.artifact,
-            batch_sizes=arguments.batch,
-            input_size=arguments.size,
-            precisions=arguments.precision,
-            rounds=arguments.rounds,
-        )
-    if arguments.output:
-        comparison.save(arguments.output)
-    if arguments.json:
-        print(json.dumps(asdict(comparison), indent=2))
-        return 0
+    height, width, _ = comparison.input_shape
     numbers = ("batch", "images/s", "ratio", "quartiles", "of the matrix product's rate")
-    table = Table("artifact", *(Column(head, justify="right") for head in numbers))
+    table = Table(
+        "artifact",
+        *(Column(head, justify="right") for head in numbers),
+        title=f"{comparison.model}, {height}x{width} pixels",
+    )
     for speed in comparison.speeds:
         table.add_row(
             speed.artifact,
@@ -118,8 +149,8 @@ def _compare_inference(arguments: argparse.Namespace) -> int:
         )
     others = Table("artifact", *(Column(head, justify="right") for head in ("first answer", "peak memory", "on disk")))
     for one in comparison.footprints:
-        peak = "" if one.peak_memory is None else decimal(one.peak_memory)
-        others.add_row(one.artifact, f"{one.first_answer:.2f} s", peak, decimal(one.disk))
+        peak, disk = ("" if size is None else decimal(size) for size in (one.peak_memory, one.disk))
+        others.add_row(one.artifact, f"{one.first_answer:.2f} s", peak, disk)
     console = _console()
     console.print(table)
     console.print(others)
@@ -128,7 +159,6 @@ def _compare_inference(arguments: argparse.Namespace) -> int:
     console.print(f"Instruction sets: {machine}. A large matrix product: {rate:.0f} GFLOP/s in float32.")
     for name in comparison.missing:
         console.print(f"{name} is left out: pip install 'googlenet-keras[{name}]'", markup=False)
-    return 0
 
 
 def _compare_normalizations(arguments: argparse.Namespace) -> int:
