@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from googlenet_keras import create_model, devices, export_model
-from googlenet_keras.benchmarks import candidates, inference, interleaved, lrn, training_speed
+from googlenet_keras.benchmarks import candidates, growth, inference, interleaved, lrn, training_speed
 from googlenet_keras.commands import benchmark
 from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization
@@ -263,6 +263,60 @@ def test_an_artifact_has_a_process_with_nothing_but_its_runtime(suffix, package,
         assert process.calls(1) > 1
     # TensorFlow alone takes more than twice as much.
     assert 20_000_000 < process.peak_memory < 200_000_000
+
+
+@pytest.mark.parametrize(("call", "expected"), [(0.25, 0.25), (0, 0), (-0.05, 0)])
+def test_growth_finds_the_line_that_the_times_are_on(call, expected):
+    """Of a call and of a pixel, from the medians of the rounds; a call takes no less than nothing."""
+    points = [
+        growth.Point(size, batch, (1e9, call + 2e-6 * batch * size**2, 0)) for size in (224, 448) for batch in (1, 32)
+    ]
+    found = growth.fit("network", points)
+    assert found.call == pytest.approx(expected, abs=1e-9)
+    if call >= 0:
+        assert found.pixel == pytest.approx(2e-6)
+        assert found.deviation == pytest.approx(0, abs=1e-9)
+
+
+def test_growth_is_measured_at_each_size_and_batch(monkeypatch, capsys, tmp_path, tiny):
+    """Seconds of a batch are what a call of four answers took, by four."""
+
+    def compare(candidates, *, rounds):
+        for name, call in candidates.items():
+            seconds = 4 * (1 + 1e-3 * name[1] * call.func.__self__.shape[0] ** 2)
+            yield interleaved.Timing(name, 0, 0, 0, 0, (seconds,) * rounds)
+
+    monkeypatch.setattr(growth, "compare", compare)
+    monkeypatch.setattr(growth, "ArtifactProcess", InstantProcess)
+    monkeypatch.setattr(growth, "write", lambda served, name, path: None)
+    flags = ["growth", "--model", tiny, "--sizes", "64", "32", "--batch", "1", "4", "--output", str(tmp_path)]
+    assert benchmark.main(flags) == 0
+    said = capsys.readouterr().out
+    assert "tiny: 1000.0 ms a call and 1000000 ms a megapixel; half of the times are within 0% of that." in said
+    found = json.loads((tmp_path / "growth.json").read_text())
+    (line,) = found["growths"]
+    assert [(point["input_size"], point["batch_size"]) for point in line["points"]] == [
+        *((32, 1), (32, 4)),
+        *((64, 1), (64, 4)),
+    ]
+    assert line["points"][0]["seconds"] == [pytest.approx(1 + 1e-3 * 32**2)] * 3
+    assert "| tiny | 1000.0 | 1000000 | 0% |" in (tmp_path / "growth.md").read_text()
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--batch", "0"], "A batch has an image or more"),
+        (["--sizes", "8", "32"], "pixels a side or more. Received: 8"),
+        (["--sizes", "32", "--batch", "1"], "Growth is seen between two sizes"),
+        (["--format", "onyx"], "The format must be one of"),
+        (["--model", "googlenet_nb"], "did you mean googlenet_bn"),
+    ],
+)
+def test_wrong_use_of_growth(flags, message, capsys, tiny):
+    assert benchmark.main(["growth", "--model", tiny, *flags]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_process_that_dies_says_why(tmp_path, capsys):

@@ -1,6 +1,6 @@
 """Comparisons of speed, side by side in one run.
 
-Run it as ``python -m googlenet_keras.benchmark infer``, ``... benchmark train`` or ``... benchmark lrn``.
+Run it as ``python -m googlenet_keras.benchmark infer``, or with ``growth``, ``train`` or ``lrn``.
 """
 
 import argparse
@@ -55,10 +55,38 @@ def parser() -> Parser:
     infer.add_argument("--output", type=path_argument, metavar="DIR", help="where JSON, Markdown and a picture go")
     infer.add_argument("--rounds", type=int, default=7, metavar="N", help="calls timed of each (default: 7)")
     infer.set_defaults(run=_compare_inference, batch_size=1)
+    growth = subjects.add_parser("growth", help="how the time of an answer grows with pixels and images")
+    growth.add_argument(
+        "--model",
+        nargs="+",
+        default=["googlenet_bn"],
+        metavar="NAME",
+        help="which networks, untrained (default: googlenet_bn)",
+    )
+    growth.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[96, 160, 224, 320, 448],
+        metavar="N",
+        help="pixels a side (default: 96 160 224 320 448)",
+    )
+    growth.add_argument(
+        "--batch", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="images at once (default: 1 4 16)"
+    )
+    growth.add_argument(
+        "--format",
+        default="saved_model",
+        metavar="FORMAT",
+        help="saved_model, onnx, litert or openvino (default: saved_model)",
+    )
+    growth.add_argument("--output", type=path_argument, metavar="DIR", help="where JSON, Markdown and a picture go")
+    growth.add_argument("--rounds", type=int, default=3, metavar="N", help="calls timed of each (default: 3)")
+    growth.set_defaults(run=_compare_growth, batch_size=1)
     for subject in (lrn, train):
         subject.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in a step (default: 128)")
         subject.add_argument("--rounds", type=int, default=15, metavar="N", help="steps timed of each (default: 15)")
-    for subject in (lrn, train, infer):
+    for subject in (lrn, train, infer, growth):
         subject.add_argument("--json", action="store_true", help="JSON instead of a table")
     return result
 
@@ -159,6 +187,46 @@ def _show_inference(comparison: "InferenceComparison") -> None:
     console.print(f"Instruction sets: {machine}. A large matrix product: {rate:.0f} GFLOP/s in float32.")
     for name in comparison.missing:
         console.print(f"{name} is left out: pip install 'googlenet-keras[{name}]'", markup=False)
+
+
+def _compare_growth(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from googlenet_keras.benchmarks.growth import compare_growth
+    from googlenet_keras.files import output_folder
+
+    if min(arguments.batch) < 1:
+        raise ValueError(f"A batch has an image or more. Received: {arguments.batch}")
+    with output_folder(arguments.output) if arguments.output else contextlib.nullcontext():
+        with Console(stderr=True).status("taking turns"):
+            comparison = compare_growth(
+                arguments.model,
+                sizes=arguments.sizes,
+                batch_sizes=arguments.batch,
+                format_name=arguments.format,
+                rounds=arguments.rounds,
+            )
+        if arguments.output:
+            comparison.save(arguments.output)
+    if arguments.json:
+        print(json.dumps(asdict(comparison), indent=2))
+        return 0
+    sizes = sorted({point.input_size for point in comparison.growths[0].points})
+    batches = sorted({point.batch_size for point in comparison.growths[0].points})
+    table = Table("network", "pixels", *(Column(f"ms at batch {batch}", justify="right") for batch in batches))
+    for growth in comparison.growths:
+        medians = {(point.input_size, point.batch_size): point.median for point in growth.points}
+        for size in sizes:
+            table.add_row(growth.model, f"{size}x{size}", *(f"{medians[size, batch] * 1e3:.1f}" for batch in batches))
+    console = _console()
+    console.print(table)
+    for growth in comparison.growths:
+        line = f"{growth.call * 1e3:.1f} ms a call and {growth.pixel * 1e9:.0f} ms a megapixel"
+        console.print(f"{growth.model}: {line}; half of the times are within {growth.deviation:.0%} of that.")
+    return 0
 
 
 def _compare_normalizations(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,220 @@
+"""How the time of an answer grows with the pixels of an image and the images of a batch."""
+
+import contextlib
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from googlenet_keras.benchmarks.inference import ArtifactProcess, untrained_network, write
+from googlenet_keras.benchmarks.interleaved import compare
+from googlenet_keras.deploy.artifacts import SUFFIXES, planned
+from googlenet_keras.deploy.optimization import optimize_for_inference
+from googlenet_keras.devices import instruction_sets
+from googlenet_keras.files import write_aside
+from googlenet_keras.models import model_record, serving_model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Point:
+    """How long a network takes for one batch.
+
+    Attributes:
+        input_size: Height and width of an image, in pixels.
+        batch_size: Images in the batch.
+        seconds: Of the batch, in each round.
+    """
+
+    input_size: int
+    batch_size: int
+    seconds: tuple[float, ...]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all images together."""
+        return self.batch_size * self.input_size**2
+
+    @property
+    def median(self) -> float:
+        """Seconds of the batch, by the median of the rounds."""
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A line through the times of a network: seconds are ``call + pixel * images * pixels``.
+
+    Attributes:
+        model: The network's name.
+        call: Seconds of a call, however small.
+        pixel: Seconds of a pixel of each image.
+        deviation: By what part of the measured time the line is off, by the median of the points.
+        points: What was measured.
+    """
+
+    model: str
+    call: float
+    pixel: float
+    deviation: float
+    points: list[Point]
+
+
+@dataclass(frozen=True)
+class GrowthComparison:
+    """What one run measured.
+
+    Attributes:
+        format: Of the artifacts, one of `googlenet_keras.deploy.artifacts.FORMATS`.
+        instruction_sets: Those of the processor that matter here.
+        growths: Of each network.
+    """
+
+    format: str
+    instruction_sets: tuple[str, ...]
+    growths: list[Growth]
+
+    def markdown(self) -> str:
+        """The lines as a table of Markdown, with what they were measured on."""
+        head = ["network", "ms a call", "ms a megapixel", "median deviation"]
+        lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        lines += [
+            f"| {one.model} | {one.call * 1e3:.1f} | {one.pixel * 1e9:.0f} | {one.deviation:.0%} |"
+            for one in self.growths
+        ]
+        points = self.growths[0].points
+        sizes, batches = ({point.input_size for point in points}, {point.batch_size for point in points})
+        lines += ["", f"Images of {_listed(sizes)} pixels a side in batches of {_listed(batches)}, as {self.format}; "]
+        lines[-1] += f"{', '.join(self.instruction_sets) or 'unknown instruction sets'}."
+        return "\n".join(lines) + "\n"
+
+    def save(self, folder: Path) -> None:
+        """Writes ``growth.json``, ``growth.md`` and ``growth.png``.
+
+        Args:
+            folder: It exists; files of these names are replaced.
+
+        Raises:
+            OSError: If the disk refuses.
+        """
+        text = json.dumps(asdict(self), indent=2) + "\n"
+        for name, content in (("growth.json", text), ("growth.md", self.markdown())):
+            with write_aside(folder / name) as file:
+                file.write(content.encode())
+        with write_aside(folder / "growth.png") as file:
+            self._draw().savefig(file, dpi=150)
+
+    def _draw(self) -> "Figure":
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7, 5), layout="constrained")
+        axes = figure.subplots()
+        for one in self.growths:
+            pixels = np.array(sorted({point.pixels for point in one.points}))
+            places = np.geomspace(pixels[0], pixels[-1])
+            (line,) = axes.plot(places / 1e6, one.call + one.pixel * places, label=one.model)
+            measured = [point.median for point in one.points]
+            axes.plot([point.pixels / 1e6 for point in one.points], measured, ".", color=line.get_color())
+        axes.set(xscale="log", yscale="log", xlabel="megapixels in a batch", ylabel="seconds")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return figure
+
+
+def compare_growth(
+    models: Sequence[str],
+    *,
+    sizes: Sequence[int],
+    batch_sizes: Sequence[int],
+    format_name: str = "saved_model",
+    rounds: int = 3,
+) -> GrowthComparison:
+    """Times untrained networks, as the build script writes them, at several sizes of image and batch.
+
+    All networks and batches of one size take turns, each network in a process of its own.
+
+    Args:
+        models: Some of `list_models`.
+        sizes: Heights and widths of the images, in pixels.
+        batch_sizes: Images at once. There must be two different numbers of pixels in all.
+        format_name: One of `googlenet_keras.deploy.artifacts.FORMATS`.
+        rounds: How often each is timed; at least 2.
+
+    Returns:
+        The times, and the line through them.
+
+    Raises:
+        ValueError: If there is no such network, an image is too small for it, what writes or runs the format is not
+            installed, or there is nothing that grows.
+        RuntimeError: If a process fails.
+    """
+    planned([format_name], ["float32"])
+    for model in models:
+        least = model_record(model).minimum_size
+        if min(sizes) < least:
+            raise ValueError(f"{model} takes images of {least} pixels a side or more. Received: {min(sizes)}")
+    if len({size**2 * batch for size in sizes for batch in batch_sizes}) < 2:
+        raise ValueError(
+            "Growth is seen between two sizes of image or batch, or more. "
+            f"Received: images of {_listed(sizes)} pixels a side in batches of {_listed(batch_sizes)}"
+        )
+    points: dict[str, list[Point]] = {model: [] for model in models}
+    for size in sorted(set(sizes)):
+        for model, point in _measure(tuple(points), size, batch_sizes, format_name, rounds):
+            points[model].append(point)
+    growths = [fit(model, found) for model, found in points.items()]
+    return GrowthComparison(format_name, instruction_sets(), growths)
+
+
+def _measure(
+    models: Sequence[str], size: int, batch_sizes: Sequence[int], format_name: str, rounds: int
+) -> list[tuple[str, Point]]:
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        candidates: dict[tuple[str, int], Any] = {}
+        calls: dict[tuple[str, int], int] = {}
+        for model in models:
+            served = optimize_for_inference(serving_model(untrained_network(model, size)))
+            path = scratch / f"{model}{SUFFIXES.get(format_name, '')}"
+            write(served, model, path)
+            process = stack.enter_context(ArtifactProcess(path, served.input.shape[1:]))
+            for batch_size in sorted(set(batch_sizes)):
+                key = model, batch_size
+                calls[key] = process.calls(batch_size)
+                candidates[key] = partial(process.ask, batch_size, calls[key])
+        timings = compare(candidates, rounds=rounds)
+    return [
+        (timing.name[0], Point(size, timing.name[1], tuple(one / calls[timing.name] for one in timing.rounds)))
+        for timing in timings
+    ]
+
+
+def fit(model: str, points: Sequence[Point]) -> Growth:
+    """The line through times by least squares of the relative deviations: small batches count as much as large ones.
+
+    Args:
+        model: The network's name.
+        points: What was measured, of two different numbers of pixels or more.
+    """
+    seconds = np.array([point.median for point in points])
+    pixels = np.array([point.pixels for point in points], "float64")
+    # In units of the largest: numbers of pixels are large, and seconds of one are small.
+    largest = pixels.max()
+    columns = np.stack([np.ones_like(pixels), pixels / largest], axis=1) / seconds[:, np.newaxis]
+    (call, pixel), *_ = np.linalg.lstsq(columns, np.ones_like(seconds))
+    if call < 0:  # no call takes less than nothing: the best line through the origin
+        call, (pixel,) = 0.0, np.linalg.lstsq(columns[:, 1:], np.ones_like(seconds))[0]
+    deviations = np.abs(columns @ [call, pixel] - 1)
+    return Growth(model, float(call), float(pixel / largest), float(np.median(deviations)), list(points))
+
+
+def _listed(numbers: Sequence[int] | set[int]) -> str:
+    return ", ".join(map(str, sorted(set(numbers))))
