@@ -11,6 +11,7 @@ from conftest import ROOT
 from googlenet_keras import create_model, devices, export_model
 from googlenet_keras.benchmarks import candidates, growth, inference, interleaved, lrn, training_speed
 from googlenet_keras.commands import benchmark
+from googlenet_keras.deploy import open_artifact
 from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import serving_model
@@ -317,6 +318,50 @@ def test_growth_is_measured_at_each_size_and_batch(monkeypatch, capsys, tmp_path
 def test_wrong_use_of_growth(flags, message, capsys, tiny):
     assert benchmark.main(["growth", "--model", tiny, *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_torchvision_is_a_peer_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(inference.importlib.util, "find_spec", lambda name: None)
+    assert inference._torchvision("googlenet_bn") == {}
+    monkeypatch.setattr(inference.importlib.util, "find_spec", lambda name: name)
+    assert inference._torchvision("googlenet_bn")["torchvision eager"] == "torchvision:googlenet:eager"
+    assert inference._torchvision("googlenet") == {}
+
+
+@pytest.mark.slow
+def test_openvino_is_told_of_bfloat16_where_the_processor_computes_it(monkeypatch, tmp_path, tiny):
+    pytest.importorskip("openvino")
+    flags = ()
+    monkeypatch.setattr(inference, "instruction_sets", lambda: flags)
+    network = create_model(tiny)
+    assert list(inference._write_plain(network, tmp_path, ["openvino"])) == ["plain SavedModel", "plain OpenVINO"]
+    flags = ("avx512f", "avx512_bf16")
+    hinted = inference._write_plain(network, tmp_path, ["openvino"])["plain OpenVINO bfloat16"]
+    assert inference._size(hinted) > 4 * network.count_params()
+    assert open_artifact(hinted)(np.zeros((1, 32, 32, 1), "float32"))
+
+
+def test_artifacts_have_one_size_of_image_and_names_of_their_own(monkeypatch, tmp_path):
+    cards = {"a": (32, 32, 1), "b": (32, 32, 1), "c": (64, 32, 1)}
+    paths = [tmp_path / folder / "network.onnx" for folder in cards]
+    monkeypatch.setattr(inference, "_shape_of", lambda path, size: cards[path.parent.name])
+    assert inference._common_shape(paths[:2], None) == (32, 32, 1)
+    assert inference._shortest(paths[:2]) == [str(path) for path in paths[:2]]
+    assert inference._shortest(paths[:1]) == ["network.onnx"]
+    with pytest.raises(ValueError, match="64x32x1"):
+        inference._common_shape(paths, None)
+
+
+@pytest.mark.slow
+def test_growth_command(capsys, tmp_path):
+    flags = [*as_the_readme_prints_it("growth"), "--output", str(tmp_path), "--json"]
+    assert benchmark.main(flags) == 0
+    found = json.loads(capsys.readouterr().out)
+    (line,) = found["growths"]
+    assert len(line["points"]) == 4
+    assert line["pixel"] > 0
+    assert line["call"] >= 0
+    assert (tmp_path / "growth.png").exists()
 
 
 def test_a_process_that_dies_says_why(tmp_path, capsys):
