@@ -310,6 +310,21 @@ def test_what_fails_by_a_signal_is_not_taken_for_failed_work(number, status, how
     assert capsys.readouterr().err == f"command: {how}; nothing was changed\n"
 
 
+@pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError("the other process is gone")])
+def test_a_clean_up_that_fails_does_not_hide_the_signal(number, status, how, error, monkeypatch, capsys):
+    """The other processes have ended by the same signal: their closed pipes are not those of the reader."""
+
+    def work(arguments: argparse.Namespace) -> int:
+        try:
+            signal.raise_signal(number)
+        finally:
+            raise error
+
+    assert run(work, monkeypatch) == status
+    assert capsys.readouterr().err == f"command: {how}; nothing was changed\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 @pytest.mark.parametrize("wait", [0.2, 1.0, 2.0])

@@ -162,14 +162,24 @@ def _raised_again() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # The signal has reached the command's other processes, whose end may be what failed here.
-        if dropped:
-            raise dropped[-1] from error
+        # The signal has reached the command's other processes, whose end may be what failed here, or what the
+        # clean-up failed on.
+        ended_by = _first_stop(error) or (dropped[-1]() if dropped else None)
+        if ended_by:
+            raise ended_by from error
         raise
     finally:
         sys.unraisablehook = others
         for timer in timers:
             timer.cancel()
+
+
+def _first_stop(error: BaseException) -> BaseException | None:
+    """The KeyboardInterrupt or TerminatedError during whose handling an error came, if it came so."""
+    context = error.__context__
+    if context is None or isinstance(context, (KeyboardInterrupt, TerminatedError)):
+        return context
+    return _first_stop(context)
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -53,9 +54,10 @@ class FreshProcess:
         Args:
             folder: The SavedModel.
         """
-        # A process that has died says why when it is asked.
+        assert self._process.stdin
+        # A process that has died says why when it is asked. Past the buffer, where an unread line would fail again.
         with contextlib.suppress(BrokenPipeError):
-            print(folder.absolute(), file=self._process.stdin, flush=True)
+            os.write(self._process.stdin.fileno(), f"{folder.absolute()}\n".encode())
 
     def ask(self, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Puts questions to the SavedModel, once.
