@@ -11,6 +11,7 @@ from keras import layers
 from googlenet_keras import Classifier, create_model, evaluate, list_models, model_record, optimize_for_inference
 from googlenet_keras.commands import evaluate as evaluate_command, export, predict
 from googlenet_keras.deploy import artifacts, export_model, open_artifact, read_artifact_card
+from googlenet_keras.deploy.choice import best
 from googlenet_keras.layers import LocalResponseNormalization
 from googlenet_keras.models import serving_model
 
@@ -227,6 +228,52 @@ def test_an_export_replaces_the_one_before_it_whole(tmp_path, capsys):
     assert (tmp_path / SMALL / "saved_model.pb").exists()
 
 
+FACTS = [
+    {"file": "a", "bytes": 3_000_000, "seconds": {"1": 0.030, "3": 0.060}},
+    {"file": "b", "bytes": 2_000_000, "seconds": {"1": 0.025, "3": 0.072}},
+    {
+        "file": "c",
+        "bytes": 9_000_000,
+        "seconds": {"1": 0.026, "3": 0.090},
+        "accuracy": {"accuracy": 0.94, "before": 0.943},
+    },
+    {
+        "file": "d",
+        "bytes": 1_000_000,
+        "seconds": {"1": 0.001, "3": 0.003},
+        "accuracy": {"accuracy": 0.93, "before": 0.943},
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("goal", "index", "compared"),
+    [
+        ("latency", 1, "in ms for one image: b 25.0, c 26.0, a 30.0, d 1.0 (loses accuracy)"),
+        ("throughput", 0, "in ms per image in a batch: a 20.0, b 24.0, c 26.0, d 1.0 (loses accuracy)"),
+        ("size", 1, "in MB: b 2.0, a 3.0, c 9.0, d 1.0 (loses accuracy)"),
+    ],
+)
+def test_the_best_artifact_by_what_was_measured(goal, index, compared):
+    """An engineer gets the fastest file, and never one that answers worse than the network."""
+    assert best(FACTS, goal) == (index, f"chosen for {goal}, {compared}")
+
+
+@pytest.mark.slow
+def test_only_the_best_is_kept(tmp_path, capsys):
+    """One file to deploy, beside a card that tells of the others; what an export before it had left is gone."""
+    pytest.importorskip("tf2onnx")
+    flags = ["--model", SMALL, "--output", str(tmp_path), "--formats", "saved_model", "onnx"]
+    assert export.main(flags) == 0
+    assert export.main([*flags, "--precision", "float32", "float16", "--optimize-for", "size", "--force"]) == 0
+    assert "chosen for size, in MB: " in capsys.readouterr().out
+    card = json.loads((tmp_path / f"{SMALL}.json").read_text())
+    assert [one["file"] for one in card["artifacts"]] == [f"{SMALL}_float16.onnx"]
+    assert card["chosen"]["for"] == "size"
+    assert {one["file"] for one in card["chosen"]["among"]} == {SMALL, f"{SMALL}.onnx", f"{SMALL}_float16.onnx"}
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in ("", ".onnx")] == [f"{SMALL}_float16.onnx"]
+
+
 @pytest.mark.slow
 def test_accuracy_of_what_is_deployed(tmp_path, root):
     """The same figures as of the weights, from a file alone; the accuracy of int8 stands in the card."""
@@ -296,6 +343,8 @@ def test_other_precisions(format_name, precision, package, tmp_path, root):
         (["--formats", "onnx", "--precision", "int8"], "int8 is calibrated on real images"),
         (["--formats", "onnx", "--dtype", "mixed_float16"], "leave --dtype out, and give --precision"),
         (["--serving-version", "-1"], "A version of TensorFlow Serving is 0 or more"),
+        (["--optimize-for", "speed"], "must be one of latency, throughput, size. Received: 'speed'"),
+        (["--optimize-for", "size", "--serving-version", "1"], "leave --serving-version or --optimize-for out"),
     ],
 )
 def test_wrong_use_of_formats(flags, message, tmp_path, capsys):

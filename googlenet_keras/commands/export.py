@@ -52,7 +52,6 @@ def parser() -> Parser:
     result.add_argument(
         "--formats",
         nargs="+",
-        default=["saved_model"],
         metavar="FORMAT",
         help="some of saved_model, onnx, litert, openvino (default: saved_model)",
     )
@@ -62,6 +61,12 @@ def parser() -> Parser:
         default=["float32"],
         metavar="PRECISION",
         help="some of float32, bfloat16, float16, int8, for the other formats than saved_model (default: float32)",
+    )
+    result.add_argument(
+        "--optimize-for",
+        metavar="GOAL",
+        help="latency, throughput or size: write all formats whose extras are installed, or those of --formats, and "
+        "keep the best on this machine",
     )
     result.add_argument(
         "--calibration",
@@ -103,6 +108,7 @@ def _export(arguments: argparse.Namespace) -> int:
             optimize=not arguments.no_optimize,
             formats=arguments.formats,
             precisions=arguments.precision,
+            optimize_for=arguments.optimize_for,
             calibration=arguments.calibration,
             data_dir=arguments.data_dir,
             serving_version=arguments.serving_version,
@@ -111,5 +117,6 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     made = ", ".join(f"{path} ({decimal(tree_size(path))})" for path in export.paths)
     untrained = "" if arguments.weights else "; untrained: give it --weights to answer something true"
-    print(f"{made} in {time.perf_counter() - start:.1f} s on {export.strategy}{untrained}")
+    chosen = f"; {export.chosen}" if export.chosen else ""
+    print(f"{made} in {time.perf_counter() - start:.1f} s on {export.strategy}{chosen}{untrained}")
     return 0

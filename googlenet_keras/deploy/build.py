@@ -3,7 +3,7 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from googlenet_keras import describe
 from googlenet_keras.deploy import verification
 from googlenet_keras.deploy.artifacts import PRECISIONS, SUFFIXES, artifact_name, planned, write_artifact
 from googlenet_keras.deploy.calibration import accuracy, calibration_images
+from googlenet_keras.deploy.choice import Facts, available_formats, best, check_goal
 from googlenet_keras.deploy.optimization import optimize_for_inference
 from googlenet_keras.deploy.runtimes import CARD_FILE, EXTRAS
 from googlenet_keras.deploy.signatures import check_servable, signatures, write_saved_model
@@ -44,6 +45,7 @@ class Export:
         model_card: The same for readers, Markdown as the Hugging Face Hub has it.
         artifacts: The files in other formats; beside an ``.xml`` is its ``.bin``.
         strategy: In words, the devices that the model was built on.
+        chosen: In words, what the artifact was chosen from; empty if it was not.
     """
 
     saved_model: Path | None
@@ -53,6 +55,7 @@ class Export:
     model_card: Path
     artifacts: tuple[Path, ...] = ()
     strategy: str = ""
+    chosen: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -102,8 +105,9 @@ def export_model(
     dtype: str | None = None,
     aux_heads: bool = False,
     optimize: bool = True,
-    formats: Sequence[str] = ("saved_model",),
+    formats: Sequence[str] | None = None,
     precisions: Sequence[str] = ("float32",),
+    optimize_for: str | None = None,
     calibration: str | None = None,
     data_dir: str | Path | None = None,
     serving_version: int | None = None,
@@ -127,9 +131,12 @@ def export_model(
         dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
         aux_heads: Whether the auxiliary heads are built, and answered by name.
         optimize: Whether a float32 network is written as `optimize_for_inference` makes it, or else as it is trained.
-        formats: Some of ``"saved_model"``, ``"onnx"``, ``"litert"`` and ``"openvino"``.
+        formats: Some of ``"saved_model"``, ``"onnx"``, ``"litert"`` and ``"openvino"``; None is ``"saved_model"``, or
+            with ``optimize_for`` every one whose tools are installed.
         precisions: Some of ``"float32"``, ``"bfloat16"``, ``"float16"`` and ``"int8"``, of the files other than the
             SavedModel, whose precision is ``dtype``.
+        optimize_for: ``"latency"``, ``"throughput"`` or ``"size"``: of all artifacts only the best on this machine is
+            kept, and the card tells of the others. None keeps all of them.
         calibration: The dataset whose training images int8 is calibrated on and whose evaluation split its accuracy is
             measured on; see `open_dataset`. None is what the weights were trained on.
         data_dir: See `open_dataset`.
@@ -161,7 +168,7 @@ def export_model(
         input_shape=input_shape,
         labels=None if labels is None else read_labels(labels),
     )
-    name, pairs = network.record.name, planned(formats, precisions)
+    name, pairs = network.record.name, _planned(formats, precisions, optimize_for, serving_version)
     calibration = calibration or (network.card.dataset if network.card else None)
     _check(network, pairs, aux_heads=aux_heads, calibration=calibration)
     export = _checked(Export.at(folder, name, pairs), serving_version, force=force)
@@ -183,14 +190,13 @@ def export_model(
             check_servable(network.input_shape)
             model = network.build(dtype=dtype, aux_heads=aux_heads)
             check_servable(model.input.shape[1:])
-            if export.artifacts:
-                _check_float32(model)
+            _check_float32(model, export)
             writing = _Writing.of(network, model, optimize=optimize, report=report)
 
         report("drawing the pictures")
         aside = Export.at(publication.aside, name, pairs)
         picture = drawing.submit(_draw, model, aside)
-        facts, differences = [], None
+        facts, differences = list[Facts](), None
         if fresh_process is not None and export.saved_model is not None:
             place = (versions or publication).aside / export.saved_model.name
             fact, differences = writing.saved_model(place, fresh_process)
@@ -202,10 +208,11 @@ def export_model(
         )
 
         report("finishing the pictures and the card")
+        card = _card(network, model, writing, {"strategy": took, "artifacts": facts}, differences)
+        if optimize_for:
+            export, choice = _chosen(export, aside, facts, pairs, optimize_for)
+            card |= choice
         export = replace(export, picture=export.picture.with_suffix(diagram.suffix), strategy=took)
-        card = _card(network, model, writing.served, writing.labels)
-        card |= {"strategy": took, "optimization": writing.saved, "artifacts": facts}
-        card["verification"] = {**writing.verified_with, "largest_difference": differences}
         aside.card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         aside.model_card.write_text(
             model_card(writing.card, parameters=model.count_params(), file=_file_name(export, folder)), encoding="utf-8"
@@ -214,8 +221,44 @@ def export_model(
         if versions is not None:
             versions.publish()
         for path in export.others():
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove(path)
     return export
+
+
+def _planned(
+    formats: Sequence[str] | None, precisions: Sequence[str], optimize_for: str | None, serving_version: int | None
+) -> list[tuple[str, str]]:
+    """What is written, as `planned` has it.
+
+    Raises:
+        ValueError: See `planned`; or if the goal is unknown, or contradicts a version.
+    """
+    if optimize_for is None:
+        return planned(formats or ["saved_model"], precisions)
+    check_goal(optimize_for)
+    if serving_version is not None:
+        raise ValueError(
+            "A version is of a SavedModel, and another format may be chosen: leave --serving-version or --optimize-for "
+            f"out. Received: {serving_version} and {optimize_for!r}"
+        )
+    return planned(formats or available_formats(precisions), precisions)
+
+
+def _chosen(
+    export: Export, written: Export, facts: Sequence[Facts], pairs: Sequence[tuple[str, str]], goal: str
+) -> tuple[Export, dict[str, object]]:
+    """Drops all artifacts but the best; the export as it is to be, and what the card says of the choice."""
+    index, comparison = best(facts, goal)
+    kept = Export.at(written.card.parent, written.card.stem, [pairs[index]])
+    for path in {*written.paths} - {*kept.paths}:
+        _remove(path)
+    chosen = Export.at(export.card.parent, export.card.stem, [pairs[index]])
+    told: dict[str, object] = {"artifacts": [facts[index]], "chosen": {"for": goal, "among": facts}}
+    return replace(chosen, chosen=comparison), told
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _check(network: Network, pairs: Sequence[tuple[str, str]], *, aux_heads: bool, calibration: str | None) -> None:
@@ -363,8 +406,8 @@ class _Writing:
         return found
 
 
-def _check_float32(model: keras.Model) -> None:
-    if not _in_float32(model):
+def _check_float32(model: keras.Model, export: Export) -> None:
+    if export.artifacts and not _in_float32(model):
         raise ValueError(
             "The formats other than saved_model are written from a float32 network: leave --dtype out, and give "
             f"--precision. Received: {_dtype(model)}"
@@ -397,7 +440,13 @@ def _draw(model: keras.Model, export: Export) -> Path:
     return export.picture
 
 
-def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequence[str]) -> dict[str, object]:
+def _card(
+    network: Network,
+    model: keras.Model,
+    writing: _Writing,
+    facts: Mapping[str, object],
+    differences: Mapping[str, float] | None,
+) -> dict[str, object]:
     channels, preprocessing = model.input.shape[-1], network.preprocessing
     return {
         "name": network.record.name,
@@ -414,11 +463,14 @@ def _card(network: Network, model: keras.Model, served: keras.Model, names: Sequ
         },
         "signatures": {
             name: {"shape": signature.input.shape.as_list(), "dtype": signature.input.dtype.name}
-            for name, signature in signatures(served, preprocessing).items()
+            for name, signature in signatures(writing.served, preprocessing).items()
         },
-        "labels": names,
+        "labels": writing.labels,
         "versions": package_versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "optimization": writing.saved,
+        **facts,
+        "verification": {**writing.verified_with, "largest_difference": differences},
     }
 
 
