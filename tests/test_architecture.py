@@ -108,6 +108,22 @@ def test_what_is_written(googlenet, network):
     assert "convolution + BN + ReLU" in architecture_graph(network("googlenet_bn")).get_label()
 
 
+def test_what_a_box_says_when_it_is_pointed_at(googlenet):
+    """Name, size and cost of each box, and together the whole network's."""
+    nodes = [node for inner in graphs(architecture_graph(googlenet)) for node in inner.get_nodes()]
+    told = {plain(node.get_name()): plain(node.get_tooltip()) for node in nodes if node.get_tooltip()}
+    # 7 * 7 * 3 * 64 weights and 64 biases, on 112 * 112 pixels.
+    assert told["conv1_7x7"] == "conv1_7x7\noutput 112x112x64\n9,472 parameters\n118,013,952 multiply-adds"
+    assert told["pool1"] == "pool1\noutput 56x56x64"
+
+    def total(unit):
+        lines = [line for text in told.values() for line in text.splitlines() if line.endswith(f" {unit}")]
+        return sum(int(line.split()[0].replace(",", "")) for line in lines)
+
+    assert total("parameters") == googlenet.count_params()
+    assert total("multiply-adds") == count_multiply_adds(googlenet)
+
+
 @pytest.mark.slow
 def test_equal_modules_in_a_row_are_drawn_once():
     graph = architecture_graph(create_model("inception_resnet_v2", aux_heads=True))

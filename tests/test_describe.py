@@ -103,6 +103,28 @@ def test_rows_of_table_1(cost):
     assert list(rows["inception_3a"].filters) == ["1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj"]
 
 
+@pytest.mark.usefixtures("built_once")
+def test_the_papers_table_beside_ours(capsys):
+    """A student who counts and finds other numbers than the paper learns that the paper is at odds with itself."""
+    assert main(["googlenet", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["paper"]
+    assert [row["stage"] for row in rows] == [name for name, row in TABLE_1.items() if row[5]]
+    # arXiv 1409.4842, section 1: "a computational budget of 1.5 billion multiply-adds".
+    assert sum(row["paper_multiply_adds"] for row in rows) == 1502
+    assert {row["stage"]: row["disagreement"] for row in rows if row["disagreement"]} == {
+        "conv1_7x7": "params and ops",
+        "inception_4a": "params",
+        "inception_4c": "params",
+        "inception_4d": "params",
+        "inception_4e": "params",
+        "inception_5a": "params and ops",
+        "inception_5b": "params",
+    }
+    # At another size the paper has no figures.
+    assert main(["googlenet", "--json", "--input-shape", "96", "96", "3"]) == 0
+    assert "paper" not in json.loads(capsys.readouterr().out)
+
+
 def test_googlenet_with_heads_in_all(cost):
     assert (cost.depth, cost.parameters, cost.weights) == (22, 13_378_280, 6_990_272 + 3_186_688 + 3_188_736)
     heads = {stage.name: (stage.parameters, stage.depth) for stage in cost.stages if stage.type == "auxiliary head"}
@@ -254,9 +276,11 @@ def test_json_and_markdown(capsys):
     assert (found["parameters"], found["multiply_adds"], found["minimum_size"]) == (97_298, 6_019_200, 16)
     assert found["stages"][0]["output_shape"] == [12, 12, 88]
     assert main(["googlenet", "--markdown"]) == 0
-    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert "| #1x1 | #3x3 reduce | #3x3 | #5x5 reduce | #5x5 | #pool proj |" in table[0]
-    assert len({line.count("|") for line in table}) == 1
+    tables = [part.splitlines() for part in capsys.readouterr().out.split("\n\n") if part.startswith("|")]
+    assert "| #1x1 | #3x3 reduce | #3x3 | #5x5 reduce | #5x5 | #pool proj |" in tables[0][0]
+    assert "| params |" in tables[1][0]
+    for table in tables:
+        assert len({line.count("|") for line in table}) == 1
     assert main(["--compare", "mnist_residual", "mnist_inception", "--json"]) == 0
     assert [one["parameters"] for one in json.loads(capsys.readouterr().out)] == [41_514, 97_298]
 

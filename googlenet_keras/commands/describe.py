@@ -59,6 +59,7 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     from googlenet_keras import describe
     from googlenet_keras.describe import tables
     from googlenet_keras.describe.notation import LEGEND
+    from googlenet_keras.describe.paper import REMARKS, beside_paper
     from googlenet_keras.models import create_model, model_record
 
     record = model_record(arguments.model)
@@ -71,9 +72,12 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     cost = describe.describe_model(model, record.endpoints)
     smallest = describe.minimum_size(arguments.model, aux_heads=arguments.aux_heads)
     reductions = describe.bottlenecks(model) if arguments.bottlenecks else None
+    printed = beside_paper(cost)
 
     if arguments.json:
         found = {**asdict(cost), "minimum_size": smallest}
+        if printed:
+            found["paper"] = [{**asdict(row), "disagreement": row.disagreement} for row in printed]
         if reductions is not None:
             found["bottlenecks"] = [asdict(one) for one in reductions]
         print(json.dumps(found, indent=2))
@@ -89,6 +93,13 @@ def _describe_one(arguments: argparse.Namespace) -> int:
         "MB": "outputs of all layers for one image in float32",
     }
     _print_table(title, tables.stage_columns(cost), arguments.markdown, notes=notes, total=True)
+    if printed:
+        notes = {
+            "K weights, M MACs": "ours, in units of 1024 and of a million",
+            "params, ops": f"Table 1 of the paper; {REMARKS[cost.name]}",
+        }
+        title = "the paper's own table beside what we count"
+        _print_table(title, tables.paper_columns(printed), arguments.markdown, notes=notes)
     if reductions is not None:
         _print_table(
             "weights of a convolution on the module's input, and behind its 1x1 reduction",

@@ -14,7 +14,7 @@ import keras
 import pydot
 from keras import layers
 
-from googlenet_keras.describe.cost import count_multiply_adds
+from googlenet_keras.describe.cost import count_multiply_adds, layer_multiply_adds
 from googlenet_keras.describe.graph import calls
 from googlenet_keras.describe.pictures import DOTS_PER_INCH, FONT, draw
 
@@ -39,15 +39,32 @@ _PARTS = (layers.BatchNormalization, layers.ReLU, layers.Activation, layers.Soft
 
 @dataclass
 class _Node:
-    """A layer with what is folded into it; `parents` are the names of nodes."""
+    """A layer with what is folded into it; `parents` are the names of nodes, `called` the layers that are in it."""
 
     name: str
     kind: str
     lines: list[str]
     shape: tuple[int | None, ...]
     parents: list[str]
-    layers: list[str]
+    called: list[Any]
     parts: list[str] = field(default_factory=list)
+
+    @property
+    def layers(self) -> list[str]:
+        return [layer.name for layer in self.called]
+
+    @property
+    def tooltip(self) -> str:
+        """What the box has no room for: name, size, parameters and multiply-adds."""
+        lines = [self.name, f"output {_size(self.shape)}"]
+        parameters = sum(layer.count_params() for layer in self.called if isinstance(layer, layers.Layer))
+        if parameters:
+            lines.append(f"{parameters:,} parameters")
+        with contextlib.suppress(ValueError):  # the size may not be known
+            multiply_adds = sum(layer_multiply_adds(layer) for layer in self.called if isinstance(layer, layers.Layer))
+            if multiply_adds:
+                lines.append(f"{multiply_adds:,} multiply-adds")
+        return "\n".join(lines)
 
     @property
     def label(self) -> str:
@@ -214,14 +231,14 @@ def _read(model: keras.Model) -> tuple[list[_Node], list[str]]:
         sole = len(before) == 1 and consumers[before[0]] == 1
         if parents and (isinstance(layer, _INVISIBLE) or (isinstance(layer, _PARTS) and sole)):
             node = nodes[parents[0]]
-            node.layers.append(layer.name)
+            node.called.append(layer)
             node.parts += _parts(layer)
         else:
             # A layer that is called twice is drawn twice.
             name = layer.name.replace(":", "_")
             name = name if name not in nodes else f"{name} {len(nodes)}"
             kind, lines = _description(layer, shape)
-            node = nodes[name] = _Node(name, kind, lines, shape, parents, [layer.name], _activation(layer))
+            node = nodes[name] = _Node(name, kind, lines, shape, parents, [layer], _activation(layer))
         owner.append(node.name)
     for node in nodes.values():
         if node.kind == "convolution":
@@ -430,7 +447,7 @@ def _draw_group(group: _Group, box: pydot.Cluster, colors: dict[str, str]) -> No
         box.add_subgraph(_rank([title, last]))
         box.add_edge(pydot.Edge(title, last, style="invis", weight=0))
     for node in group.nodes:
-        box.add_node(pydot.Node(node.name, label=node.label, fillcolor=colors[node.kind], tooltip=node.name))
+        box.add_node(pydot.Node(node.name, label=node.label, fillcolor=colors[node.kind], tooltip=node.tooltip))
 
 
 def _colors(nodes: Iterable[_Node]) -> dict[str, str]:

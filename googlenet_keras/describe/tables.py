@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from googlenet_keras.describe.comparison import ModelSummary
+from googlenet_keras.describe.paper import KILO, PaperRow
 from googlenet_keras.describe.reductions import Bottleneck
 from googlenet_keras.describe.stages import TABLE_1_FILTERS, ModelCost
 from googlenet_keras.weights import PublishedWeights
@@ -63,6 +64,18 @@ def stage_columns(cost: ModelCost) -> list[Column]:
         Column("M MACs", counts("multiply_adds", 10**6, ",.2f")),
         Column("field", [*(str(stage.receptive_field) for stage in stages), ""], from_width=MEDIUM),
         Column("MB", counts("activation_bytes", 10**6, ",.2f"), from_width=MEDIUM),
+    ]
+
+
+def paper_columns(rows: Sequence[PaperRow]) -> list[Column]:
+    """A paper's costs beside ours."""
+    return [
+        Column("stage", [row.stage for row in rows], is_text=True),
+        Column("K weights", [f"{row.weights / KILO:,.1f}" for row in rows]),
+        Column("params", [f"{row.paper_weights:,g}" for row in rows]),
+        Column("M MACs", [f"{row.multiply_adds / 1e6:,.2f}" for row in rows]),
+        Column("ops", [f"{row.paper_multiply_adds:,}" for row in rows]),
+        Column("the paper differs in", [row.disagreement for row in rows], is_text=True),
     ]
 
 

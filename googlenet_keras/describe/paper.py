@@ -1,0 +1,80 @@
+"""The costs that a paper prints for its network, to be set beside those that we count."""
+
+from dataclasses import dataclass
+
+from googlenet_keras.describe.stages import ModelCost
+
+# Thousands of the paper's columns: 114,688 weights of conv2_3x3 are its 112K, 163,328 of inception_3a its 159K.
+KILO = 1024
+# By how much a printed number may be off to be called rounded, in its own unit: the paper cuts some and rounds others.
+ROUNDING = 1.0
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A row of a paper's table beside ours.
+
+    Attributes:
+        stage: The stage's name.
+        weights: Of its kernels, as we count them.
+        paper_weights: The same as the paper prints it, in thousands of 1024.
+        multiply_adds: As we count them.
+        paper_multiply_adds: The same as the paper prints it, in millions.
+    """
+
+    stage: str
+    weights: int
+    paper_weights: float
+    multiply_adds: int
+    paper_multiply_adds: int
+
+    @property
+    def disagreement(self) -> str:
+        """Which of the paper's columns are further off than rounding explains; empty if none."""
+        columns = {
+            "params": self.weights / KILO - self.paper_weights,
+            "ops": self.multiply_adds / 1e6 - self.paper_multiply_adds,
+        }
+        return " and ".join(name for name, difference in columns.items() if abs(difference) > ROUNDING)
+
+
+# By network and stage: "params" and "ops" of Table 1 of "Going Deeper with Convolutions", arXiv:1409.4842.
+_TABLES: dict[str, dict[str, tuple[float, int]]] = {
+    "googlenet": {
+        "conv1_7x7": (2.7, 34),
+        "conv2_3x3": (112, 360),
+        "inception_3a": (159, 128),
+        "inception_3b": (380, 304),
+        "inception_4a": (364, 73),
+        "inception_4b": (437, 88),
+        "inception_4c": (463, 100),
+        "inception_4d": (580, 119),
+        "inception_4e": (840, 170),
+        "inception_5a": (1072, 54),
+        "inception_5b": (1388, 71),
+        "predictions": (1000, 1),
+    },
+}
+# The shape of the images and the classes that the table was printed for.
+_PRINTED_FOR = {"googlenet": ((224, 224, 3), 1000)}
+# What we know of the disagreements.
+REMARKS = {
+    "googlenet": "ops agree with the paper's own filters everywhere but in conv1_7x7 and inception_5a; 2.7K and 34M "
+    "are those of a separable 7x7 convolution with 8 filters per channel; several params do not agree with the filters"
+}
+
+
+def beside_paper(cost: ModelCost) -> list[PaperRow]:
+    """The rows of the paper's table that have costs; empty where the paper has none for such a network.
+
+    Args:
+        cost: A network's, at the size and with the classes of the paper; see `describe_model`.
+    """
+    stages = {stage.name: stage for stage in cost.stages}
+    table = _TABLES.get(cost.name, {})
+    if not table or _PRINTED_FOR[cost.name] != (cost.input_shape, stages["predictions"].output_shape[-1]):
+        return []
+    return [
+        PaperRow(name, stages[name].weights, params, stages[name].multiply_adds, ops)
+        for name, (params, ops) in table.items()
+    ]
