@@ -4,10 +4,10 @@ import golden
 import numpy as np
 import pytest
 
-from googlenet_keras import LocalResponseNormalization, create_model, list_models, model_record
+from googlenet_keras import LocalResponseNormalization, create_model, model_record
 
-# Every GoogLeNet, and one of each way to build another family.
-NAMES = [name for name in list_models() if name.startswith("googlenet")]
+# One of each way to build a GoogLeNet and another family: every kind of layer that there is, each in some network.
+NAMES = ["googlenet_bvlc", "googlenet_bn", "googlenet_torchvision", "googlenet_residual"]
 NAMES += ["alexnet", "alexnet_caffe", "inception_resnet_v1", "inception_v2", "vgg11_bn"]
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ images = np.load(f"{folder}/images.npy")
 answers = {}
 for name in sys.argv[2:]:
     heads = {"aux_heads": True} if model_record(name).aux_heads else {}
-    model = create_model(name, input_shape=(96, 96, 3), classes=7, weights=f"{folder}/{name}.weights.h5", **heads)
+    model = create_model(name, input_shape=(75, 75, 3), classes=7, weights=f"{folder}/{name}.weights.h5", **heads)
     for head, answer in (model(images) if heads else {"predictions": model(images)}).items():
         answers[f"{name}/{head}"] = np.asarray(answer)
 
@@ -46,14 +46,14 @@ np.savez(f"{folder}/answers.npz", **answers)
 def test_jax_gives_tensorflows_numbers(tmp_path, python):
     import tensorflow as tf
 
-    images = golden.image((2, 96, 96, 3), 0)
+    images = golden.image((2, 75, 75, 3), 0)
     x = np.random.default_rng(0).normal(0, 50, (2, 3, 3, 192)).astype("float32")
     np.save(tmp_path / "images.npy", images)
     np.save(tmp_path / "x.npy", x)
     expected = {}
     for name in NAMES:
         heads = {"aux_heads": True} if model_record(name).aux_heads else {}
-        model = create_model(name, input_shape=(96, 96, 3), classes=7, **heads)
+        model = create_model(name, input_shape=(75, 75, 3), classes=7, **heads)
         model.save_weights(tmp_path / f"{name}.weights.h5")
         answers = model(images) if heads else {"predictions": model(images)}
         expected |= {f"{name}/{head}": np.asarray(answer) for head, answer in answers.items()}

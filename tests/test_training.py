@@ -721,14 +721,14 @@ def test_help_is_quick(python):
 @pytest.mark.slow
 @pytest.mark.skipif(not ARCHIVES.exists(), reason="needs Debian's package dataset-fashion-mnist")
 def test_learns_fashion_mnist(tmp_path):
-    """The command, the recipe and the real data: a minute of GoogLeNet at 32x32 is far better than a guess."""
+    """The command, the recipe and the real data: 6,400 images make GoogLeNet at 32x32 far better than a guess."""
     data = tmp_path / "data"
     assert data_command.main(["prepare", "fashion_mnist", "--from", str(ARCHIVES), "--data-dir", str(data)]) == 0
     folder = tmp_path / "run"
-    command = "--recipe fashion_mnist --input-size 32 --epochs 1 --steps-per-epoch 300 --warmup-epochs 0.2 --erase 0"
-    command += f" --batch-size 128 --average-decay 0.99 --data-dir {data} --output {folder}"
+    command = "--recipe fashion_mnist --input-size 32 --epochs 1 --steps-per-epoch 100 --warmup-epochs 0.2 --erase 0"
+    command += f" --batch-size 64 --average-decay 0.98 --data-dir {data} --output {folder}"
     assert train_command.main(command.split()) == 0
     results = json.loads((folder / "results.json").read_text())
-    assert results["val_accuracy"] > 0.7
+    assert results["val_accuracy"] > 0.6
     # The pipeline is not what is waited for: the wait's share of a step, far above what was measured (2%).
-    assert results["wait_per_step"] * results["examples_per_second"] / 128 < 0.25
+    assert results["wait_per_step"] * results["examples_per_second"] / 64 < 0.25
