@@ -44,6 +44,8 @@ def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):
             layer.synchronized = recipe.synchronized
+            if recipe.moments_decay is not None:
+                layer.momentum = recipe.moments_decay
     return model
 
 

@@ -15,7 +15,10 @@ _ABOVE_ZERO = (
 _AT_LEAST_ZERO = ("seed", "mixup", "cutmix")
 # Fields that change nothing of what is learned, and may differ from one run of a training to the next.
 CONVENIENCES = ("checkpoint_steps", "kept_checkpoints")
-_SHARES = ("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "momentum")
+_SHARES = (
+    *("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "moments_decay"),
+    "momentum",
+)
 
 
 def _field(default: Any, help: str) -> Any:
@@ -50,6 +53,10 @@ class Recipe:
     width: float | None = _field(None, "of a VGG: factor of all convolutions' filters")
     aux_heads: bool = _field(False, "train with the auxiliary heads")
     aux_loss_weight: float = _field(0.3, "of each auxiliary head's loss beside the classifier's")
+    moments_decay: float | None = _field(
+        None,
+        "per step, of batch normalization's moving moments, in place of the network's own",
+    )
     synchronized: bool = _field(False, "batch normalization's moments over all replicas, not of each its own")
 
     freeze: str | None = _field(
