@@ -212,6 +212,7 @@ def accuracy_columns(entries: Sequence[Entry], runs: Sequence[Run]) -> list[Colu
     columns = [
         Column("entry", [entry.name for entry in entries], is_text=True),
         Column("idea", [entry.idea for entry in entries], is_text=True),
+        Column("dataset", [entry.recipe.dataset for entry in entries], is_text=True),
         Column("test accuracy", [accuracy(entry.name) for entry in entries]),
     ]
     if any(entry.compared_with for entry in entries):
@@ -259,7 +260,7 @@ def plot_study(study: Study, costs: Mapping[str, ModelSummary], runs: Sequence[R
         file: Of the PNG.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatterSciNotation
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(13, 5.5), dpi=120, layout="constrained")
     every = figure.subplots(1, 3, sharey=True)
@@ -270,7 +271,7 @@ def plot_study(study: Study, costs: Mapping[str, ModelSummary], runs: Sequence[R
             continue
         cost = costs[entry.name]
         spread = [[accuracy.mean - accuracy.lowest], [accuracy.highest - accuracy.mean]]
-        for axes, x in zip(every, (seconds.mean, cost.parameters, cost.multiply_adds), strict=True):
+        for axes, x in zip(every, (seconds.mean, cost.parameters / 1e6, cost.multiply_adds / 1e6), strict=True):
             axes.errorbar(
                 [x],
                 [accuracy.mean],
@@ -280,13 +281,15 @@ def plot_study(study: Study, costs: Mapping[str, ModelSummary], runs: Sequence[R
                 capsize=4,
                 label=entry.name,
             )
-    labels = ("seconds of training", "parameters", "multiply-adds for one image")
+    labels = ("seconds of training", "parameters, millions", "multiply-adds for one image, millions")
     for axes, label in zip(every, labels, strict=True):
         axes.set(xscale="log", xlabel=label)
         low, high = axes.get_xlim()
-        # Points of one size would stand at the edge, without a number on the axis.
+        # Points that are close together would have no number on the axis.
         axes.set_xlim(low / 2, high * 2)
-        axes.xaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     every[0].set_ylabel("test accuracy, mean and range of the seeds")
     handles, names = every[0].get_legend_handles_labels()
