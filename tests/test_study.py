@@ -12,14 +12,15 @@ import keras
 import pytest
 import tensorflow as tf
 import tiny
+from conftest import share_what_is_read
 
 from googlenet_keras import load_study, run_study, study_names
 from googlenet_keras.commands import data as data_command, study as study_command
 from googlenet_keras.data import open_dataset
 from googlenet_keras.describe import ModelSummary
 from googlenet_keras.models import registry
+from googlenet_keras.studies.costs import NetworkCost, network_cost
 from googlenet_keras.studies.report import Run, Spread, read_results, write_report
-from googlenet_keras.studies.running import network_cost
 from googlenet_keras.studies.study import Entry, Study
 from googlenet_keras.training import TrainingInterruptedError
 from googlenet_keras.training.recipe import Recipe
@@ -62,20 +63,22 @@ def finished(tmp_path_factory):
     folder, lines = tmp_path_factory.mktemp("study"), []
     tf.config.run_functions_eagerly(True)  # a few steps are done before a graph of them would be made
     options = {"data_dir": SAMPLE, "report": lines.append}
-    with pytest.raises(TrainingInterruptedError, match="all is saved"):
-        run_study(
-            SMALL,
-            folder,
-            callbacks=lambda recipe, place: [Stop()] if place.name == "fast_seed0" else [],
-            **options,
+    with pytest.MonkeyPatch.context() as patch:
+        share_what_is_read(patch)
+        with pytest.raises(TrainingInterruptedError, match="all is saved"):
+            run_study(
+                SMALL,
+                folder,
+                callbacks=lambda recipe, place: [Stop()] if place.name == "fast_seed0" else [],
+                **options,
+            )
+        stopped = (
+            read_results(folder),
+            (folder / "results.md").read_text(),
+            [path.name for path in (folder / "fast_seed0").iterdir()],
         )
-    stopped = (
-        read_results(folder),
-        (folder / "results.md").read_text(),
-        [path.name for path in (folder / "fast_seed0").iterdir()],
-    )
-    lines.clear()
-    results = run_study(SMALL, folder, **options)
+        lines.clear()
+        results = run_study(SMALL, folder, **options)
     tf.config.run_functions_eagerly(False)
     return folder, stopped, results, lines
 
@@ -188,7 +191,7 @@ PARAMETERS = {
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_entry_can_be_built(entry):
     """A study of days does not end at a network that cannot be had at its size; figures are the published ones."""
-    cost = network_cost(entry.recipe, open_dataset("fashion_mnist", SAMPLE))
+    cost = network_cost(entry.recipe, open_dataset("fashion_mnist", SAMPLE)).summary
     assert cost.parameters == PARAMETERS.get(entry.name, cost.parameters)
     assert cost.convolution_parameters + cost.dense_parameters + cost.normalization_parameters == cost.parameters
     assert cost.multiply_adds > 0
@@ -197,7 +200,9 @@ def test_every_entry_can_be_built(entry):
 def test_a_small_network_of_a_study_can_be_built():
     """The quick part of the test above."""
     cost = network_cost(load_study("course").entry("mnist_inception").recipe, open_dataset("fashion_mnist", SAMPLE))
-    assert cost.parameters == PARAMETERS["mnist_inception"]
+    assert cost.summary.parameters == PARAMETERS["mnist_inception"]
+    # 5 x 5 x 88 x 20 weights and 20 biases.
+    assert (cost.largest_layer, cost.largest_parameters) == ("conv2", 44_020)
 
 
 def test_moments_of_batch_normalization_follow_the_recipe():
@@ -216,11 +221,12 @@ def test_moments_of_batch_normalization_follow_the_recipe():
 
 
 def cost(name, parameters):
-    return ModelSummary(
+    summary = ModelSummary(
         **{"name": name, "input_shape": (96, 96, 1), "parameters": parameters, "convolution_parameters": parameters},
         **{"dense_parameters": 0, "normalization_parameters": 0, "multiply_adds": 50 * parameters},
         **{"depth": 22, "minimum_size": 1},
     )
+    return NetworkCost(summary=summary, largest_layer="conv1", largest_parameters=parameters // 2, spared=0)
 
 
 def test_the_picture_of_many_entries_can_be_drawn(tmp_path):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from googlenet_keras.describe import ModelSummary
 from googlenet_keras.describe.tables import Column, markdown
 from googlenet_keras.files import write_aside
+from googlenet_keras.studies.costs import NetworkCost
 from googlenet_keras.studies.study import Entry, Study
 from googlenet_keras.weights.cards import package_versions
 
@@ -112,7 +112,7 @@ def read_results(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def write_report(study: Study, folder: Path, costs: Mapping[str, ModelSummary], runs: Sequence[Run]) -> dict[str, Any]:
+def write_report(study: Study, folder: Path, costs: Mapping[str, NetworkCost], runs: Sequence[Run]) -> dict[str, Any]:
     """Writes the table and the picture of what is done.
 
     Args:
@@ -153,7 +153,7 @@ def _spread(runs: Sequence[Run], attribute: str) -> Spread | None:
     return Spread.of([value for run in runs if (value := getattr(run, attribute)) is not None])
 
 
-def _facts(entry: Entry, cost: ModelSummary, runs: Sequence[Run]) -> dict[str, Any]:
+def _facts(entry: Entry, cost: NetworkCost, runs: Sequence[Run]) -> dict[str, Any]:
     accuracy, seconds = _spread(runs, "accuracy"), _spread(runs, "seconds")
     return {
         "name": entry.name,
@@ -168,7 +168,7 @@ def _facts(entry: Entry, cost: ModelSummary, runs: Sequence[Run]) -> dict[str, A
     }
 
 
-def _document(study: Study, entries: Sequence[Entry], costs: Mapping[str, ModelSummary], runs: Sequence[Run]) -> str:
+def _document(study: Study, entries: Sequence[Entry], costs: Mapping[str, NetworkCost], runs: Sequence[Run]) -> str:
     """The tables, and what is to be known when they are read."""
     parts = [f"# {study.name}", study.question, markdown(accuracy_columns(entries, runs))]
     machines = sorted({run.machine for run in runs})
@@ -227,14 +227,15 @@ def accuracy_columns(entries: Sequence[Entry], runs: Sequence[Run]) -> list[Colu
     ]
 
 
-def cost_columns(entries: Sequence[Entry], costs: Mapping[str, ModelSummary]) -> list[Column]:
+def cost_columns(entries: Sequence[Entry], costs: Mapping[str, NetworkCost]) -> list[Column]:
     """What the networks cost, and where their parameters are, a row for each entry.
 
     Args:
         entries: The rows.
         costs: By entry.
     """
-    rows = [costs[entry.name] for entry in entries]
+    own = [costs[entry.name] for entry in entries]
+    rows = [cost.summary for cost in own]
 
     def share(attribute: str) -> list[str]:
         return [f"{getattr(row, attribute):,} ({getattr(row, attribute) / row.parameters:.1%})" for row in rows]
@@ -246,11 +247,13 @@ def cost_columns(entries: Sequence[Entry], costs: Mapping[str, ModelSummary]) ->
         Column("parameters", [f"{row.parameters:,}" for row in rows]),
         Column("in convolutions", share("convolution_parameters")),
         Column("in dense layers", share("dense_parameters")),
+        Column("largest layer", [f"{cost.largest_layer}, {cost.largest_parameters:,}" for cost in own]),
+        Column("spared by 1x1 reductions", [f"{cost.spared:,}" for cost in own]),
         Column("M MACs", [f"{row.multiply_adds / 1e6:,.1f}" for row in rows]),
     ]
 
 
-def plot_study(study: Study, costs: Mapping[str, ModelSummary], runs: Sequence[Run], file: IO[bytes]) -> None:
+def plot_study(study: Study, costs: Mapping[str, NetworkCost], runs: Sequence[Run], file: IO[bytes]) -> None:
     """Draws the accuracy of each entry against seconds, parameters and multiply-adds.
 
     Args:
@@ -269,7 +272,7 @@ def plot_study(study: Study, costs: Mapping[str, ModelSummary], runs: Sequence[R
         accuracy, seconds = _spread(own, "accuracy"), _spread(own, "seconds")
         if accuracy is None or seconds is None:
             continue
-        cost = costs[entry.name]
+        cost = costs[entry.name].summary
         spread = [[accuracy.mean - accuracy.lowest], [accuracy.highest - accuracy.mean]]
         for axes, x in zip(every, (seconds.mean, cost.parameters / 1e6, cost.multiply_adds / 1e6), strict=True):
             axes.errorbar(

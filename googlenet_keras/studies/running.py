@@ -14,18 +14,15 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.data import Dataset, open_dataset
-from googlenet_keras.describe import ModelSummary, summarize
 from googlenet_keras.devices import describe_processor
 from googlenet_keras.evaluation import evaluate
 from googlenet_keras.files import output_folder, write_aside
-from googlenet_keras.models import inference_model, model_record
+from googlenet_keras.studies.costs import NetworkCost, network_cost
 from googlenet_keras.studies.report import Run, read_results, write_report
 from googlenet_keras.studies.study import TEST_SPLIT, Entry, Study
 from googlenet_keras.training import LossNotFiniteError, train
 from googlenet_keras.training.loop import CHECKPOINTS
-from googlenet_keras.training.networks import create_network, network_arguments
 from googlenet_keras.training.recipe import CONVENIENCES, Recipe
-from googlenet_keras.training.starting import settle_start
 
 RUN_FILE = "run.json"
 # Of a folder's name: the entry's, and the seed.
@@ -191,7 +188,7 @@ def _costs(
     study: Study,
     data_dir: str | Path | None,
     report: Callable[[str], None],
-) -> dict[str, ModelSummary]:
+) -> dict[str, NetworkCost]:
     """What the networks cost, without auxiliary heads; that they can be built is known before the first training."""
     names = {entry.name for entry in chosen} | {run.entry for run in runs}
     datasets: dict[str, Dataset] = {}
@@ -205,21 +202,3 @@ def _costs(
             costs[entry.name] = network_cost(entry.recipe, datasets[name])
             gc.collect()  # networks refer to themselves
     return costs
-
-
-def network_cost(recipe: Recipe, dataset: Dataset) -> ModelSummary:
-    """What the network of a recipe costs once it is trained.
-
-    Args:
-        recipe: The recipe.
-        dataset: Whose classes and channels it has.
-
-    Returns:
-        The summary; auxiliary heads are no part of it.
-
-    Raises:
-        ValueError: If there is no such network at the recipe's size.
-    """
-    recipe, start = settle_start(dataclasses.replace(recipe, dtype="float32"))
-    model = create_network(recipe, dataset, network_arguments(recipe, start))
-    return summarize(inference_model(model), model_record(recipe.model).endpoints)
