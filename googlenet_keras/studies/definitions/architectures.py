@@ -38,6 +38,6 @@ STUDY = Study(
         "AlexNet and VGG flatten their last map into two dense layers of 4,096 units, which hold nearly all of their "
         "parameters; NiN and GoogLeNet average the map, and keep a classifier of ten classes or none at all. Inside, "
         "1x1 convolutions narrow the maps before GoogLeNet's 3x3 and 5x5 convolutions.",
-        "Each network has its own learning rate, that of the course; NiN and VGG have the rates of their chapters.",
+        "Each network has its own learning rate, that of its chapter of the course.",
     ),
 )
