@@ -293,7 +293,16 @@ def test_the_command_tells_the_costs_without_a_training(tmp_path, capsys):
 def test_killed_in_the_middle_it_goes_on(tmp_path, fork):
     """The command, ended without warning after its first training, does the second one alone."""
     command = ["-m", "googlenet_keras.study", "course", "--only", "mnist_residual", "--seeds", "0", "1"]
-    options = ["--dataset", "fashion_mnist", "--data-dir", str(Path(SAMPLE).resolve()), "--epochs", "1"]
+    options = [
+        "--dataset",
+        "fashion_mnist",
+        "--data-dir",
+        str(Path(SAMPLE).resolve()),
+        "--epochs",
+        "1",
+        "--steps-per-epoch",
+        "2",
+    ]
     arguments = [*command, *options, "--output", str(tmp_path / "study")]
     assert fork(*arguments).returncode == 0
     # As a SIGKILL would have left it: a training with its checkpoints, and the older table.
