@@ -75,6 +75,7 @@ from .models import (
     preprocess_input as preprocess_input,
     save_to_preset as save_to_preset,
 )
+from .studies import load_study as load_study, run_study as run_study, study_names as study_names
 from .training import (
     LossNotFiniteError as LossNotFiniteError,
     Muon as Muon,

@@ -10,6 +10,7 @@ from googlenet_keras.commands.parsing import Parser
 # What each does, in a line; `googlenet_keras.commands` has a module for each.
 COMMANDS = {
     "train": "train a network by a recipe",
+    "study": "train by several recipes and seeds, and compare them",
     "evaluate": "measure how well a trained network names the images of a dataset",
     "predict": "name what is on images",
     "convert": "make a weight file of this package of another framework's",

@@ -7,6 +7,7 @@ can ask on any Keras backend and importing this module costs nothing.
 import contextlib
 import functools
 import os
+import platform
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,15 @@ def instruction_sets() -> tuple[str, ...]:
     line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
     found = line[1].split() if line else []
     return tuple(name for name in INSTRUCTION_SETS if name in found)
+
+
+def describe_processor() -> str:
+    """The processor in words: its model, the cores that this process may use, and its instruction sets."""
+    text = CPUINFO.read_text(errors="replace") if CPUINFO.exists() else ""
+    line = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
+    cores = core_count()
+    parts = [line[1] if line else platform.machine(), f"{cores} core{'s' * (cores > 1)}", " ".join(instruction_sets())]
+    return ", ".join(filter(None, parts))
 
 
 def core_count() -> int:

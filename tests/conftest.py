@@ -100,8 +100,13 @@ def tiny():
 @pytest.fixture
 def read_once(monkeypatch):
     """Trainings and evaluations share what they read of prepared datasets; reading is tested in tests/test_data.py."""
+    share_what_is_read(monkeypatch)
+
+
+def share_what_is_read(patch):
+    """What `read_once` does, for fixtures of a longer life."""
     for module in ("googlenet_keras.training.loop", "googlenet_keras.evaluation.measurement"):
-        monkeypatch.setattr(f"{module}.open_dataset", _opened)
+        patch.setattr(f"{module}.open_dataset", _opened)
 
 
 def _opened(name, *arguments, **options):

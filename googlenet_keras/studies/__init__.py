@@ -1,0 +1,5 @@
+"""Trainings that answer a question together: one after the other, with seeds, and their table and picture."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,104 @@
+"""What a study is: recipes that are trained alike and compared."""
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from googlenet_keras.training.recipe import Recipe
+
+_Value = TypeVar("_Value")
+
+# What is measured at the end of each training, and nothing is chosen by.
+TEST_SPLIT = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A training of a study.
+
+    Attributes:
+        name: Of its row, and of the folders of its trainings.
+        idea: What sets it apart, in a few words.
+        recipe: What is trained; a study changes its seed.
+        compared_with: The entry that lacks the idea and is like it otherwise; None: it is compared with none.
+        published: Test accuracy that its source tells; None: it tells none.
+    """
+
+    name: str
+    idea: str
+    recipe: Recipe
+    compared_with: str | None = None
+    published: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Recipes that answer a question together.
+
+    Attributes:
+        name: What `load_study` calls it.
+        question: What it answers, in a line.
+        entries: The trainings, in the order in which they are run.
+        seeds: Those that each of them is run with where nothing else is asked for.
+        notes: What is to be known when its table is read.
+    """
+
+    name: str
+    question: str
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    notes: tuple[str, ...] = ()
+
+    def with_fields(self, **changes: Any) -> "Study":
+        """The study with fields of all its recipes set otherwise.
+
+        Args:
+            **changes: The fields; see `Recipe`.
+
+        Raises:
+            ValueError: If a field is out of its range.
+        """
+        entries = (
+            dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, **changes)) for entry in self.entries
+        )
+        return dataclasses.replace(self, entries=tuple(entries))
+
+    def entry(self, name: str) -> Entry:
+        """One of the trainings.
+
+        Args:
+            name: The entry's.
+
+        Raises:
+            ValueError: If there is no such entry, and the message names one that is near.
+        """
+        return _named(name, {entry.name: entry for entry in self.entries}, f"entry of {self.name}")
+
+
+def study_names() -> list[str]:
+    """The names that `load_study` knows."""
+    from googlenet_keras.studies.definitions import STUDIES
+
+    return sorted(STUDIES)
+
+
+def load_study(name: str) -> Study:
+    """A study by its name.
+
+    Args:
+        name: One of `study_names`.
+
+    Raises:
+        ValueError: If there is no such study, and the message names one that is near.
+    """
+    from googlenet_keras.studies.definitions import STUDIES
+
+    return _named(name, STUDIES, "study")
+
+
+def _named(name: str, known: dict[str, _Value], kind: str) -> _Value:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1) or sorted(known)
+        raise ValueError(f"There is no such {kind}; did you mean {' or '.join(near)}? Received: {name!r}")
+    return known[name]
