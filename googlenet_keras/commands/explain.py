@@ -7,6 +7,7 @@ Run it as ``python -m googlenet_keras.explain WEIGHT_FILE IMAGE... --output DIR`
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from googlenet_keras.commands.parsing import Parser, path_argument
 from googlenet_keras.commands.running import WORK_FAILED, run
 
 if TYPE_CHECKING:
-    from googlenet_keras.explain import Subject
+    import numpy as np
+
+    from googlenet_keras.explain import Subject, Target
 
 
 def parser() -> Parser:
@@ -70,68 +73,73 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from googlenet_keras import explain
-    from googlenet_keras.explain import branches, visualization
+    from googlenet_keras.explain import branches, find_target
     from googlenet_keras.files import output_folder
-    from googlenet_keras.images.formats import SUFFIXES, image_files
 
-    if arguments.top < 1:
-        raise ValueError(f"--top must be at least 1. Received: {arguments.top}")
-    if arguments.steps is not None and arguments.steps < 1:
-        raise ValueError(f"--steps must be at least 1. Received: {arguments.steps}")
-    subject, images = _subject(arguments)
-    if not images and not arguments.filters and not arguments.visualize:
+    for flag, value in (("--top", arguments.top), ("--steps", arguments.steps)):
+        if value is not None and value < 1:
+            raise ValueError(f"{flag} must be at least 1. Received: {value}")
+    subject, files = _subject(arguments)
+    if not files and not arguments.filters and not arguments.visualize:
         raise ValueError("Name images, or what else is to be drawn: --filters, --visualize. Received: neither")
-    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
-    if images and not files:
-        places = ", ".join(map(str, images))
-        raise ValueError(f"There are no image files there ({', '.join(SUFFIXES)}). Received: {places}")
-    if not files and (arguments.module or arguments.dream):
-        raise ValueError("--module and --dream need an image. Received: none")
+    if not files and (arguments.module or arguments.dream or arguments.layer):
+        raise ValueError("--module, --dream and --layer need an image. Received: none")
     # What is misspelt is told before the work.
-    targets = [explain.find_target(subject, text) for text in arguments.visualize]
+    targets = [find_target(subject, text) for text in arguments.visualize]
     for layer in (arguments.layer, arguments.dream):
         if layer:
             subject.maps(layer)
     if arguments.module:
         branches.find_module(subject, arguments.module)
 
-    folder: Path = arguments.output
     failed = False
-    with output_folder(folder):
-        if arguments.filters:
-            path = folder / "filters.png"
-            explain.plot_filters(subject, path)
-            print(path)
-        for target in targets:
-            steps = arguments.steps or visualization.STEPS
-            made = explain.visualize(subject, target, steps=steps)
-            path = folder / f"visualize_{_file_name(target.name)}.png"
-            explain.plot_images([made], [target.name], path)
-            print(path)
+    with output_folder(arguments.output):
+        _draw_network(subject, targets, arguments)
         for file in files:
             try:
                 image = subject.read(file)
             except (OSError, ValueError) as error:
                 print(f"{file}: {error.strerror if isinstance(error, OSError) else error}", file=sys.stderr)
                 failed = True
-                continue
-            name = file.stem
-            path = folder / f"{name}_classes.png"
-            explain.plot_classes(subject, image, subject.classify(image, top=arguments.top), path, layer=arguments.layer)
-            print(path)
-            if arguments.module:
-                path = folder / f"{name}_{_file_name(arguments.module)}.png"
-                responses = explain.branch_responses(subject, image, arguments.module)
-                explain.plot_branches(subject, image, arguments.module, responses, path)
-                print(path)
-            if arguments.dream:
-                steps = arguments.steps or visualization.DREAM_STEPS
-                made = explain.dream(subject, image, arguments.dream, steps=steps)
-                path = folder / f"{name}_dream_{_file_name(arguments.dream)}.png"
-                explain.plot_images([image, made], [name, f"dreamed by {arguments.dream}"], path)
-                print(path)
+            else:
+                _draw_image(subject, image, file.stem, arguments)
     return WORK_FAILED if failed else 0
+
+
+def _draw_network(subject: "Subject", targets: Sequence["Target"], arguments: argparse.Namespace) -> None:
+    """What needs no image."""
+    from googlenet_keras import explain
+    from googlenet_keras.explain.visualization import STEPS
+
+    if arguments.filters:
+        path = arguments.output / "filters.png"
+        explain.plot_filters(subject, path)
+        print(path)
+    for target in targets:
+        made = explain.visualize(subject, target, steps=arguments.steps or STEPS)
+        path = arguments.output / f"visualize_{_file_name(target.name)}.png"
+        explain.plot_images([made], [target.name], path)
+        print(path)
+
+
+def _draw_image(subject: "Subject", image: "np.ndarray", name: str, arguments: argparse.Namespace) -> None:
+    """What is drawn of every image."""
+    from googlenet_keras import explain
+    from googlenet_keras.explain.visualization import DREAM_STEPS
+
+    path = arguments.output / f"{name}_classes.png"
+    explain.plot_classes(subject, image, subject.classify(image, top=arguments.top), path, layer=arguments.layer)
+    print(path)
+    if arguments.module:
+        path = arguments.output / f"{name}_{_file_name(arguments.module)}.png"
+        responses = explain.branch_responses(subject, image, arguments.module)
+        explain.plot_branches(image, arguments.module, responses, path)
+        print(path)
+    if arguments.dream:
+        made = explain.dream(subject, image, arguments.dream, steps=arguments.steps or DREAM_STEPS)
+        path = arguments.output / f"{name}_dream_{_file_name(arguments.dream)}.png"
+        explain.plot_images([image, made], [name, f"dreamed by {arguments.dream}"], path)
+        print(path)
 
 
 def _file_name(text: str) -> str:
@@ -140,8 +148,9 @@ def _file_name(text: str) -> str:
 
 
 def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
-    """The network, and the images that it is asked about."""
+    """The network, and the image files that it is asked about."""
     from googlenet_keras.explain import Subject
+    from googlenet_keras.images.formats import SUFFIXES as IMAGE_SUFFIXES, image_files
     from googlenet_keras.weights.readers import SUFFIXES
 
     network, images = arguments.weights, arguments.paths
@@ -160,9 +169,13 @@ def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
                 f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. "
                 f"Received: {network}"
             )
+    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
+    if images and not files:
+        places = ", ".join(map(str, images))
+        raise ValueError(f"There are no image files there ({', '.join(IMAGE_SUFFIXES)}). Received: {places}")
     told = {
         "classes": arguments.classes,
         "input_shape": arguments.input_shape and tuple(arguments.input_shape),
         "labels": arguments.labels,
     }
-    return Subject.build(arguments.model, network, **told), images
+    return Subject.build(arguments.model, network, **told), files

@@ -17,11 +17,13 @@ class BranchResponse:
     Attributes:
         title: Its windows in their order, such as ``1x1 → 3x3`` or ``pool → 1x1``.
         layer: The layer that it ends in.
+        first_channel: The number of its first channel among the module's.
         maps: float32 (rows, columns, channels).
     """
 
     title: str
     layer: str
+    first_channel: int
     maps: np.ndarray
 
     @property
@@ -47,14 +49,12 @@ def branch_responses(subject: Subject, image: np.ndarray, module: str) -> list[B
     ends = graph.parents[join]
     view = feature_extractor(subject.model, [end.name for end in ends])
     answers = view(subject.preprocessing(subject.batch(image)), training=False)
-    return [
-        BranchResponse(
-            _title(graph, end, graph.gate[join]),
-            end.name,
-            keras.ops.convert_to_numpy(answers[end.name])[0].astype("float32"),
-        )
-        for end in ends
-    ]
+    found: list[BranchResponse] = []
+    for end in ends:
+        maps = keras.ops.convert_to_numpy(answers[end.name])[0].astype("float32")
+        first = found[-1].first_channel + found[-1].maps.shape[-1] if found else 0
+        found.append(BranchResponse(_title(graph, end, graph.gate[join]), end.name, first, maps))
+    return found
 
 
 def find_module(subject: Subject, module: str) -> keras.layers.Layer:

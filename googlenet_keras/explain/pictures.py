@@ -25,6 +25,7 @@ LONGEST_LABEL = 32  # characters
 OPAQUE = 0.75  # of the heat where it is largest
 PERCENTILE = 99  # of a pixel's gradients that is shown as the largest: single ones are far above the others
 CHANNELS_SHOWN = 3  # of each branch
+TINY = float(np.finfo("float32").tiny)
 
 
 def plot_classes(
@@ -57,22 +58,20 @@ def plot_classes(
         enlarged = resize(heat[..., None], subject.size, "bicubic").numpy()[..., 0]
         _overlay(row[1], image, np.clip(enlarged, 0, heat.max()), heat.max(), f"Grad-CAM, {layer}", "logit")
         gradient = smooth_grad(subject, image, one.index)
-        largest = float(np.percentile(gradient, PERCENTILE))
-        _overlay(row[2], image, gradient, largest, "SmoothGrad", "logit per pixel value")
+        # Its unit, logits per pixel value, tells nobody anything.
+        gradient = gradient / max(float(np.percentile(gradient, PERCENTILE)), TINY)
+        _overlay(row[2], image, gradient, 1, "SmoothGrad", "part of the largest")
     _save(figure, path)
 
 
-def plot_branches(
-    subject: Subject, image: np.ndarray, module: str, responses: Sequence[BranchResponse], path: str | Path
-) -> None:
+def plot_branches(image: np.ndarray, module: str, responses: Sequence[BranchResponse], path: str | Path) -> None:
     """Draws what the branches of a module answer, side by side.
 
     Above is a branch's mean over its channels, in colours that compare the branches; below are the channels that answer
     most.
 
     Args:
-        subject: The network.
-        image: Pixels (height, width, channels) in [0, 255], of the network's size.
+        image: Pixels (height, width, channels) in [0, 255].
         module: The module's name.
         responses: See `branch_responses`.
         path: The picture to write, ``.png`` or ``.svg``.
@@ -87,10 +86,8 @@ def plot_branches(
     for unused in axes.flat:
         unused.axis("off")
     _show(axes[0, 0], image, _shortened(module))
-    axes[1, 0].text(
-        0.5, 0.5, "the channels\nthat answer most,\neach in its own range →", ha="center", va="center", color=INK,
-        fontsize=9, transform=axes[1, 0].transAxes,
-    )  # fmt: skip
+    note = "the channels\n(numbers of the module)\nthat answer most,\neach in its own range"
+    axes[1, 0].text(0.5, 0.5, note, ha="center", va="center", color=INK, fontsize=9, transform=axes[1, 0].transAxes)
     means = [one.maps.mean(axis=-1) for one in responses]
     least, largest = min(map(np.min, means)), max(map(np.max, means))
     for column, one, mean in zip(axes[:, 1:].T, responses, means, strict=True):
@@ -98,7 +95,8 @@ def plot_branches(
         strongest = np.argsort(-one.maps.mean(axis=(0, 1)), kind="stable")[:CHANNELS_SHOWN]
         for below, channel in zip(column[1:], strongest, strict=False):
             answer = one.maps[..., channel]
-            _heat(below, answer, answer.min(), answer.max(), f"channel {channel}, mean {answer.mean():.3g}", size=9)
+            title = f"channel {one.first_channel + channel}, mean {answer.mean():.3g}"
+            _heat(below, answer, answer.min(), answer.max(), title, size=9)
     figure.colorbar(shown, ax=list(axes[0, 1:]), label="mean activation", shrink=0.8)
     _save(figure, path)
 
@@ -132,7 +130,7 @@ def plot_filters(subject: Subject, path: str | Path) -> None:
         one.axis("off")
         if place < count:
             weights = kernel[..., place]
-            part = weights / max(float(np.abs(weights).max()), np.finfo("float32").tiny)
+            part = weights / max(float(np.abs(weights).max()), TINY)
             if subject.channels == 1:
                 one.imshow(part[..., 0], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
             else:
@@ -178,7 +176,7 @@ def _save(figure: "Figure", path: str | Path) -> None:
 
 def _show(axes: "Axes", image: np.ndarray, title: str) -> None:
     pixels = np.clip(np.asarray(image) / 255, 0, 1)
-    axes.imshow(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), interpolation="nearest")
+    axes.imshow(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), interpolation="bicubic")
     axes.axis("off")
     axes.set_title(title, fontsize=10, color=INK, parse_math=False)
 
@@ -194,14 +192,15 @@ def _overlay(axes: "Axes", image: np.ndarray, heat: np.ndarray, largest: float, 
     """Heat on the photograph, in grey: the more heat, the less shines through."""
     grey = np.broadcast_to(np.asarray(image).mean(axis=-1, keepdims=True), (*image.shape[:2], 3))
     _show(axes, grey, title)
-    largest = max(float(largest), np.finfo("float32").tiny)
+    if largest <= 0:
+        title, largest = f"{title}: nothing speaks for it", 1
+        axes.set_title(title, fontsize=10, color=INK, parse_math=False)
     part = np.clip(heat / largest, 0, 1)
     shown = axes.imshow(heat, cmap=HEAT, vmin=0, vmax=largest, alpha=OPAQUE * part**0.7, interpolation="bilinear")
     solid = axes.figure.colorbar(shown, ax=axes, shrink=0.85)
     solid.solids.set_alpha(1)
     solid.set_label(unit, fontsize=8, color=INK)
     solid.ax.tick_params(labelsize=8, colors=INK)
-    solid.formatter.set_powerlimits((-2, 3))
 
 
 def _shortened(label: str) -> str:
