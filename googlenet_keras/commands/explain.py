@@ -7,6 +7,7 @@ Run it as ``python -m googlenet_keras.explain WEIGHT_FILE IMAGE... --output DIR`
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +94,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         branches.find_module(subject, arguments.module)
 
     failed = False
+    drawn: Counter[str] = Counter()
     with output_folder(arguments.output):
         _draw_network(subject, targets, arguments)
         for file in files:
@@ -102,7 +104,10 @@ def _explain(arguments: argparse.Namespace) -> int:
                 print(f"{file}: {error.strerror if isinstance(error, OSError) else error}", file=sys.stderr)
                 failed = True
             else:
-                _draw_image(subject, image, file.stem, arguments)
+                # Files of one name, from several folders, have pictures of their own.
+                drawn[file.stem] += 1
+                name = file.stem if drawn[file.stem] == 1 else f"{file.stem}_{drawn[file.stem]}"
+                _draw_image(subject, image, name, arguments)
     return WORK_FAILED if failed else 0
 
 

@@ -190,6 +190,8 @@ def _heat(axes: "Axes", answer: np.ndarray, least: float, largest: float, title:
 
 def _overlay(axes: "Axes", image: np.ndarray, heat: np.ndarray, largest: float, title: str, unit: str) -> None:
     """Heat on the photograph, in grey: the more heat, the less shines through."""
+    from matplotlib.cm import ScalarMappable
+
     grey = np.broadcast_to(np.asarray(image).mean(axis=-1, keepdims=True), (*image.shape[:2], 3))
     _show(axes, grey, title)
     if largest <= 0:
@@ -197,8 +199,8 @@ def _overlay(axes: "Axes", image: np.ndarray, heat: np.ndarray, largest: float, 
         axes.set_title(title, fontsize=10, color=INK, parse_math=False)
     part = np.clip(heat / largest, 0, 1)
     shown = axes.imshow(heat, cmap=HEAT, vmin=0, vmax=largest, alpha=OPAQUE * part**0.7, interpolation="bilinear")
-    solid = axes.figure.colorbar(shown, ax=axes, shrink=0.85)
-    solid.solids.set_alpha(1)
+    # A colour bar of the picture itself would be as transparent.
+    solid = axes.figure.colorbar(ScalarMappable(shown.norm, shown.cmap), ax=axes, shrink=0.85)
     solid.set_label(unit, fontsize=8, color=INK)
     solid.ax.tick_params(labelsize=8, colors=INK)
 

@@ -1,7 +1,7 @@
 """A network as it is explained: its layers, its logits, its classes and how it takes pixels."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -218,7 +218,7 @@ def _with_logits(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, answer, name=model.name)
 
 
-def _expand(model: keras.Model, inputs: Tensor, copies: dict[int, Callable[..., Tensor]]) -> Tensor:
+def _expand(model: keras.Model, inputs: Tensor, copies: dict[int, keras.layers.Layer]) -> Tensor:
     """Calls copies of a model's layers, and of the layers of networks in it, on a tensor."""
     found, answers = calls(model)
     tensors: list[Tensor] = []
@@ -231,10 +231,11 @@ def _expand(model: keras.Model, inputs: Tensor, copies: dict[int, Callable[..., 
             tensors.append(_expand(layer, arguments, copies))
         elif isinstance(layer, keras.layers.Layer):
             known = id(layer) in copies
-            copy = copies.setdefault(id(layer), layer if known else layer.__class__.from_config(layer.get_config()))
-            tensors.append(copy(arguments))
             if not known:
-                copy.set_weights(layer.get_weights())
+                copies[id(layer)] = layer.__class__.from_config(layer.get_config())
+            tensors.append(copies[id(layer)](arguments))
+            if not known:
+                copies[id(layer)].set_weights(layer.get_weights())
         else:
             tensors.append(layer(*given))
     return tensors[answers[0]]
