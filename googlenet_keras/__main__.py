@@ -13,6 +13,7 @@ COMMANDS = {
     "study": "train by several recipes and seeds, and compare them",
     "evaluate": "measure how well a trained network names the images of a dataset",
     "predict": "name what is on images",
+    "explain": "draw what a trained network looks at, and what its channels wait for",
     "convert": "make a weight file of this package of another framework's",
     "export": "write a SavedModel, the pictures of the network and its card",
     "describe": "count what a network costs, stage by stage, or compare networks",

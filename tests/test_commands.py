@@ -165,7 +165,9 @@ def without_a_reader():
     return run
 
 
-@pytest.mark.parametrize("command", ["export", "train", "predict", "evaluate", "data", "describe", "benchmark"])
+@pytest.mark.parametrize(
+    "command", ["export", "train", "predict", "explain", "evaluate", "data", "describe", "benchmark"]
+)
 def test_help_into_a_closed_pipe_ends_without_a_word(command, without_a_reader):
     assert without_a_reader("-m", f"googlenet_keras.{command}", "--help") == (141, "")
 

@@ -1,0 +1,186 @@
+"""What a trained network looks at on images, and what its channels and classes wait for.
+
+Run it as ``python -m googlenet_keras.explain WEIGHT_FILE IMAGE... --output DIR``, or as
+``python -m googlenet_keras.explain --weights fashion_mnist IMAGE... --output DIR``.
+"""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.running import WORK_FAILED, run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from googlenet_keras.explain import Subject, Target
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    prog = "python -m googlenet_keras.explain"
+    result = Parser(
+        prog=prog,
+        usage=f"{prog} [options] WEIGHT_FILE [IMAGE...] --output DIR\n"
+        f"       {prog} [options] --weights NAME_OR_FILE [IMAGE...] --output DIR",
+        description=__doc__.splitlines()[0],
+        epilog="Of every image a picture shows the likeliest classes by Grad-CAM and SmoothGrad.",
+    )
+    result.add_argument(
+        "paths",
+        type=path_argument,
+        nargs="*",
+        metavar="PATH",
+        help="WEIGHT_FILE: a .weights.h5 or .keras file, unless --weights gives it; IMAGE: image file, or folder of "
+        "them",
+    )
+    result.add_argument("--model", metavar="NAME", help="which network, where the weight file does not say it")
+    result.add_argument(
+        "--weights", metavar="NAME_OR_FILE", help="fashion_mnist, which comes with googlenet_bn, or a weight file"
+    )
+    result.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
+    result.add_argument(
+        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
+    )
+    result.add_argument("--labels", type=path_argument, metavar="FILE", help="as for googlenet_keras.export")
+    result.add_argument("--top", type=int, default=3, metavar="K", help="how many classes of an image (default: 3)")
+    result.add_argument("--layer", metavar="LAYER", help="whose maps Grad-CAM looks at (default: the last)")
+    result.add_argument("--module", metavar="MODULE", help="draw what its branches answer, too, such as inception_4c")
+    result.add_argument("--dream", metavar="LAYER", help="change each image so that the layer answers more (DeepDream)")
+    result.add_argument("--filters", action="store_true", help="draw the filters of the first layer")
+    result.add_argument(
+        "--visualize",
+        action="append",
+        default=[],
+        metavar="LAYER:CHANNEL_OR_CLASS",
+        help="make the image that a channel (inception_4c:12) or a class (its name or number) answers most; may be "
+        "given several times",
+    )
+    result.add_argument("--steps", type=int, metavar="N", help="of --visualize and --dream (default: 256 and 64)")
+    result.add_argument(
+        "--output", type=path_argument, required=True, metavar="DIR", help="where the pictures are written"
+    )
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return run(_explain, parser(), argv)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from googlenet_keras.explain import branches, find_target
+    from googlenet_keras.files import output_folder
+
+    for flag, value in (("--top", arguments.top), ("--steps", arguments.steps)):
+        if value is not None and value < 1:
+            raise ValueError(f"{flag} must be at least 1. Received: {value}")
+    subject, files = _subject(arguments)
+    if not files and not arguments.filters and not arguments.visualize:
+        raise ValueError("Name images, or what else is to be drawn: --filters, --visualize. Received: neither")
+    if not files and (arguments.module or arguments.dream or arguments.layer):
+        raise ValueError("--module, --dream and --layer need an image. Received: none")
+    # What is misspelt is told before the work.
+    targets = [find_target(subject, text) for text in arguments.visualize]
+    for layer in (arguments.layer, arguments.dream):
+        if layer:
+            subject.maps(layer)
+    if arguments.module:
+        branches.find_module(subject, arguments.module)
+
+    failed = False
+    drawn: Counter[str] = Counter()
+    with output_folder(arguments.output):
+        _draw_network(subject, targets, arguments)
+        for file in files:
+            try:
+                image = subject.read(file)
+            except (OSError, ValueError) as error:
+                print(f"{file}: {error.strerror if isinstance(error, OSError) else error}", file=sys.stderr)
+                failed = True
+            else:
+                # Files of one name, from several folders, have pictures of their own.
+                drawn[file.stem] += 1
+                name = file.stem if drawn[file.stem] == 1 else f"{file.stem}_{drawn[file.stem]}"
+                _draw_image(subject, image, name, arguments)
+    return WORK_FAILED if failed else 0
+
+
+def _draw_network(subject: "Subject", targets: Sequence["Target"], arguments: argparse.Namespace) -> None:
+    """What needs no image."""
+    from googlenet_keras import explain
+    from googlenet_keras.explain.visualization import STEPS
+
+    if arguments.filters:
+        path = arguments.output / "filters.png"
+        explain.plot_filters(subject, path)
+        print(path)
+    for target in targets:
+        made = explain.visualize(subject, target, steps=arguments.steps or STEPS)
+        path = arguments.output / f"visualize_{_file_name(target.name)}.png"
+        explain.plot_images([made], [target.name], path)
+        print(path)
+
+
+def _draw_image(subject: "Subject", image: "np.ndarray", name: str, arguments: argparse.Namespace) -> None:
+    """What is drawn of every image."""
+    from googlenet_keras import explain
+    from googlenet_keras.explain.visualization import DREAM_STEPS
+
+    path = arguments.output / f"{name}_classes.png"
+    explain.plot_classes(subject, image, subject.classify(image, top=arguments.top), path, layer=arguments.layer)
+    print(path)
+    if arguments.module:
+        path = arguments.output / f"{name}_{_file_name(arguments.module)}.png"
+        responses = explain.branch_responses(subject, image, arguments.module)
+        explain.plot_branches(image, arguments.module, responses, path)
+        print(path)
+    if arguments.dream:
+        made = explain.dream(subject, image, arguments.dream, steps=arguments.steps or DREAM_STEPS)
+        path = arguments.output / f"{name}_dream_{_file_name(arguments.dream)}.png"
+        explain.plot_images([image, made], [name, f"dreamed by {arguments.dream}"], path)
+        print(path)
+
+
+def _file_name(text: str) -> str:
+    """A text as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", text)
+
+
+def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
+    """The network, and the image files that it is asked about."""
+    from googlenet_keras.explain import Subject
+    from googlenet_keras.images.formats import SUFFIXES as IMAGE_SUFFIXES, image_files
+    from googlenet_keras.weights.readers import SUFFIXES
+
+    network, images = arguments.weights, arguments.paths
+    if network is None:
+        if not images:
+            raise ValueError("Name a weight file, or give --weights. Received: neither")
+        network, images = str(images[0]), images[1:]
+        exported = (".onnx", ".tflite", ".xml")
+        if (Path(network) / "saved_model.pb").exists() or network.endswith(exported):
+            raise ValueError(
+                "An exported network gives neither gradients nor feature maps: give the weight file that it was made "
+                f"of. Received: {network}"
+            )
+        if not network.endswith(SUFFIXES):
+            raise ValueError(
+                f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. "
+                f"Received: {network}"
+            )
+    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
+    if images and not files:
+        places = ", ".join(map(str, images))
+        raise ValueError(f"There are no image files there ({', '.join(IMAGE_SUFFIXES)}). Received: {places}")
+    told = {
+        "classes": arguments.classes,
+        "input_shape": arguments.input_shape and tuple(arguments.input_shape),
+        "labels": arguments.labels,
+    }
+    return Subject.build(arguments.model, network, **told), files

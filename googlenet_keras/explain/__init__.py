@@ -1,0 +1,8 @@
+"""What a trained network looks at, and what its channels wait for; as a command, ``python -m googlenet_keras.explain``.
+
+Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,218 @@
+"""Images that a channel or a class answers most, found by optimization; DeepDream is the same, begun at a photograph.
+
+Source: Olah et al., "Feature Visualization", Distill 2017, and its code, tensorflow/lucid (optvis/param and
+optvis/transform.py), whose constants these are.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from googlenet_keras.explain.subject import Subject
+from googlenet_keras.models.views import feature_extractor
+
+# Square root of the correlation of the colours of ImageNet's images; a row is a colour (lucid, optvis/param/color.py).
+COLOUR_CORRELATION = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+COLOURS = (COLOUR_CORRELATION / np.linalg.norm(COLOUR_CORRELATION, axis=0).max()).astype("float32")
+INITIAL_DEVIATION = 0.01
+LEARNING_RATE = 0.05
+STEPS = 256
+# A photograph is to be seen still.
+DREAM_LEARNING_RATE, DREAM_STEPS = 0.008, 64
+PART_JITTERED = 1 / 14  # of the shorter side: lucid's 16 of 224 pixels
+LARGEST_TURN = math.radians(10)
+SCALES = (0.9, 1.1)
+DARKEST = 0.02  # of a photograph, of 1: the sigmoid that keeps pixels in their range never reaches 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an image is optimized for.
+
+    Attributes:
+        name: For people.
+        layer: Whose answer counts.
+        channel: Of the layer's maps, or the class; None is all channels, as in DeepDream.
+    """
+
+    name: str
+    layer: str
+    channel: int | None
+
+
+def find_target(subject: Subject, text: str) -> Target:
+    """What is meant by ``LAYER:CHANNEL``, or by the name or number of a class.
+
+    Args:
+        subject: The network.
+        text: Such as ``inception_4c:12``, ``Ankle boot`` or ``9``.
+
+    Raises:
+        ValueError: If there is no such layer, channel or class; the message names a near one.
+    """
+    layer, colon, channel = text.rpartition(":")
+    if not colon or text in subject.labels:
+        if any(text == one.name for one in subject.model.layers):
+            raise ValueError(f"Say which channel of the layer, as {text}:0. Received: {text!r}")
+        index = subject.class_index(text)
+        return Target(subject.labels[index], subject.model.layers[-1].name, index)
+    channels = subject.maps(layer).output.shape[-1]
+    if not channel.isdecimal() or int(channel) >= channels:
+        raise ValueError(f"The channels of {layer} are numbered from 0 to {channels - 1}. Received: {text!r}")
+    return Target(text, layer, int(channel))
+
+
+def visualize(
+    subject: Subject,
+    target: Target | str,
+    *,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+    seed: int = 0,
+    report: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """The image that a channel or a class answers most.
+
+    Args:
+        subject: The network.
+        target: What it is optimized for; a text is as `find_target` takes it.
+        steps: How many steps of Adam.
+        learning_rate: Of Adam.
+        seed: Of the first image, which is nearly grey, and of the transformations.
+        report: Called after each step with the number of steps done.
+
+    Returns:
+        float32 pixels (height, width, channels) in [0, 255], of the network's size.
+
+    Raises:
+        ValueError: If there is no such target.
+    """
+    target = find_target(subject, target) if isinstance(target, str) else target
+    shape = (2, *subject.size[:1], subject.size[1] // 2 + 1, subject.channels)
+    start = np.random.default_rng(seed).normal(0, INITIAL_DEVIATION, shape).astype("float32")
+    return _optimized(subject, target, start, steps, learning_rate, seed, report)
+
+
+def dream(
+    subject: Subject,
+    image: np.ndarray,
+    layer: str,
+    *,
+    steps: int = DREAM_STEPS,
+    learning_rate: float = DREAM_LEARNING_RATE,
+    seed: int = 0,
+    report: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """DeepDream: a photograph that is changed so that a layer answers more of whatever it sees there.
+
+    Args:
+        subject: The network.
+        image: Pixels (height, width, channels) in [0, 255], of the network's size.
+        layer: Whose squared activations grow, such as ``inception_4c``.
+        steps: How many steps of Adam.
+        learning_rate: Of Adam; the larger, the less is left of the photograph.
+        seed: Of the transformations.
+        report: Called after each step with the number of steps done.
+
+    Returns:
+        float32 pixels (height, width, channels) in [0, 255].
+
+    Raises:
+        ValueError: If there is no such layer, or the image is not of the network's size.
+
+    Source: Mordvintsev et al., "Inceptionism", Google Research blog 2015.
+    """
+    target = Target(layer, subject.maps(layer).name, None)
+    subject.batch(image)
+    start = _spectrum(image)
+    return _optimized(subject, target, start, steps, learning_rate, seed, report)
+
+
+def _optimized(
+    subject: Subject,
+    target: Target,
+    start: np.ndarray,
+    steps: int,
+    learning_rate: float,
+    seed: int,
+    report: Callable[[int], object] | None,
+) -> np.ndarray:
+    if steps < 1:
+        raise ValueError(f"The number of steps must be at least 1. Received: {steps}")
+    view = feature_extractor(subject.model, [target.layer])
+    spectrum = keras.Variable(start, dtype="float32", name="spectrum")
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build([spectrum])
+
+    @tf.function(autograph=False)
+    def step(number: tf.Tensor) -> None:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(spectrum.value)
+            image = 255 * _image(spectrum.value, subject.size)[tf.newaxis]
+            answer = view(subject.preprocessing(_transformed(image, seed, number)), training=False)[target.layer]
+            answer = tf.cast(answer, tf.float32)
+            score = tf.reduce_mean(answer[..., target.channel] if target.channel is not None else answer**2)
+            loss = -score
+        optimizer.apply([tape.gradient(loss, spectrum.value)], [spectrum])
+
+    for number in range(steps):
+        step(tf.constant(number))
+        if report:
+            report(number + 1)
+    return 255 * _image(spectrum.value, subject.size).numpy()
+
+
+def _scale(size: tuple[int, int]) -> np.ndarray:
+    """What each frequency is multiplied by, (height, width // 2 + 1): natural images have energy 1 / frequency."""
+    height, width = size
+    frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    return (math.sqrt(height * width) / np.maximum(frequencies, 1 / max(size))).astype("float32")
+
+
+def _image(spectrum: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """From the parameters (2, height, width // 2 + 1, channels) to an image (height, width, channels) in [0, 1]."""
+    scaled = tf.transpose(spectrum, (0, 3, 1, 2)) * _scale(size)
+    planes = tf.signal.irfft2d(tf.complex(scaled[0], scaled[1]), fft_length=size) / 4
+    image = tf.transpose(planes, (1, 2, 0))
+    image.set_shape((*size, spectrum.shape[-1]))
+    if spectrum.shape[-1] == len(COLOURS):
+        image = tf.einsum("hwc,kc->hwk", image, COLOURS)
+    return tf.sigmoid(image)
+
+
+def _spectrum(image: np.ndarray) -> np.ndarray:
+    """The parameters of an image of pixels (height, width, channels) in [0, 255]: `_image` in reverse."""
+    bounded = np.clip(np.asarray(image, "float64") / 255, DARKEST, 1 - DARKEST)
+    planes = 4 * np.log(bounded / (1 - bounded))
+    if image.shape[-1] == len(COLOURS):
+        planes = planes @ np.linalg.inv(COLOURS.T.astype("float64"))
+    found = np.fft.rfft2(planes, axes=(0, 1)) / _scale(image.shape[:2])[..., None]
+    return np.stack([found.real, found.imag]).astype("float32")
+
+
+def _transformed(image: tf.Tensor, seed: int, number: tf.Tensor) -> tf.Tensor:
+    """The image (1, height, width, channels) shifted, scaled and turned at random, mirrored at its borders."""
+    height, width = image.shape[1:3]
+    drawn = tf.unstack(tf.random.stateless_uniform((4,), (seed, number), -1.0, 1.0))
+    jitter = PART_JITTERED * min(height, width)
+    scale = sum(SCALES) / 2 + drawn[0] * (SCALES[1] - SCALES[0]) / 2
+    cosine, sine = tf.cos(drawn[1] * LARGEST_TURN) / scale, tf.sin(drawn[1] * LARGEST_TURN) / scale
+    middle = ((width - 1) / 2, (height - 1) / 2)
+    # Where a pixel comes from: it is turned about the middle, and then shifted.
+    rows = [
+        cosine, -sine, middle[0] - cosine * middle[0] + sine * middle[1] + drawn[2] * jitter,
+        sine, cosine, middle[1] - sine * middle[0] - cosine * middle[1] + drawn[3] * jitter,
+        0.0, 0.0,
+    ]  # fmt: skip
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=image,
+        transforms=tf.stack([rows]),
+        output_shape=(height, width),
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+        fill_value=0.0,
+    )
