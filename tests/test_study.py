@@ -3,9 +3,9 @@
 import json
 import os
 import re
-import shutil
 import signal
 import statistics
+import time
 from pathlib import Path
 
 import keras
@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 import tiny
 from conftest import share_what_is_read
+from processes import Fork
 
 from googlenet_keras import load_study, run_study, study_names
 from googlenet_keras.commands import data as data_command, study as study_command
@@ -292,28 +293,23 @@ def test_the_command_tells_the_costs_without_a_training(tmp_path, capsys):
 @pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on(tmp_path, fork):
     """The command, ended without warning after its first training, does the second one alone."""
-    command = ["-m", "googlenet_keras.study", "course", "--only", "mnist_residual", "--seeds", "0", "1"]
-    options = [
-        "--dataset",
-        "fashion_mnist",
-        "--data-dir",
-        str(Path(SAMPLE).resolve()),
-        "--epochs",
-        "1",
-        "--steps-per-epoch",
-        "2",
-    ]
-    arguments = [*command, *options, "--output", str(tmp_path / "study")]
-    assert fork(*arguments).returncode == 0
-    # As a SIGKILL would have left it: a training with its checkpoints, and the older table.
-    second = tmp_path / "study" / "mnist_residual_seed1"
-    for name in ("run.json", "results.json"):
-        (second / name).unlink()
-    shutil.rmtree(tmp_path / "study" / "mnist_residual_seed0" / "checkpoints", ignore_errors=True)
+    output = tmp_path / "study"
+    command = f"-m googlenet_keras.study course --output {output} --only mnist_residual --seeds 0 1"
+    options = f"--dataset fashion_mnist --data-dir {Path(SAMPLE).resolve()} --epochs 1 --steps-per-epoch 2"
+    arguments = [*command.split(), *options.split()]
+    first, second = (output / f"mnist_residual_seed{seed}" / "run.json" for seed in (0, 1))
+    with Fork(*arguments) as process:
+        while not first.exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not second.exists()
+    done = first.stat().st_mtime_ns
     said = fork(*arguments)
     assert said.returncode == 0, said.stderr
     assert "2 of 2: mnist_residual, seed 1" in said.stdout
-    assert "1 of 2" not in said.stdout
+    assert first.stat().st_mtime_ns == done
     assert "2 trainings are done; results.md and accuracy.png are in" in said.stdout
 
 

