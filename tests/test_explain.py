@@ -202,7 +202,7 @@ def test_other_families(name, tmp_path):
     model = create_model(name, classes=10)
     subject = Subject(model, record.preprocessing, NUMBERS)
     image = np.random.default_rng(0).uniform(0, 255, (*subject.size, subject.channels)).astype("float32")
-    heats = [grad_cam(subject, image, index) for index in range(10)]
+    heats = [grad_cam(subject, image, index) for index in range(4)]
     assert np.max(heats) > 0
     assert pixel_gradient(subject, tf.constant(image[None]), 0).numpy().any()
     plot_filters(subject, tmp_path / "filters.png")

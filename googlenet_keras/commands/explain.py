@@ -163,17 +163,16 @@ def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
         if not images:
             raise ValueError("Name a weight file, or give --weights. Received: neither")
         network, images = str(images[0]), images[1:]
-        exported = (".onnx", ".tflite", ".xml")
-        if (Path(network) / "saved_model.pb").exists() or network.endswith(exported):
-            raise ValueError(
-                "An exported network gives neither gradients nor feature maps: give the weight file that it was made "
-                f"of. Received: {network}"
-            )
-        if not network.endswith(SUFFIXES):
-            raise ValueError(
-                f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. "
-                f"Received: {network}"
-            )
+    exported = (".onnx", ".tflite", ".xml")
+    if (Path(network) / "saved_model.pb").exists() or network.endswith(exported):
+        raise ValueError(
+            "An exported network gives neither gradients nor feature maps: give the weight file that it was made "
+            f"of. Received: {network}"
+        )
+    if arguments.weights is None and not network.endswith(SUFFIXES):
+        raise ValueError(
+            f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. Received: {network}"
+        )
     files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
     if images and not files:
         places = ", ".join(map(str, images))

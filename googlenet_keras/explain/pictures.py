@@ -195,7 +195,7 @@ def _overlay(axes: "Axes", image: np.ndarray, heat: np.ndarray, largest: float, 
     grey = np.broadcast_to(np.asarray(image).mean(axis=-1, keepdims=True), (*image.shape[:2], 3))
     _show(axes, grey, title)
     if largest <= 0:
-        title, largest = f"{title}: nothing speaks for it", 1
+        title, largest = f"{title}:\nnothing speaks for the class", 1
         axes.set_title(title, fontsize=10, color=INK, parse_math=False)
     part = np.clip(heat / largest, 0, 1)
     shown = axes.imshow(heat, cmap=HEAT, vmin=0, vmax=largest, alpha=OPAQUE * part**0.7, interpolation="bilinear")
