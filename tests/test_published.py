@@ -56,6 +56,15 @@ def test_what_is_shipped_is_what_the_table_says(record, root):
     assert all((card.source, card.licence, card.images))
 
 
+def test_every_asset_has_a_source_and_a_licence(root):
+    """Who redistributes the package finds in it whose files it holds, and on what terms."""
+    assets = root / "googlenet_keras" / "assets"
+    lines = (assets / "SOURCES.md").read_text().splitlines()
+    rows = [line.split("|")[1:-1] for line in lines if line.startswith("| `")]
+    assert all(cell.strip() for row in rows for cell in row)
+    assert {row[0].strip(" `") for row in rows} == {file.name for file in assets.iterdir()} - {"SOURCES.md"}
+
+
 def test_accuracy_is_as_published(model, sample):
     """On 128 of the 10,000 images that it was measured on, to four standard deviations of so small a sample."""
     images, labels = sample
