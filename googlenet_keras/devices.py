@@ -269,8 +269,8 @@ def _multi_worker() -> tuple["tf.distribute.Strategy", str]:
         resolver = _slurm()
     else:
         raise ValueError(
-            "The strategy multi_worker needs TF_CONFIG to name the workers, or Slurm to start them: see SCALING in "
-            "the README. Received: neither"
+            "The strategy multi_worker needs TF_CONFIG to name the workers, or Slurm to start them: see "
+            "docs/scaling.md. Received: neither"
         )
     where = f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
     # TensorFlow says nothing until all of them have come, however long that takes.

@@ -16,7 +16,7 @@ from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization
 from googlenet_keras.models import serving_model
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 
 
 def test_ratio_is_of_the_same_round(monkeypatch):
@@ -51,7 +51,7 @@ def test_peers_compute_the_same(kind, network):
 
 def as_the_readme_prints_it(kind):
     """The command's arguments there; tests make it shorter."""
-    (line,) = re.findall(rf"^python -m googlenet_keras.benchmark ({kind} .*)$", README, re.MULTILINE)
+    (line,) = re.findall(rf"^python -m googlenet_keras.benchmark ({kind} .*)$", PAGE, re.MULTILINE)
     return line.split()
 
 

@@ -1,6 +1,7 @@
-"""Everything that the README prints runs as printed."""
+"""Everything that the README and the pages of docs/ print runs as printed."""
 
 import csv
+import itertools
 import json
 import re
 import shlex
@@ -17,9 +18,21 @@ from processes import Fork
 from googlenet_keras import list_models
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
+BLOCKS = [
+    block
+    for text in (README, *PAGES.values())
+    for block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.DOTALL)
+]
+# A command that a page repeats is run once.
+COMMANDS = [*dict.fromkeys(line for language, block in BLOCKS if language == "sh" for line in block.splitlines())]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
+# What is printed below a block of commands is of the last of them.
+PRINTED = {
+    before.splitlines()[-1]: block
+    for (_, before), (language, block) in itertools.pairwise(BLOCKS)
+    if language == "text"
+}
 # What would take hours is run as printed, but for so much: a step or two of small images of the sample.
 SHORTER = {
     "googlenet_keras.train": " --epochs 1 --steps-per-epoch 1 --batch-size 8 --validation-split 'test[:16]'",
@@ -43,10 +56,12 @@ def checkout(tmp_path_factory):
 
 
 def test_every_block_is_run_by_some_test():
-    assert {language for language, _ in BLOCKS} == {"sh", "python"}
+    assert {language for language, _ in BLOCKS} == {"sh", "python", "text"}
     assert [line for line in COMMANDS if line.startswith("pip")] == INSTALLS
     assert all(line.startswith(("pip install", "python -m googlenet_keras.")) for line in COMMANDS)
-    assert len(PYTHON) == 3
+    assert len(PYTHON) == 4
+    assert len(PRINTED) == 2
+    assert len(README.splitlines()) <= 200  # two minutes
 
 
 def test_ci_runs_the_install_lines():
@@ -63,7 +78,7 @@ def run(checkout, *arguments):
 
 
 # The commands of which the quick suite has the like elsewhere, or that build large networks.
-LONG = ("googlenet_keras.export", "exports/", "--compare", *SHORTER)
+LONG = ("googlenet_keras.export", "exports/", "--compare", "googlenet_keras.explain", *SHORTER)
 
 
 @pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["quick", "slow"])
@@ -74,13 +89,33 @@ def test_commands(checkout, slow):
             shorter = "".join(flags for command, flags in SHORTER.items() if command in line)
             python, *arguments = shlex.split(line + shorter)
             assert python == "python"
-            assert run(checkout, *arguments), line
+            said = run(checkout, *arguments)
+            assert said, line
+            for expected in PRINTED.get(line, "").splitlines():
+                assert any(like(expected, received) for received in said.splitlines()), (expected, said)
 
 
-# Training GoogLeNet's three heads takes a quarter of a minute.
+def like(line, other):
+    """Whether two lines have the same words, and the same numbers but for what processors do to the last digits."""
+    words, others = line.split(), other.split()
+    return len(words) == len(others) and all(
+        one == two or (one[0].isdigit() and two[0].isdigit() and number(one) == pytest.approx(number(two), rel=0.02))
+        for one, two in zip(words, others, strict=True)
+    )
+
+
+def number(word):
+    found = re.match(r"[\d.]+", word.replace(",", ""))
+    return float(found[0])
+
+
+# Training GoogLeNet's three heads takes a quarter of a minute, and so does a visualization.
 @pytest.mark.parametrize(
     "block",
-    [pytest.param(block, marks=[pytest.mark.slow] if ".fit(" in block else []) for block in PYTHON],
+    [
+        pytest.param(block, marks=[pytest.mark.slow] if re.search(r"\.fit\(|visualize\(", block) else [])
+        for block in PYTHON
+    ],
     ids=lambda block: block.splitlines()[-1][:40],
 )
 def test_python(block, checkout):
@@ -107,7 +142,9 @@ def test_parameters_in_the_table():
     assert {name: int(parameters.replace(",", "")) for name, parameters in ROWS} == KNOWN
 
 
-RESULTS = re.findall(r"^\| (\w+), (\d+)x\2 \| (\w+), (\d+) epochs \| ([\d.]+) \| ([\d,]+) \|$", README, re.MULTILINE)
+RESULTS = re.findall(
+    r"^\| (\w+), (\d+)x\2 \| (\w+), (\d+) epochs \| ([\d.]+) \| ([\d,]+) \|$", PAGES["results.md"], re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("row", RESULTS, ids=lambda row: f"{row[2]}-{row[3]}")
@@ -126,7 +163,7 @@ def test_results_are_those_of_the_logs(row):
     assert float(seconds.replace(",", "")) == pytest.approx(fmean(there), abs=0.51)
 
 
-FINETUNING = re.findall(r"^\| ([a-z, ]+) \|((?: \d\.\d+ \([\d. to]+\) \|)+)$", README, re.MULTILINE)
+FINETUNING = re.findall(r"^\| ([a-z, ]+) \|((?: \d\.\d+ \([\d. to]+\) \|)+)$", PAGES["fine_tuning.md"], re.MULTILINE)
 
 
 @pytest.mark.parametrize("row", FINETUNING, ids=lambda row: row[0])
@@ -150,6 +187,17 @@ def test_there_are_results():
     assert len(FINETUNING) == 3
 
 
-def test_pictures_are_there():
-    for source in re.findall(r'<img src="([^"]+)"', README):
-        assert (ROOT / source).is_file()
+def test_accuracies_are_those_of_the_results():
+    """The README repeats what the page of results says."""
+    rows = re.findall(r"^\| (\w+), (\d+)x\2 \| `(\w+)`, (\d+) epochs \| ([\d.]+) \|$", README, re.MULTILINE)
+    assert rows == [row[:5] for row in RESULTS]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}" for name in PAGES)])
+def test_links_and_pictures_are_there(page):
+    """Of links to other files; what is elsewhere is not asked for."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r'<img src="([^"]+)"|\]\(([^)#]+)', text):
+        path = "".join(target)
+        if not path.startswith(("http://", "https://")):
+            assert ((ROOT / page).parent / path).exists(), path
