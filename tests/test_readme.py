@@ -15,6 +15,7 @@ import test_inception
 from conftest import ROOT
 from processes import Fork
 
+import googlenet_keras
 from googlenet_keras import list_models
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -201,3 +202,15 @@ def test_links_and_pictures_are_there(page):
         path = "".join(target)
         if not path.startswith(("http://", "https://")):
             assert ((ROOT / page).parent / path).exists(), path
+
+
+@pytest.mark.slow
+def test_the_site_has_every_page_and_every_public_name(python, tmp_path):
+    """A reader of the site finds what the repository has: no link or reference is broken."""
+    pytest.importorskip("sphinx")
+    process = python("-m", "sphinx", "-W", "-q", "-b", "html", ROOT / "docs", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert {f"{page.removesuffix('.md')}.html" for page in PAGES} <= {path.name for path in tmp_path.iterdir()}
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    names = [name for name in googlenet_keras.__all__ if callable(getattr(googlenet_keras, name))]
+    assert [name for name in names if f'id="googlenet_keras.{name}"' not in reference] == []
