@@ -211,6 +211,7 @@ def own_network(path, classes=3):
     return model
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_goes_all_the_way(animals, tmp_path, capsys):
     """Its head has another name, and its input no size: it is exported, asked and evaluated as it is."""
     path = tmp_path / "own.keras"
@@ -254,6 +255,7 @@ def test_labels_files(tmp_path):
             read_labels(bad)
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_what_is_served(root, tmp_path, capsys):
     """One short training of real images: each command needs its file alone, and finds the accuracy of the training."""
     recipe = load_recipe("d2l_fashion_mnist", model="mnist_inception", input_size=28, epochs=2, learning_rate=0.05)

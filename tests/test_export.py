@@ -281,6 +281,7 @@ def test_the_rest_of_the_family_is_exported_too(name, tmp_path):
     assert json.loads(made.card.read_text())["name"] == name
 
 
+@pytest.mark.slow
 def test_aux_heads_in_bfloat16_answer_float32(tmp_path):
     made = export_model(
         "googlenet", folder=tmp_path, input_shape=(65, 65, 3), classes=4, aux_heads=True, dtype="mixed_bfloat16"

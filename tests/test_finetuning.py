@@ -339,7 +339,8 @@ def test_the_command_says_what_it_starts_from(tmp_path, trained, capfd):
     assert lines[2] == "Frozen to the end: 8 of 17 layers with weights; the others have 77,934 of 97,298 numbers"
 
 
-@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adamw"])
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, optimizer):
     """Stopped while frozen, then at the thaw and then after it, it ends with the same bits."""
     changes = {**SMALL, "weights": str(trained), "freeze": "incep1", "unfreeze_after": 1, "optimizer": optimizer}
@@ -528,6 +529,7 @@ def test_adam_counts_the_steps_of_what_joins_later():
     np.testing.assert_allclose(variables[1].numpy(), variables[3].numpy(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_recipe_for_photographs(tmp_path, digits, capfd):
     """A folder and a weight file are all that it takes, and the file that is left is all that predict takes."""
     command = [

@@ -143,6 +143,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
+@pytest.mark.slow
 def test_the_hub_gives_the_same_network(preset, tmp_path, python):
     """Its real client, against a hub on this machine."""
     pytest.importorskip("huggingface_hub")

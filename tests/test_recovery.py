@@ -157,6 +157,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path, fork):
     """One clear line, the status of wrong use, and what was there before."""
     folder = tmp_path / "full"

@@ -426,6 +426,7 @@ def test_the_images_grow(tmp_path, monkeypatch, tiny):
         run(tmp_path / "small", **{**changes, "early_input_size": 8})
 
 
+@pytest.mark.slow
 def test_accelerators_are_fed_the_same(tmp_path, monkeypatch):
     """Where there are GPUs the batches are fetched into their memory, by other means than to CPUs."""
     changes = {"average_decay": 0.9, "flip": 0.5, "shift": 2, "epochs": 1, "steps_per_epoch": 4}
