@@ -154,8 +154,9 @@ def _file_name(text: str) -> str:
 
 def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
     """The network, and the image files that it is asked about."""
+    from googlenet_keras.deploy.runtimes import is_artifact
     from googlenet_keras.explain import Subject
-    from googlenet_keras.images.formats import SUFFIXES as IMAGE_SUFFIXES, image_files
+    from googlenet_keras.images.formats import named_images
     from googlenet_keras.weights.readers import SUFFIXES
 
     network, images = arguments.weights, arguments.paths
@@ -163,8 +164,7 @@ def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
         if not images:
             raise ValueError("Name a weight file, or give --weights. Received: neither")
         network, images = str(images[0]), images[1:]
-    exported = (".onnx", ".tflite", ".xml")
-    if (Path(network) / "saved_model.pb").exists() or network.endswith(exported):
+    if is_artifact(network):
         raise ValueError(
             "An exported network gives neither gradients nor feature maps: give the weight file that it was made "
             f"of. Received: {network}"
@@ -173,10 +173,7 @@ def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
         raise ValueError(
             f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. Received: {network}"
         )
-    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
-    if images and not files:
-        places = ", ".join(map(str, images))
-        raise ValueError(f"There are no image files there ({', '.join(IMAGE_SUFFIXES)}). Received: {places}")
+    files = named_images(images) if images else []
     told = {
         "classes": arguments.classes,
         "input_shape": arguments.input_shape and tuple(arguments.input_shape),

@@ -63,15 +63,12 @@ def _predict(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from googlenet_keras.images.formats import SUFFIXES, image_files
+    from googlenet_keras.images.formats import named_images
 
     if arguments.top < 1:
         raise ValueError(f"--top must be at least 1. Received: {arguments.top}")
     classifier, images = _classifier(arguments)
-    files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
-    if not files:
-        places = ", ".join(map(str, images))
-        raise ValueError(f"There are no image files there ({', '.join(SUFFIXES)}). Received: {places}")
+    files = named_images(images)
     answers = {}
     for file in files:
         try:
