@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_network_arguments, network_arguments, path_argument
 from googlenet_keras.commands.running import WORK_FAILED, run
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ def parser() -> Parser:
     result.add_argument(
         "--weights", metavar="NAME_OR_FILE", help="fashion_mnist, which comes with googlenet_bn, or a weight file"
     )
-    result.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
-    result.add_argument(
-        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
-    )
-    result.add_argument("--labels", type=path_argument, metavar="FILE", help="as for googlenet_keras.export")
+    add_network_arguments(result)
     result.add_argument("--top", type=int, default=3, metavar="K", help="how many classes of an image (default: 3)")
     result.add_argument("--layer", metavar="LAYER", help="whose maps Grad-CAM looks at (default: the last)")
     result.add_argument("--module", metavar="MODULE", help="draw what its branches answer, too, such as inception_4c")
@@ -174,9 +170,4 @@ def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
             f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. Received: {network}"
         )
     files = named_images(images) if images else []
-    told = {
-        "classes": arguments.classes,
-        "input_shape": arguments.input_shape and tuple(arguments.input_shape),
-        "labels": arguments.labels,
-    }
-    return Subject.build(arguments.model, network, **told), files
+    return Subject.build(arguments.model, network, **network_arguments(arguments)), files

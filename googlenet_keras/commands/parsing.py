@@ -87,3 +87,29 @@ def path_argument(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty; the working folder is '.'. Received: ''")
     return Path(text)
+
+
+def add_network_arguments(parser: Parser) -> None:
+    """Adds the flags that say of a weight file what it does not say itself.
+
+    Args:
+        parser: A command's.
+    """
+    parser.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
+    parser.add_argument(
+        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
+    )
+    parser.add_argument("--labels", type=path_argument, metavar="FILE", help="as for googlenet_keras.export")
+
+
+def network_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the flags of `add_network_arguments` say, as `find_network` and its like take it.
+
+    Args:
+        arguments: The parsed ones.
+    """
+    return {
+        "classes": arguments.classes,
+        "input_shape": arguments.input_shape and tuple(arguments.input_shape),
+        "labels": arguments.labels,
+    }

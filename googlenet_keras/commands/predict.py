@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_network_arguments, network_arguments, path_argument
 from googlenet_keras.commands.running import WORK_FAILED, run
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ def parser() -> Parser:
         metavar="NAME_OR_FILE",
         help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file",
     )
-    result.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
-    result.add_argument(
-        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
-    )
-    result.add_argument("--labels", type=path_argument, metavar="FILE", help="as for googlenet_keras.export")
+    add_network_arguments(result)
     result.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
     result.add_argument("--json", action="store_true", help="JSON instead of a table")
     return result
@@ -102,15 +98,10 @@ def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]
         raise ValueError(f"Give a SavedModel or --weights, not both. Received: {arguments.paths[0]} and {network}")
     if not images:
         raise ValueError(f"Name a SavedModel or a weight file, and then images. Received: {network}")
-    told = {
-        "model": arguments.model,
-        "classes": arguments.classes,
-        "input_shape": arguments.input_shape and tuple(arguments.input_shape),
-        "labels": arguments.labels,
-    }
+    told = network_arguments(arguments)
     if arguments.weights is None and not network.endswith(SUFFIXES):
-        for flag, value in told.items():
+        for flag, value in {"model": arguments.model, **told}.items():
             if value is not None:
                 raise ValueError(f"--{flag.replace('_', '-')} goes with a weight file; an exported network has its own")
         return Classifier.load(network), images
-    return Classifier.build(told.pop("model"), network, **told), images
+    return Classifier.build(arguments.model, network, **told), images

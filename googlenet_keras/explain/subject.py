@@ -180,18 +180,14 @@ class Subject:
         folded = [label.casefold() for label in self.labels]
         if name.casefold() in folded:
             return folded.index(name.casefold())
-        near = {label.casefold(): label for label in self.labels}
-        best = difflib.get_close_matches(name.casefold(), near, n=1)
-        raise ValueError(
-            f"The network has no class of that name{f'; did you mean {near[best[0]]}?' if best else ''} "
-            f"Received: {name!r}"
-        )
+        raise ValueError(f"The network has no class of that name{suggestion(name, self.labels)}")
 
 
 def suggestion(received: str, known: Sequence[str] | dict[str, object]) -> str:
     """The end of an error message: what may have been meant, and what was received."""
-    near = difflib.get_close_matches(received, list(known), n=1)
-    return f"; did you mean {near[0]}? Received: {received!r}" if near else f". Received: {received!r}"
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(received.casefold(), folded, n=1)
+    return f"; did you mean {folded[near[0]]}? Received: {received!r}" if near else f". Received: {received!r}"
 
 
 def _has_maps(layer: keras.layers.Layer) -> bool:

@@ -22,7 +22,7 @@ from googlenet_keras.studies.report import Run, read_results, write_report
 from googlenet_keras.studies.study import TEST_SPLIT, Entry, Study
 from googlenet_keras.training import LossNotFiniteError, train
 from googlenet_keras.training.loop import CHECKPOINTS
-from googlenet_keras.training.recipe import CONVENIENCES, Recipe
+from googlenet_keras.training.recipe import Recipe
 
 RUN_FILE = "run.json"
 # Of a folder's name: the entry's, and the seed.
@@ -143,8 +143,7 @@ def _run(
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
     """All of a recipe that its result depends on, as JSON has it."""
-    fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in CONVENIENCES}
-    return json.loads(json.dumps(fields))
+    return json.loads(json.dumps(recipe.identity()))
 
 
 def _check_study(study: Study, output: Path) -> None:

@@ -30,7 +30,7 @@ from googlenet_keras.training.interruption import Interruption
 from googlenet_keras.training.networks import network_arguments
 from googlenet_keras.training.objective import by_head
 from googlenet_keras.training.parts import frozen_line
-from googlenet_keras.training.recipe import CONVENIENCES, Recipe
+from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.starting import Start, settle_start
 from googlenet_keras.training.state import Clock, Progress, Row, create_state
 from googlenet_keras.training.steps import Batch, Steps
@@ -396,6 +396,5 @@ def _augmentation(recipe: Recipe) -> Augmentation:
 
 
 def _identity(recipe: Recipe, start: Start) -> dict[str, Any]:
-    fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in CONVENIENCES}
     # The same weights may lie elsewhere, and others under the same name.
-    return {**fields, "weights": start.checksum and f"of SHA-256 {start.checksum}"}
+    return {**recipe.identity(), "weights": start.checksum and f"of SHA-256 {start.checksum}"}

@@ -14,7 +14,7 @@ _ABOVE_ZERO = (
 )
 _AT_LEAST_ZERO = ("seed", "mixup", "cutmix")
 # Fields that change nothing of what is learned, and may differ from one run of a training to the next.
-CONVENIENCES = ("checkpoint_steps", "kept_checkpoints")
+_CONVENIENCES = ("checkpoint_steps", "kept_checkpoints")
 _SHARES = (
     *("early_share", "dropout", "label_smoothing", "flip", "erase", "rand_augment", "average_decay", "moments_decay"),
     "momentum",
@@ -131,6 +131,10 @@ class Recipe:
             raise ValueError(f"Nothing is frozen: give freeze as well. Received: unfreeze_after={self.unfreeze_after}")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """All fields that what is learned depends on, by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in _CONVENIENCES}
 
     def freezes_in(self, epoch: int) -> bool:
         """Whether the layers that `freeze` names are frozen in an epoch, counted from 0."""
