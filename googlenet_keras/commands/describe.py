@@ -59,7 +59,7 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     from googlenet_keras import describe
     from googlenet_keras.describe import tables
     from googlenet_keras.describe.notation import LEGEND
-    from googlenet_keras.describe.paper import REMARKS, beside_paper
+    from googlenet_keras.describe.paper import TABLES, beside_paper
     from googlenet_keras.models import create_model, model_record
 
     record = model_record(arguments.model)
@@ -96,7 +96,7 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     if printed:
         notes = {
             "K weights, M MACs": "ours, in units of 1024 and of a million",
-            "params, ops": f"Table 1 of the paper; {REMARKS[cost.name]}",
+            "params, ops": f"Table 1 of the paper; {TABLES[cost.name].remark}",
         }
         title = "the paper's own table beside what we count"
         _print_table(title, tables.paper_columns(printed), arguments.markdown, notes=notes)

@@ -1,5 +1,6 @@
 """The costs that a paper prints for its network, to be set beside those that we count."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from googlenet_keras.describe.stages import ModelCost
@@ -38,29 +39,46 @@ class PaperRow:
         return " and ".join(name for name, difference in columns.items() if abs(difference) > ROUNDING)
 
 
-# By network and stage: "params" and "ops" of Table 1 of "Going Deeper with Convolutions", arXiv:1409.4842.
-_TABLES: dict[str, dict[str, tuple[float, int]]] = {
-    "googlenet": {
-        "conv1_7x7": (2.7, 34),
-        "conv2_3x3": (112, 360),
-        "inception_3a": (159, 128),
-        "inception_3b": (380, 304),
-        "inception_4a": (364, 73),
-        "inception_4b": (437, 88),
-        "inception_4c": (463, 100),
-        "inception_4d": (580, 119),
-        "inception_4e": (840, 170),
-        "inception_5a": (1072, 54),
-        "inception_5b": (1388, 71),
-        "predictions": (1000, 1),
-    },
-}
-# The shape of the images and the classes that the table was printed for.
-_PRINTED_FOR = {"googlenet": ((224, 224, 3), 1000)}
-# What we know of the disagreements.
-REMARKS = {
-    "googlenet": "ops agree with the paper's own filters everywhere but in conv1_7x7 and inception_5a; 2.7K and 34M "
-    "are those of a separable 7x7 convolution with 8 filters per channel; several params do not agree with the filters"
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of costs as a paper prints it.
+
+    Attributes:
+        input_shape: (height, width, channels) of the images that it is printed for, in pixels.
+        classes: The same for the classes.
+        rows: By stage, thousands of weights ("params") and millions of multiply-adds ("ops").
+        remark: What we know of its disagreements with its own network.
+    """
+
+    input_shape: tuple[int, int, int]
+    classes: int
+    rows: Mapping[str, tuple[float, int]]
+    remark: str
+
+
+TABLES = {
+    # "Going Deeper with Convolutions", arXiv:1409.4842, Table 1.
+    "googlenet": PaperTable(
+        (224, 224, 3),
+        1000,
+        {
+            "conv1_7x7": (2.7, 34),
+            "conv2_3x3": (112, 360),
+            "inception_3a": (159, 128),
+            "inception_3b": (380, 304),
+            "inception_4a": (364, 73),
+            "inception_4b": (437, 88),
+            "inception_4c": (463, 100),
+            "inception_4d": (580, 119),
+            "inception_4e": (840, 170),
+            "inception_5a": (1072, 54),
+            "inception_5b": (1388, 71),
+            "predictions": (1000, 1),
+        },
+        remark="ops agree with the paper's own filters everywhere but in conv1_7x7 and inception_5a; 2.7K and 34M "
+        "are those of a separable 7x7 convolution with 8 filters per channel; several params do not agree with the "
+        "filters",
+    ),
 }
 
 
@@ -70,11 +88,11 @@ def beside_paper(cost: ModelCost) -> list[PaperRow]:
     Args:
         cost: A network's, at the size and with the classes of the paper; see `describe_model`.
     """
+    table = TABLES.get(cost.name)
     stages = {stage.name: stage for stage in cost.stages}
-    table = _TABLES.get(cost.name, {})
-    if not table or _PRINTED_FOR[cost.name] != (cost.input_shape, stages["predictions"].output_shape[-1]):
+    if not table or (cost.input_shape, stages["predictions"].output_shape[-1]) != (table.input_shape, table.classes):
         return []
     return [
         PaperRow(name, stages[name].weights, params, stages[name].multiply_adds, ops)
-        for name, (params, ops) in table.items()
+        for name, (params, ops) in table.rows.items()
     ]
