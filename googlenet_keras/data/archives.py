@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from googlenet_keras.data.builders import find_builder, is_prepared
+from googlenet_keras.data.records import check_format_there
 
 # sha256 of each file of Fashion-MNIST: its authors' (tensorflow_datasets/url_checksums/fashion_mnist.txt), and that of
 # Debian's package dataset-fashion-mnist 0.0~git20200523.55506a9-1, whose gzip headers name no file.
@@ -53,12 +54,7 @@ def prepare_fashion_mnist(
 
     known = find_builder("fashion_mnist", data_dir)
     if is_prepared(known):
-        there = known.info.file_format.value
-        if file_format not in (None, there):
-            raise ValueError(
-                f"{known.data_path} is there as {there}: remove it, or choose another --data-dir. "
-                f"Received: {file_format!r}"
-            )
+        check_format_there(known.data_path, known.info.file_format.value, file_format)
         return Path(known.data_path), True
     folder = Path(source).expanduser()
     received = {name: _verified(folder / name, hashes) for name, hashes in FASHION_MNIST.items()}

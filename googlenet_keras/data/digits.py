@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from googlenet_keras.data.records import check_format_there
+
 NAME, VERSION = "mnist_5000", "1.0.0"
 CLASSES = 10
 TEST_IMAGES = 100  # of each class
@@ -76,11 +78,7 @@ def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | No
     builder = Digits(data_dir=data_dir and Path(data_dir).expanduser(), file_format=file_format)
     there = Path(builder.data_path)
     if there.exists():
-        received = tfds.builder_from_directory(there).info.file_format.value
-        if file_format not in (None, received):
-            raise ValueError(
-                f"{there} is there as {received}: remove it, or choose another --data-dir. Received: {file_format!r}"
-            )
+        check_format_there(there, tfds.builder_from_directory(there).info.file_format.value, file_format)
         return there, True
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,21 @@ READ_AHEAD = 2**20  # bytes of each file that is read from its first record on
 MOST_GROUPS = 64
 # At least: a group may begin within a file, of which the part before it is read for nothing.
 FILES_OF_GROUP = 4
+
+
+def check_format_there(folder: str | Path, there: str, wanted: str | None) -> None:
+    """Refuses a prepared dataset whose files are in another format than is asked for.
+
+    Args:
+        folder: The prepared folder.
+        there: The format of its files.
+        wanted: The format that is asked for; None is any.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if wanted not in (None, there):
+        raise ValueError(f"{folder} is there as {there}: remove it, or choose another --data-dir. Received: {wanted!r}")
 
 
 def chosen_records(source: Any, keys: np.ndarray) -> tf.data.Dataset:
