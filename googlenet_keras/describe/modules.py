@@ -1,0 +1,237 @@
+"""A model as papers draw it: a box for each layer with what is folded into it, and modules of boxes."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import layers
+
+from googlenet_keras.describe.cost import layer_multiply_adds
+from googlenet_keras.describe.graph import calls
+
+# Layers that are part of the one before: they change no map, or only its border or shape.
+_INVISIBLE = (layers.ZeroPadding2D, layers.Flatten)
+_PARTS = (layers.BatchNormalization, layers.ReLU, layers.Activation, layers.Softmax, layers.Dropout, layers.Rescaling)
+
+
+@dataclass
+class Box:
+    """A layer together with the layers that are folded into it, such as its batch normalization and activation.
+
+    Attributes:
+        name: The first layer's.
+        kind: Decides the colour: ``"convolution + BN + ReLU"``, ``"pooling"``, ``"dense"``, ...
+        lines: What is written in it, above its parts.
+        shape: Of its output, without the batch.
+        parents: Names of the boxes that feed it.
+        called: The layers that are in it.
+        parts: What the folded layers leave to be written: ``"ReLU"``, ``"dropout 0.4"``, ...
+    """
+
+    name: str
+    kind: str
+    lines: list[str]
+    shape: tuple[int | None, ...]
+    parents: list[str]
+    called: list[Any]
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of its layers."""
+        return [layer.name for layer in self.called]
+
+    @property
+    def parameters(self) -> int:
+        """All numbers in its layers."""
+        return sum(layer.count_params() for layer in self.called if isinstance(layer, layers.Layer))
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """For one image; None where the input's size is not known."""
+        try:
+            return sum(layer_multiply_adds(layer) for layer in self.called if isinstance(layer, layers.Layer))
+        except ValueError:
+            return None
+
+    @property
+    def tooltip(self) -> str:
+        """What the box has no room for: name, size, parameters and multiply-adds."""
+        lines = [self.name, f"output {size_text(self.shape)}"]
+        if self.parameters:
+            lines.append(f"{self.parameters:,} parameters")
+        if self.multiply_adds:
+            lines.append(f"{self.multiply_adds:,} multiply-adds")
+        return "\n".join(lines)
+
+    @property
+    def label(self) -> str:
+        """What is written in it."""
+        # A convolution's parts are told by its colour.
+        told = self.kind.startswith("convolution")
+        notes = [part for part in self.parts if not (told and part in self.kind.split(" + "))]
+        return "\n".join([*self.lines, *notes])
+
+
+@dataclass
+class Group:
+    """A module, or a single box.
+
+    Attributes:
+        name: Of the layer that joins the module's branches, or the box's.
+        boxes: From input to output, branch by branch.
+        copies: Names of the equal modules in a row that are drawn as this one; its own is the first.
+    """
+
+    name: str
+    boxes: list[Box]
+    copies: list[str]
+
+    @property
+    def title(self) -> str:
+        """Its name, or the first and last name of all its copies and their number."""
+        return self.name if len(self.copies) == 1 else f"{self.name} …\n{self.copies[-1]}\nx {len(self.copies)}"
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is more than a single box."""
+        return len(self.boxes) > 1
+
+
+def read_boxes(model: keras.Model) -> tuple[list[Box], list[str]]:
+    """The boxes of a model from input to output, and the names of those that are its outputs.
+
+    Batch normalization, activations, padding and dropout are folded into the layer that they follow.
+
+    Args:
+        model: A built Keras model, functional or sequential.
+
+    Raises:
+        ValueError: If the model has no graph of layers, as a subclassed one.
+    """
+    uses, answers = calls(model)
+    consumers = Counter(parent for call in uses for parent in call.parents)
+    boxes: dict[str, Box] = {}
+    owner: list[str] = []
+    for layer, before, shape in uses:
+        parents = list(dict.fromkeys(owner[parent] for parent in before))
+        sole = len(before) == 1 and consumers[before[0]] == 1
+        if parents and (isinstance(layer, _INVISIBLE) or (isinstance(layer, _PARTS) and sole)):
+            node = boxes[parents[0]]
+            node.called.append(layer)
+            node.parts += _parts(layer)
+        else:
+            # A layer that is called twice is drawn twice.
+            name = layer.name.replace(":", "_")
+            name = name if name not in boxes else f"{name} {len(boxes)}"
+            kind, lines = _description(layer, shape)
+            node = boxes[name] = Box(name, kind, lines, shape, parents, [layer], _activation(layer))
+        owner.append(node.name)
+    for node in boxes.values():
+        if node.kind == "convolution":
+            node.kind = " + ".join(["convolution", *(part for part in node.parts if part in ("BN", "ReLU"))])
+    return list(boxes.values()), list(dict.fromkeys(owner[answer] for answer in answers))
+
+
+def _description(layer: Any, shape: tuple[int | None, ...]) -> tuple[str, list[str]]:
+    """What kind a layer is of, and what is written in its node."""
+    name = type(layer).__name__
+    kind, lines = "other", [name]
+    if isinstance(layer, layers.InputLayer):
+        kind, lines = "input", ["input", size_text(shape)]
+    elif isinstance(layer, layers.Dense):
+        kind, lines = "dense", [f"dense {layer.units}"]
+    elif isinstance(layer, layers.Concatenate):
+        kind, lines = "concatenation", ["concat"]
+    elif name == "Add":
+        kind, lines = "addition", ["add"]
+    elif "Normalization" in name:
+        kind, lines = "normalization", ["LRN" if name == "LocalResponseNormalization" else name]
+    elif "Pooling" in name:
+        kind, lines = "pooling", [("global " if "Global" in name else "") + ("max" if "Max" in name else "avg")]
+        if "Adaptive" in name:
+            lines.append(f"to {size_text(layer.output_size)}")
+        elif "Global" not in name:
+            lines.append(f"{_square(layer.pool_size)}/{_stride(layer)}")
+    elif "Conv" in name and hasattr(layer, "kernel_size"):
+        sort = name.replace("Conv2D", " ").strip().lower()
+        kind, lines = "convolution", [f"{_square(layer.kernel_size)}/{_stride(layer)}", str(shape[-1])]
+        if sort:
+            lines.insert(0, sort)
+        if getattr(layer, "groups", 1) > 1:
+            lines.append(f"{layer.groups} groups")
+    return kind, lines
+
+
+def _activation(layer: Any) -> list[str]:
+    name = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    return {"linear": [], "relu": ["ReLU"]}.get(name, [name])
+
+
+def _parts(layer: Any) -> list[str]:
+    """What a folded layer leaves in the node that it is part of."""
+    if isinstance(layer, layers.Activation):
+        return _activation(layer)
+    if isinstance(layer, layers.Dropout):
+        return [f"dropout {layer.rate:g}"]
+    if isinstance(layer, layers.Rescaling):
+        return [f"scale {layer.scale:g}"]
+    words = {layers.BatchNormalization: "BN", layers.ReLU: "ReLU", layers.Softmax: "softmax"}
+    return [word for kind, word in words.items() if isinstance(layer, kind)]
+
+
+def grouped(boxes: list[Box], answers: list[str]) -> list[Group]:
+    """Modules and single boxes, in the order of the boxes that they end in.
+
+    A module is a layer that joins branches, or an output of the model, together with the layers before it whose names
+    start with its name and ``_``.
+
+    Args:
+        boxes: Of `read_boxes`.
+        answers: Names of the boxes that are the model's outputs.
+    """
+    candidates = []
+    for position, node in enumerate(boxes):
+        if len(node.parents) > 1 or node.name in answers:
+            for name in node.layers:
+                members = [other for other in boxes if other is node or other.name.startswith(f"{name}_")]
+                if len(members) > 2 and boxes.index(members[-1]) == position:
+                    candidates.append(Group(name, _by_branch(node, members), [name]))
+    module_of: dict[str, Group] = {}
+    for group in sorted(candidates, key=lambda group: -len(group.boxes)):
+        if not any(node.name in module_of for node in group.boxes):
+            module_of.update({node.name: group for node in group.boxes})
+    groups = [module_of.get(node.name) or Group(node.name, [node], [node.name]) for node in boxes]
+    ends = {group.name: (position, group) for position, group in enumerate(groups)}
+    return [group for _, group in sorted(ends.values(), key=lambda end: end[0])]
+
+
+def _by_branch(join: Box, members: list[Box]) -> list[Box]:
+    """The boxes of a module, branch by branch in the order in which they are joined."""
+    by_name = {node.name: node for node in members}
+    order: dict[str, Box] = {}
+
+    def visit(node: Box) -> None:
+        for name in node.parents:
+            if name in by_name and name not in order:
+                visit(by_name[name])
+        order[node.name] = node
+
+    visit(join)
+    return [*(node for node in members if node.name not in order), *order.values()]
+
+
+def size_text(shape: Iterable[int | None]) -> str:
+    """A shape such as ``28x28x256``; a question mark stands for an unknown extent."""
+    return "x".join("?" if extent is None else str(extent) for extent in shape)
+
+
+def _square(extents: int | tuple[int, ...]) -> str:
+    return size_text(extents if isinstance(extents, tuple | list) else (extents, extents))
+
+
+def _stride(layer: Any) -> str:
+    strides = layer.strides if isinstance(layer.strides, tuple | list) else (layer.strides,)
+    return str(strides[0]) if len(set(strides)) == 1 else size_text(strides)
