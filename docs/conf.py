@@ -15,6 +15,7 @@ myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = project
+html_extra_path = ["../saved_models/googlenet_architecture.html"]
 autodoc_typehints = "description"
 autodoc_member_order = "groupwise"
 napoleon_use_ivar = True

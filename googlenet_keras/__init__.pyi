@@ -35,6 +35,7 @@ from .describe import (
     minimum_size as minimum_size,
     plot_architecture as plot_architecture,
     plot_model as plot_model,
+    write_architecture_page as write_architecture_page,
 )
 from .devices import DtypeChoice as DtypeChoice, choose_dtype as choose_dtype, create_strategy as create_strategy
 from .evaluation import (

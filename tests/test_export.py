@@ -62,7 +62,7 @@ def command(tmp_path_factory):
 
 
 def files_of(name, diagram=".png"):
-    ends = ("", diagram, "_architecture.png", "_architecture.svg", ".json", ".md")
+    ends = ("", diagram, "_architecture.png", "_architecture.svg", "_architecture.html", ".json", ".md")
     return {f"{name}{end}" for end in ends}
 
 

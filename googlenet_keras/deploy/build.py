@@ -40,7 +40,7 @@ class Export:
     Attributes:
         saved_model: The SavedModel's folder; None if it was not asked for.
         picture: The diagram, a PNG, or an SVG where the PNG would be too large.
-        architecture: The picture of the network's modules, a PNG; beside it is the same as SVG.
+        architecture: The picture of the network's modules, a PNG; beside it are the same as SVG, and the page.
         card: The card, a JSON file.
         model_card: The same for readers, Markdown as the Hugging Face Hub has it.
         artifacts: The files in other formats; beside an ``.xml`` is its ``.bin``.
@@ -62,7 +62,7 @@ class Export:
         """All places."""
         saved_models = () if self.saved_model is None else (self.saved_model,)
         weights = tuple(path.with_suffix(".bin") for path in self.artifacts if path.suffix == ".xml")
-        architectures = (self.architecture, self.architecture.with_suffix(".svg"))
+        architectures = [self.architecture.with_suffix(suffix) for suffix in (".png", ".svg", ".html")]
         return *saved_models, *self.artifacts, *weights, self.picture, *architectures, self.card, self.model_card
 
     def others(self) -> list[Path]:
@@ -119,8 +119,8 @@ def export_model(
     Args:
         name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
             a ``.keras`` file of a network of one's own it is the one that this is built on, whose preprocessing it has.
-        folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png`` and ``.svg``, ``NAME.json`` and ``NAME.md`` go;
-            it is made if need be.
+        folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png``, ``.svg`` and ``.html``, ``NAME.json`` and
+            ``NAME.md`` go; it is made if need be.
         weights: A weight file (see `load_weights`), the name of published weights, such as ``"fashion_mnist"`` of
             ``googlenet_bn``, or a ``.keras`` file; None leaves the network as it is initialized, untrained.
         classes: Number of classes; None is the weight file's, as many as there are labels, or the model's own.
@@ -195,7 +195,7 @@ def export_model(
 
         report("drawing the pictures")
         aside = Export.at(publication.aside, name, pairs)
-        picture = drawing.submit(_draw, model, aside)
+        picture = drawing.submit(_draw, model, aside, () if network.whole else network.record.endpoints)
         facts, differences = list[Facts](), None
         if fresh_process is not None and export.saved_model is not None:
             place = (versions or publication).aside / export.saved_model.name
@@ -427,10 +427,11 @@ def _dtype(model: keras.Model) -> str:
     return next(layer for layer in model.layers if layer.weights).dtype_policy.name
 
 
-def _draw(model: keras.Model, export: Export) -> Path:
+def _draw(model: keras.Model, export: Export, stages: Sequence[str]) -> Path:
     """Draws the pictures and returns the diagram's path: an SVG where a legible bitmap would be too large."""
     for path in (export.architecture, export.architecture.with_suffix(".svg")):
         describe.plot_architecture(model, path)
+    describe.write_architecture_page(model, export.architecture.with_suffix(".html"), stages=stages)
     try:
         describe.plot_model(model, export.picture)
     except PictureTooLargeError:

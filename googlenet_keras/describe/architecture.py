@@ -5,7 +5,7 @@ import html
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,32 +74,13 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
     column_of = {group.name: number for number, column in enumerate(columns) for group in column}
 
     nodes = [node for group in groups for node in group.boxes]
-    graph = pydot.Dot(
-        "architecture",
-        label=_title(model, nodes),
-        labelloc="t",
-        fontname=FONT,
-        pad=0.25,
-        nodesep=0.12,
-        ranksep=0.22,
-        newrank=True,
-    )
-    graph.set_node_defaults(
-        shape="box",
-        style="filled,rounded",
-        fontname=FONT,
-        fontsize=SMALL_PRINT,
-        height=0.3,
-        width=0.6,
-        margin="0.07,0.04",
-    )
-    graph.set_edge_defaults(color="#555555", arrowsize=0.6)
-    colors = _colors(nodes)
-    boxes = [pydot.Cluster(f"column {number}", peripheries=0, margin=14, label="") for number in range(len(columns))]
-    for box, column in zip(boxes, columns, strict=True):
+    graph = _canvas(label=_title(model, nodes), labelloc="t")
+    colors = box_colors(nodes)
+    frames = [pydot.Cluster(f"column {number}", peripheries=0, margin=14, label="") for number in range(len(columns))]
+    for frame, column in zip(frames, columns, strict=True):
         for group in column:
-            _draw_group(group, box, colors)
-        graph.add_subgraph(box)  # type: ignore[arg-type]  # pydot takes a cluster too, whatever its hint says
+            _draw_group(group, frame, colors)
+        graph.add_subgraph(frame)  # type: ignore[arg-type]  # pydot takes a cluster too, whatever its hint says
 
     sources = {node.name: node for node in nodes}
     targets: dict[str, list[str]] = {name: [] for name in answers if sources[name].kind != "dense"}
@@ -113,21 +94,12 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
     for name, followers in targets.items():
         here = column_of[home[name].name]
         there = min((column_of[home[follower].name] for follower in followers), default=here)
-        size = pydot.Node(
-            f"{name} map",
-            label=size_text(sources[name].shape),
-            shape="plaintext",
-            style="",
-            height=0.2,
-            margin="0.05,0.02",
-            ordering="out",
-        )
-        boxes[there].add_node(size)
+        frames[there].add_node(_map_node(name, sources[name].shape))
         if here == there:
             graph.add_edge(pydot.Edge(name, f"{name} map", arrowhead="none", weight=10))
         else:
             ends = [group.boxes[-1].name for group in columns[here][1:] if group.boxes[-1].name not in targets]
-            tops += _turn(graph, boxes[here], boxes[there], name, ends)
+            tops += _turn(graph, frames[here], frames[there], name, ends)
         for follower in followers:
             graph.add_edge(pydot.Edge(f"{name} map", follower, weight=3))
         branches = [follower for follower in followers if sources[follower].parents == [name]]
@@ -136,6 +108,62 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
             graph.add_edge(pydot.Edge(left, right, style="invis", weight=0))
     graph.add_subgraph(_rank(tops))
     return graph
+
+
+def module_graph(group: Group, boxes: Mapping[str, Box], colors: Mapping[str, str]) -> pydot.Dot:
+    """One module, below the sizes of the feature maps that it takes and above the size of the one that it gives.
+
+    Args:
+        group: The module.
+        boxes: All boxes of the model, by name.
+        colors: Of each kind of box; see `box_colors`.
+    """
+    graph = _canvas()
+    members = {box.name for box in group.boxes}
+    for box in group.boxes:
+        graph.add_node(_box_node(box, colors))
+        for name in box.parents:
+            source = name if name in members else f"{name} map"
+            if source != name and not graph.get_node(pydot.quote_id_if_necessary(source)):
+                graph.add_node(_map_node(name, boxes[name].shape))
+            graph.add_edge(pydot.Edge(source, box.name))
+    end = group.boxes[-1]
+    graph.add_node(_map_node(end.name, end.shape))
+    graph.add_edge(pydot.Edge(end.name, f"{end.name} map", arrowhead="none"))
+    return graph
+
+
+def _canvas(**attributes: str) -> pydot.Dot:
+    """An empty picture in the style of all."""
+    graph = pydot.Dot("architecture", fontname=FONT, pad=0.25, nodesep=0.12, ranksep=0.22, newrank=True, **attributes)
+    graph.set_node_defaults(
+        shape="box",
+        style="filled,rounded",
+        fontname=FONT,
+        fontsize=SMALL_PRINT,
+        height=0.3,
+        width=0.6,
+        margin="0.07,0.04",
+    )
+    graph.set_edge_defaults(color="#555555", arrowsize=0.6)
+    return graph
+
+
+def _box_node(box: Box, colors: Mapping[str, str]) -> pydot.Node:
+    return pydot.Node(box.name, label=box.label, fillcolor=colors[box.kind], tooltip=box.tooltip)
+
+
+def _map_node(name: str, shape: Iterable[int | None]) -> pydot.Node:
+    """The size of a feature map on its way from one module to the next."""
+    return pydot.Node(
+        f"{name} map",
+        label=size_text(shape),
+        shape="plaintext",
+        style="",
+        height=0.2,
+        margin="0.05,0.02",
+        ordering="out",
+    )
 
 
 def _turn(graph: pydot.Dot, here: pydot.Cluster, there: pydot.Cluster, name: str, ends: list[str]) -> list[str]:
@@ -282,11 +310,15 @@ def _draw_group(group: Group, box: pydot.Cluster, colors: dict[str, str]) -> Non
         box.add_subgraph(_rank([title, last]))
         box.add_edge(pydot.Edge(title, last, style="invis", weight=0))
     for node in group.boxes:
-        box.add_node(pydot.Node(node.name, label=node.label, fillcolor=colors[node.kind], tooltip=node.tooltip))
+        box.add_node(_box_node(node, colors))
 
 
-def _colors(nodes: Iterable[Box]) -> dict[str, str]:
-    """The colour of each kind that there is."""
+def box_colors(nodes: Iterable[Box]) -> dict[str, str]:
+    """The colour of each kind of box.
+
+    Args:
+        nodes: The boxes of a model.
+    """
     kinds = [kind for kind, _ in Counter(node.kind for node in nodes).most_common()]
     convolutions = [kind for kind in kinds if kind.startswith("convolution")]
     tints = [*CONVOLUTION_COLORS, *CONVOLUTION_COLORS[-1:] * len(convolutions)]
@@ -298,7 +330,7 @@ def _title(model: keras.Model, nodes: list[Box]) -> str:
     totals = [f"{model.count_params():,} parameters"]
     with contextlib.suppress(ValueError):  # they depend on a size that may not be known
         totals.append(f"{count_multiply_adds(model):,} multiply-adds")
-    colors = _colors(nodes)
+    colors = box_colors(nodes)
     kinds = [kind for kind in colors if kind not in ("input", "other") and any(node.kind == kind for node in nodes)]
     kinds.sort(key=lambda kind: not kind.startswith("convolution"))
     row = f'<tr><td border="0" colspan="{len(kinds)}"><font point-size='

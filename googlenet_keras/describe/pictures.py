@@ -7,9 +7,12 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+
+from googlenet_keras.files import write_aside
 
 FONT = "DejaVu Sans"
 # At 96 dots per inch the small print of Keras's node labels (14 pt) is 18 pixels high, at 47 it is 9.
@@ -23,8 +26,9 @@ CAIRO_LIMIT = 32_767
 _PYGRAPHVIZ = """
 import sys
 import pygraphviz
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+for source in sys.stdin.buffer.read().decode().split("\\0"):
+    graph = pygraphviz.AGraph(string=source)
+    sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 """
 
 _FONTCONFIG = """<?xml version="1.0"?>
@@ -79,10 +83,8 @@ def draw(source: str, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
     """
     path = Path(path)
     picture = render(source, path.suffix.removeprefix(".") or "png", dpi=dpi)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
-        aside.write(picture)
-    Path(aside.name).chmod(0o644)
-    Path(aside.name).replace(path)
+    with write_aside(path) as file:
+        file.write(picture)
 
 
 class PictureTooLargeError(ValueError):
@@ -113,15 +115,47 @@ def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> byt
         PictureTooLargeError: If a PNG reaches Cairo's limit, where Graphviz would have scaled it down.
         RuntimeError: If Graphviz fails; the message is its own.
     """
+    picture = _run([source], format, dpi)
+    if format == "png" and max(png_size(picture)) >= CAIRO_LIMIT:
+        raise PictureTooLargeError(
+            f"At {dpi} dots per inch the picture exceeds {CAIRO_LIMIT} pixels a side, which is as far as Graphviz "
+            f"draws without scaling down: choose fewer dots, or SVG. Received: {png_size(picture)} pixels"
+        )
+    return picture
+
+
+def render_svgs(sources: Sequence[str]) -> list[str]:
+    """Draws many graphs as SVG in one process of Graphviz, whose start takes longer than a small graph does.
+
+    Args:
+        sources: The graphs in the DOT language.
+
+    Returns:
+        The SVG documents, in the same order.
+
+    Raises:
+        RuntimeError: See `render`.
+    """
+    documents = re.split(r"(?=<\?xml )", _run(sources, "svg", DOTS_PER_INCH).decode())
+    return [document for document in documents if document.strip()]
+
+
+def _run(sources: Sequence[str], format: str, dpi: int) -> bytes:
+    """What Graphviz writes: the pictures of all graphs, one after the other.
+
+    Raises:
+        RuntimeError: See `render`.
+    """
     # With another value Graphviz 2 writes an SVG that is larger than its own frame.
     dots = str(dpi if format == "png" else 72)
     dot = shutil.which("dot")
     command = [dot, f"-T{format}"] if dot else [sys.executable, "-c", _PYGRAPHVIZ, format]
-    body = source.rstrip().removesuffix("}")
+    setting = f'graph [dpi={dots}, fontname="{FONT}"];\n}}\n'
+    graphs = [f"{source.rstrip().removesuffix('}')}\n{setting}" for source in sources]
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
             command,
-            input=f'{body}\ngraph [dpi={dots}, fontname="{FONT}"];\n}}\n'.encode(),
+            input=("" if dot else "\0").join(graphs).encode(),
             env={**os.environ, "FONTCONFIG_FILE": str(_font_configuration(Path(folder)))},
             capture_output=True,
             check=False,
@@ -130,11 +164,6 @@ def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> byt
     if result.returncode or not result.stdout:
         reason = message.splitlines()[-1] if message else f"exit status {result.returncode}"
         raise RuntimeError(f"Graphviz could not draw the picture: {reason}")
-    if format == "png" and max(png_size(result.stdout)) >= CAIRO_LIMIT:
-        raise PictureTooLargeError(
-            f"At {dpi} dots per inch the picture exceeds {CAIRO_LIMIT} pixels a side, which is as far as Graphviz "
-            f"draws without scaling down: choose fewer dots, or SVG. Received: {png_size(result.stdout)} pixels"
-        )
     return result.stdout
 
 
