@@ -1,5 +1,6 @@
 """What every test stands on: TensorFlow without its chatter, equal numbers in every run, what is made once for all."""
 
+import collections
 import contextlib
 import functools
 import gc
@@ -24,6 +25,17 @@ def pytest_configure(config):
         forks = contextlib.ExitStack()
         forks.enter_context(forking())
         config.add_cleanup(forks.close)
+
+
+# What takes longest comes first: started last, it would keep one process busy while the other has nothing left to do.
+LONGEST = ("other_backends", "scale", "training", "recovery", "benchmark", "readme", "export", "finetuning", "convert")
+
+
+def pytest_collection_modifyitems(items):
+    """The files in the order in which they are given out: the longest first, then those of most tests."""
+    tests = collections.Counter(item.path for item in items)
+    ranks = {f"test_{name}.py": rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -tests[item.path], item.path))
 
 
 def pytest_collection_finish():

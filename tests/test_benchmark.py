@@ -66,6 +66,7 @@ def test_command(capsys):
     assert timings[0]["ratio"] == 1
 
 
+@pytest.mark.slow
 def test_the_courses_listing_is_our_network(root, network):
     """A peer that computed something else would be no peer: with our weights it gives our logits."""
     ours = network("googlenet_d2l")

@@ -77,9 +77,10 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "model", "output", "scale", "name", "write"),
-    [pytest.param(*case, id=case[0], marks=[] if case is CASES[0] else pytest.mark.slow) for case in CASES],
+    [pytest.param(*case, id=case[0]) for case in CASES],
 )
 def test_the_file_alone_answers_as_the_original(tmp_path, file, model, output, scale, name, write):
     state, images, expected = golden.load(file)
@@ -177,6 +178,7 @@ def test_files_of_keras_2(tmp_path, model, original, size):
     assert np.ptp(expected) > 0.01
 
 
+@pytest.mark.slow
 def test_a_body_without_a_head(written, tmp_path):
     """A face network's head embeds, and another task's head names other things: the body is worth having."""
     body, state = caffe_body()
@@ -258,6 +260,7 @@ def test_labels_of_another_number(written, tmp_path):
         convert_weights(written(state), tmp_path / "ours.weights.h5", "googlenet_slim", labels=["a", "b"])
 
 
+@pytest.mark.slow
 def test_the_command(written, tmp_path, capsys, root, monkeypatch):
     """What went where, what was left out, and that the file sees something: all that a doubter asks."""
     monkeypatch.setenv("COLUMNS", "100")

@@ -217,9 +217,8 @@ def training_pipeline(kind, request, monkeypatch, **arguments):
     return split, pipeline
 
 
-@pytest.mark.parametrize(
-    "kind", ["sample", *(pytest.param(k, marks=pytest.mark.slow) for k in ("large", "streamed", *FORMATS))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
 def test_an_epoch_of_several_passes(kind, request, monkeypatch):
     """Of a few images an epoch may be as long as of many: each pass is one over all of them, like none before it."""
     _, one_pass = training_pipeline(kind, request, monkeypatch)
@@ -235,7 +234,8 @@ def test_an_epoch_of_several_passes(kind, request, monkeypatch):
     assert_same(read(shorter.epoch(4)), read(one_pass.epoch(4))[:1])
 
 
-@pytest.mark.parametrize("kind", ["sample", pytest.param("large", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sample", "large"])
 def test_mixed_and_changed_images_are_the_same_on_any_number_of_replicas(kind, request):
     """RandAugment, MixUp and CutMix too are functions of seed, epoch and step, whoever shares the batch."""
     split = request.getfixturevalue(kind).split("train")
@@ -252,7 +252,7 @@ def test_mixed_and_changed_images_are_the_same_on_any_number_of_replicas(kind, r
 
 
 @pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_evaluation_over_replicas(kind, count, request, monkeypatch):
     """Every example once, whether or not the last batch has one for each replica; the rest has no weight."""
     if kind == "streamed":
@@ -290,7 +290,9 @@ def brightness(images):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("batch_size", [3, 20, 64])
+@pytest.mark.parametrize(
+    "batch_size", [pytest.param(3, marks=pytest.mark.slow), 20, pytest.param(64, marks=pytest.mark.slow)]
+)
 def test_records_of_many_files_are_shuffled(kind, batch_size, request):
     """None twice, in every epoch in another order; that of ArrayRecord files is the one of images in memory."""
     split = request.getfixturevalue(kind).split("train[5:]+validation[:6]")
@@ -523,7 +525,8 @@ def test_both_mixtures_are_drawn_and_an_odd_image_stays():
     assert (images[500] == 501).all()
 
 
-@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3])
 def test_rand_augment_is_keras_own_and_of_each_image(channels):
     """Every image is changed in another way, none beyond its range, by draws that follow from its place alone."""
     images = np.random.default_rng(0).integers(256, size=(1, 20, 20, channels)).astype("uint8").repeat(12, axis=0)

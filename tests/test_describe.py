@@ -103,6 +103,7 @@ def test_rows_of_table_1(cost):
     assert list(rows["inception_3a"].filters) == ["1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("built_once")
 def test_the_papers_table_beside_ours(capsys):
     """A student who counts and finds other numbers than the paper learns that the paper is at odds with itself."""

@@ -47,6 +47,7 @@ print(took)
 """
 
 
+@pytest.mark.slow
 def test_mirrored_over_two_cpus(tmp_path, fork, tiny):
     """Builds, answers and exports as one device does."""
     create_model(tiny, input_shape=(33, 33, 3), classes=4).save_weights(tmp_path / "trained.weights.h5")
@@ -253,6 +254,7 @@ def test_nothing_else_is_warned_of(processor, cpuinfo, requested):
     assert requested in (choice.name, "auto")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forked_verification")
 def test_export_and_evaluate_take_auto(tmp_path):
     """Both say which dtype it was."""

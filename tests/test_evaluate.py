@@ -20,7 +20,6 @@ from googlenet_keras.evaluation import (
     ten_crops,
 )
 
-SLOW = pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("read_once")
 LABELS = ("boot", "coat", "shirt")
 
@@ -179,9 +178,10 @@ def probabilities_by_hand(file, images):
     return model(preprocess_input(images, "mnist_inception"), training=False).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("crops", "files"),
-    [pytest.param(1, [0], marks=SLOW), (1, [0, 1]), (10, [1]), pytest.param(144, [0, 1], marks=SLOW)],
+    [(1, [0]), (1, [0, 1]), (10, [1]), (144, [0, 1])],
 )
 def test_evaluation_is_what_the_models_answer(crops, files, sample, weights):
     split = "test" if crops < 144 else "test[:6]"

@@ -296,6 +296,7 @@ def test_aux_heads_in_bfloat16_answer_float32(tmp_path):
     assert model_record("googlenet").preprocessing.crop_fraction == 0.875
 
 
+@pytest.mark.slow
 def test_picture_too_tall_for_a_bitmap_is_an_svg(tmp_path, monkeypatch):
     # At the fewest dots that are legible the diagram has 1355 pixels, and the picture of the modules 872 as it is.
     monkeypatch.setattr("googlenet_keras.describe.pictures.CAIRO_LIMIT", 1000)

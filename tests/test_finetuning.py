@@ -145,6 +145,7 @@ class Stop(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_the_same_classes_keep_their_head(tmp_path, trained, capsys):
     """Who goes on from their own weights loses nothing: the first measurement is that of the file."""
     changes = {**SMALL, "weights": str(trained), "learning_rate": 1e-12, "epochs": 1}
@@ -219,6 +220,7 @@ def test_other_channels_see_the_same(name, channels):
     np.testing.assert_allclose(inner[1], inner[0], rtol=1e-4, atol=1e-4 * np.abs(inner[0]).max())
 
 
+@pytest.mark.slow
 def test_a_separable_stem_cannot_be_folded():
     """Its products of channels have no sum: one line says what to give."""
     theirs = create_model("inception_v2", classes=2, input_shape=(64, 64, 3))
@@ -281,6 +283,7 @@ def test_a_published_body_is_a_start(tmp_path, digits, tiny):
         settle_start(recipe({**changes, "model": "vgg16"}))
 
 
+@pytest.mark.slow
 def test_the_preprocessing_is_the_files(tmp_path, trained):
     """Weights that were trained on [-1, 1] see [-1, 1], and what comes out says so again."""
     other = dataclasses.replace(model_record("mnist_inception").preprocessing, mean=(127.5,) * 3, scale=1 / 127.5)
@@ -358,6 +361,7 @@ def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, optimizer):
     assert equal(*(model.get_weights() for model in ends))
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_training(tmp_path, trained):
     """The same file elsewhere goes on; another under the same name is refused."""
     file = tmp_path / "own.weights.h5"
@@ -394,7 +398,14 @@ class Recorder(keras.callbacks.Callback):
         self.seen.append(arrays(self.model))
 
 
-@pytest.mark.parametrize("optimizer", [{}, {"optimizer": "adamw", "weight_decay": 0.1}, {"optimizer": "muon"}])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {},
+        pytest.param({"optimizer": "adamw", "weight_decay": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"optimizer": "muon"}, marks=pytest.mark.slow),
+    ],
+)
 def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, normalized, optimizer):
     """Kernels, moving moments and weight decay: not a bit changes while frozen, and after that everything learns."""
     recorder = Recorder()
@@ -411,6 +422,7 @@ def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, normalized,
     assert all(not equal(frozen[name], thawed[name]) for name in start)
 
 
+@pytest.mark.slow
 def test_the_average_of_a_frozen_body_is_the_body(tmp_path, normalized):
     """What is kept of a linear probe has the body of the weights, to the last bit."""
     changes, name = normalized
@@ -552,6 +564,7 @@ def test_the_recipe_for_photographs(tmp_path, digits, capfd):
     assert "two" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thawed", [False, True])
 def test_fit_keeps_the_moments_of_frozen_normalization(thawed):
     """What the README promises of Keras's own way: ``trainable`` decides, of a body and of its normalizations alone."""

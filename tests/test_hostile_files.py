@@ -81,6 +81,7 @@ def worker():
         yield worker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fuzz_readers.HONEST)
 def test_spoilt_files_of_every_format(name, worker):
     """The first of the fuzzer's mutations: each ends in one line or in the right numbers, in time and in memory."""

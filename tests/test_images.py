@@ -233,8 +233,9 @@ def exported(request, tmp_path_factory, forked_verification):
     return weights, tf.saved_model.load(str(export.saved_model)), Classifier.load(weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, 300])
 def test_evaluate_predict_and_both_signatures_give_the_same_answers(count, small, exported, tmp_path):
     """Who deploys a network relies on the accuracy that `evaluate` has measured."""
     images = folder_of_images(tmp_path / "images", count, small)

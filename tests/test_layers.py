@@ -209,6 +209,7 @@ np.testing.assert_allclose(variance(tf.distribute.get_strategy(), True), whole.m
 """
 
 
+@pytest.mark.slow
 def test_batch_normalization_may_be_synchronized_once_built(fork):
     """One batch on two replicas, by halves, leaves the moments of the whole; unsynchronized it does not."""
     process = fork("-c", SYNCHRONIZED)

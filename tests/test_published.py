@@ -228,6 +228,7 @@ def test_another_file_is_not_loaded(monkeypatch, change):
         create_model("googlenet_bn", weights="fashion_mnist")
 
 
+@pytest.mark.slow
 def test_shrinking_halves_kernels_and_keeps_the_rest(tmp_path):
     network = {"name": "vgg11_bn", "width": 1 / 4, "input_shape": (32, 32, 1), "classes": 3}
     trained = create_model(**network)

@@ -126,6 +126,7 @@ def assert_golden(model, images, expected, output):
         np.testing.assert_allclose(answer, right, rtol=0, atol=TOLERANCE * np.abs(right).max())
 
 
+@pytest.mark.slow
 def test_a_file_of_keras_2_ends_in_the_golden_outputs(tmp_path):
     """In all the forms that Keras 2 gave its .h5: weights, whole models, under a model's name, lists in parts."""
     state, images, expected = golden.load("slim_inception_v1")

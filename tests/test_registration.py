@@ -101,6 +101,7 @@ assert not [finder for finder in sys.meta_path if type(finder).__module__.starts
 """
 
 
+@pytest.mark.slow
 def test_keras_loads_saved_models_where_it_is_imported_last(saved, python):
     """Looking for Keras is no import of it, and does not keep the later one from knowing the package's classes."""
     assert_loaded(python("-c", LOOKED_FOR + LOAD, saved[0]), saved)

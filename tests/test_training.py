@@ -149,7 +149,8 @@ def test_learns_the_sample(tmp_path):
     assert results["val_accuracy"] > 0.6
 
 
-@pytest.mark.parametrize("extra", [{}, pytest.param(EVERYTHING, marks=pytest.mark.slow)], ids=["plain", "everything"])
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_goes_on_as_if_it_had_never_stopped(tmp_path, undisturbed, extra):
     """Stopped within an epoch, and once more in the next, it ends with the same bits: average, order and all."""
     reference = undisturbed[0] if not extra else tmp_path / "undisturbed"
@@ -358,6 +359,7 @@ class Wait(keras.callbacks.Callback):
 THREE_STEPS = {"steps_per_epoch": 3, "validation_split": "test[:40]"}
 
 
+@pytest.mark.slow
 def test_long_steps_and_evaluations_are_told_of_without_a_terminal(tmp_path):
     """Whoever follows a log sees step, loss and rate, in a step or an evaluation that lasts as well."""
     lines = Lines(2, 32, silence=0.02)
@@ -366,6 +368,7 @@ def test_long_steps_and_evaluations_are_told_of_without_a_terminal(tmp_path):
     assert lines._heartbeat._thread is None  # nothing is said after the end
 
 
+@pytest.mark.slow
 def test_what_callbacks_hear_and_what_is_said(tmp_path, monkeypatch):
     """A quick training says no more than is needed, on a terminal nothing that would tear the bar apart.
 
@@ -398,6 +401,7 @@ def test_what_callbacks_hear_and_what_is_said(tmp_path, monkeypatch):
     assert seen[-1] == {name: results[f"val_{name}"] for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_stall_is_said(tmp_path):
     """A network that still guesses is told of while it trains."""
@@ -407,6 +411,7 @@ def test_a_stall_is_said(tmp_path):
     assert said[0].startswith("Stalled: over 4 steps the loss is 2.3")
 
 
+@pytest.mark.slow
 def test_the_images_grow(tmp_path, monkeypatch, tiny):
     """Early epochs are trained and measured at the smaller size, and what is kept is trained at the larger."""
     seen = []
@@ -467,6 +472,7 @@ def test_keras_callbacks_work(tmp_path):
     assert len((tmp_path / "keras.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_the_models_are_plain_keras(tmp_path):
     """Users may as well `compile` and `fit` on the package's data."""
     from googlenet_keras.data import Batches
@@ -635,6 +641,7 @@ def test_weight_decay_is_for_kernels_alone():
     assert spared == {"bias", "gamma", "beta"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_decay_and_clipping_are_exact(tmp_path, optimizer):
     """One step of SGD equals the arithmetic: the gradient's length cut, the penalty's gradient added."""

@@ -238,6 +238,7 @@ def test_what_is_no_head_is_not_left_out(name, extra):
         load_state(body, random_state(body) | extra)
 
 
+@pytest.mark.slow
 def test_a_head_of_other_classes_is_said():
     state = random_state(create_model("googlenet_bn", input_shape=(65, 65, 3), classes=5, aux_heads=True))
     model = create_model("googlenet_bn", input_shape=(65, 65, 3), classes=7, aux_heads=True)
@@ -333,6 +334,7 @@ def test_bookkeeping_is_no_weight(caplog):
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_slim_without_gamma_fills_a_scale():
     """TF-slim learns no factor; a normalization that has one must then multiply by 1."""
     state, images, expected = golden.load("slim_inception_v1")
