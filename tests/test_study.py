@@ -50,6 +50,12 @@ SMALL = Study(
 )
 
 
+def test_a_published_accuracy_stays_with_its_dataset():
+    """An accuracy on other data would be taken for the goal of this training."""
+    assert [entry.published for entry in SMALL.with_fields(epochs=2).entries] == [None, 0.5]
+    assert [entry.published for entry in SMALL.with_fields(dataset="mnist").entries] == [None, None]
+
+
 class Stop(keras.callbacks.Callback):
     """Sends this process a signal after the second step."""
 

@@ -53,15 +53,19 @@ class Study:
     def with_fields(self, **changes: Any) -> "Study":
         """The study with fields of all its recipes set otherwise.
 
+        A published accuracy belongs to the dataset that it was measured on, and is dropped with another one.
+
         Args:
             **changes: The fields; see `Recipe`.
 
         Raises:
             ValueError: If a field is out of its range.
         """
-        entries = (
-            dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, **changes)) for entry in self.entries
-        )
+        entries = []
+        for entry in self.entries:
+            recipe = dataclasses.replace(entry.recipe, **changes)
+            published = entry.published if recipe.dataset == entry.recipe.dataset else None
+            entries.append(dataclasses.replace(entry, recipe=recipe, published=published))
         return dataclasses.replace(self, entries=tuple(entries))
 
     def entry(self, name: str) -> Entry:
