@@ -3,10 +3,8 @@
 import contextlib
 import functools
 import importlib.util
-import logging
 import threading
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ import tensorflow as tf
 from googlenet_keras.data import digits
 from googlenet_keras.data.records import chosen_records, streamed_records
 from googlenet_keras.data.splits import PARALLEL_CALLS, Dataset, Split, order
+from googlenet_keras.silence import quiet_logger
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -106,7 +105,7 @@ def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBu
     import tensorflow_datasets as tfds
 
     try:
-        with _quiet():
+        with quiet_logger("absl"):
             return tfds.builder(name, data_dir=None if data_dir is None else Path(data_dir).expanduser())
     except (ValueError, tfds.core.registered.DatasetNotFoundError):
         if name == digits.NAME:
@@ -122,7 +121,7 @@ def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBu
 
 def is_prepared(builder: "tfds.core.DatasetBuilder") -> bool:
     """Whether the dataset is on the disk, whole."""
-    with _quiet():
+    with quiet_logger("absl"):
         return builder.is_prepared()
 
 
@@ -202,15 +201,3 @@ def _answers(url: str) -> bool:
     thread.start()
     thread.join(PROBE_SECONDS)
     return bool(answers)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without TensorFlow Datasets' warning that what it looks for is not there yet."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

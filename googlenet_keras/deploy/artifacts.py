@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from googlenet_keras.deploy.runtimes import CARD, CARD_FILE, runtime
+from googlenet_keras.silence import quiet_logger
 from googlenet_keras.weights.cards import Card
 
 # What each format is called by `keras.Model.export`, and the file's ending.
@@ -127,8 +128,8 @@ def _tool(package: str, extra: str) -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_converters() -> Iterator[None]:
-    """Without the converters' chatter: they print to the process's streams, TensorFlow's from C++."""
-    with warnings.catch_warnings(), tempfile.TemporaryFile() as void:
+    """Without the converters' chatter: they log, and print to the process's streams, TensorFlow's from C++."""
+    with warnings.catch_warnings(), quiet_logger("tensorflow"), tempfile.TemporaryFile() as void:
         warnings.simplefilter("ignore")
         kept = {number: os.dup(number) for number in (1, 2)}
         try:

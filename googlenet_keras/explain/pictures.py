@@ -124,7 +124,8 @@ def plot_filters(subject: Subject, path: str | Path) -> None:
     count = kernel.shape[-1]
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    figure = _figure(0.75 * columns + 0.4, 0.75 * rows + 0.8)
+    # The title is four inches wide.
+    figure = _figure(max(0.75 * columns + 0.4, 4.4), 0.75 * rows + 0.8)
     axes = figure.subplots(rows, columns, squeeze=False)
     for place, one in enumerate(axes.flat):
         one.axis("off")
