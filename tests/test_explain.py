@@ -192,6 +192,14 @@ def test_of_an_exported_network_the_weight_file_is_asked_for(tmp_path, capsys):
         assert "give the weight file that it was made of" in capsys.readouterr().err
 
 
+def test_title_above_few_filters_is_whole(tmp_path):
+    """Its picture ends in white on both sides."""
+    subject = Subject(create_model("mnist_inception"), ZERO_TO_ONE, NUMBERS)
+    plot_filters(subject, tmp_path / "filters.png")
+    pixels = np.array(Image.open(tmp_path / "filters.png").convert("L"))
+    assert pixels[:, [0, -1]].min() == 255
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["alexnet", "googlenet", "inception_resnet_v1", "inception_v3", "mnist_residual", "nin"]

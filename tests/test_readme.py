@@ -211,6 +211,8 @@ def test_the_site_has_every_page_and_every_public_name(python, tmp_path):
     process = python("-m", "sphinx", "-W", "-q", "-b", "html", ROOT / "docs", tmp_path)
     assert process.returncode == 0, process.stderr
     assert {f"{page.removesuffix('.md')}.html" for page in PAGES} <= {path.name for path in tmp_path.iterdir()}
+    notebooks = {path.stem for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
+    assert notebooks == {path.stem for path in (tmp_path / "notebooks").glob("*.html")}
     reference = (tmp_path / "api.html").read_text(encoding="utf-8")
     names = [name for name in googlenet_keras.__all__ if callable(getattr(googlenet_keras, name))]
     assert [name for name in names if f'id="googlenet_keras.{name}"' not in reference] == []

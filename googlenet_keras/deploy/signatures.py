@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from googlenet_keras.images import Preprocessing, decode_image, fit_images
+from googlenet_keras.silence import quiet_logger
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def write_saved_model(
     module.files = [tf.saved_model.Asset(str(file)) for file in assets]
     graphs = {name: signature.graph() for name, signature in signatures(served, preprocessing).items()}
     try:
-        tf.saved_model.save(module, str(folder), signatures=graphs)
+        with quiet_logger("tensorflow"):  # it would tell of a folder that is renamed afterwards
+            tf.saved_model.save(module, str(folder), signatures=graphs)
     except tf.errors.OpError as error:
         # "{{node}} /a/path; No space left on device [Op:SaveV2]"
         reason = error.message.rpartition("; ")[2].partition(" [Op")[0]
