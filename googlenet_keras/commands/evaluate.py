@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from googlenet_keras.evaluation import Evaluation
 
-# Classes that a table has rows for; of more, those that are told worst.
+# A table has rows for this many classes; if there are more, it shows the least accurate ones.
 MOST_ROWS = 50
 
 

@@ -81,7 +81,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         raise ValueError("Name images, or what else is to be drawn: --filters, --visualize. Received: neither")
     if not files and (arguments.module or arguments.dream or arguments.layer):
         raise ValueError("--module, --dream and --layer need an image. Received: none")
-    # What is misspelt is told before the work.
+    # A misspelt name is reported before the work begins.
     targets = [find_target(subject, text) for text in arguments.visualize]
     for layer in (arguments.layer, arguments.dream):
         if layer:

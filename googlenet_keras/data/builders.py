@@ -89,7 +89,7 @@ class PreparedSplit(Split):
 
     @functools.cached_property
     def _source(self) -> Any:
-        """The split's ArrayRecord files, of which a record can be had by its number."""
+        """The split's ArrayRecord files, whose records can be read by number."""
         import tensorflow_datasets as tfds
 
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -189,7 +189,7 @@ def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
 
 
 def _answers(url: str) -> bool:
-    """Whether a URL can be had from here, known within `PROBE_SECONDS`."""
+    """Whether a URL can be reached from here; the answer comes within `PROBE_SECONDS`."""
     answers = []
 
     def ask() -> None:

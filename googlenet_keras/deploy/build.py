@@ -118,7 +118,8 @@ def export_model(
 
     Args:
         name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
-            a ``.keras`` file of a network of one's own it is the one that this is built on, whose preprocessing it has.
+            a ``.keras`` file of your own network, it names the network that yours is built on and whose preprocessing
+            it uses.
         folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png``, ``.svg`` and ``.html``, ``NAME.json`` and
             ``NAME.md`` go; it is made if need be.
         weights: A weight file (see `load_weights`), the name of published weights, such as ``"fashion_mnist"`` of

@@ -69,7 +69,7 @@ class Box:
     @property
     def label(self) -> str:
         """What is written in it."""
-        # A convolution's parts are told by its colour.
+        # The colour of a convolution shows its parts.
         told = self.kind.startswith("convolution")
         notes = [part for part in self.parts if not (told and part in self.kind.split(" + "))]
         return "\n".join([*self.lines, *notes])

@@ -25,8 +25,8 @@ def save_to_preset(model: keras.Model, folder: str | Path, card: Card) -> None:
     Args:
         model: The network.
         folder: Where ``model.weights.h5``, ``config.json``, ``metadata.json`` and ``README.md``, the model card, go; it
-            is made if need be, and what is there by these names is replaced.
-        card: What is to be known of the network; see `read_card` and `Card`.
+            is created if necessary, and files of these names in it are replaced.
+        card: The facts about the network; see `read_card` and `Card`.
 
     Raises:
         OSError: If the folder cannot be written.

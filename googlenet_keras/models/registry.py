@@ -64,7 +64,7 @@ class ModelRecord:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """The network's own (height, width, channels): what `create_model` builds it for, if nothing else is said."""
+        """The network's own (height, width, channels): the size for which `create_model` builds it by default."""
         return self.arguments.get("input_shape", self.default_shape)
 
     @property

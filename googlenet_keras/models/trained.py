@@ -268,7 +268,7 @@ def _name(weights: str | Path | None, said: str | None) -> str:
             )
     if said is None:
         with open_weights(str(weights)):
-            pass  # what is no weight file is told so
+            pass  # the message then says that it is no weight file
         raise ValueError(
             f"The weight file does not say which network it is of: say it (--model NAME). Received: {str(weights)!r}"
         )

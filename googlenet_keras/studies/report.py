@@ -169,7 +169,7 @@ def _facts(entry: Entry, cost: NetworkCost, runs: Sequence[Run]) -> dict[str, An
 
 
 def _document(study: Study, entries: Sequence[Entry], costs: Mapping[str, NetworkCost], runs: Sequence[Run]) -> str:
-    """The tables, and what is to be known when they are read."""
+    """The tables and the notes on how to read them."""
     parts = [f"# {study.name}", study.question, markdown(accuracy_columns(entries, runs))]
     machines = sorted({run.machine for run in runs})
     if machines:

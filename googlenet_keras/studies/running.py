@@ -48,7 +48,7 @@ def run_study(
     given back before the next one.
 
     Args:
-        study: Of `load_study`, or one of one's own.
+        study: Of `load_study`, or your own.
         output: The folder: ``ENTRY_seedN/`` for each training, and of all that are done ``results.json``,
             ``results.md`` and ``accuracy.png``. Other seeds and entries may be added to it later.
         seeds: Of the trainings; none are the study's.

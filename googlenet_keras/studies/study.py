@@ -41,7 +41,7 @@ class Study:
         question: What it answers, in a line.
         entries: The trainings, in the order in which they are run.
         seeds: Those that each of them is run with where nothing else is asked for.
-        notes: What is to be known when its table is read.
+        notes: How to read its table.
     """
 
     name: str

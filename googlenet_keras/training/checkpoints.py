@@ -65,7 +65,7 @@ class Checkpoints:
 
         Args:
             step: Steps trained since the beginning.
-            facts: What else is to be known when it is restored; JSON.
+            facts: What else restoring it needs; JSON.
 
         Returns:
             Its file.
@@ -99,7 +99,7 @@ class Checkpoints:
     def restore(self) -> dict[str, Any] | None:
         """Puts the newest readable checkpoint into the variables.
 
-        A damaged one is said on stderr and passed over for the one before it.
+        A damaged checkpoint is reported on stderr, and the one before it is restored.
 
         Returns:
             Its facts, or None if there is no checkpoint.

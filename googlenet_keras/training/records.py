@@ -23,7 +23,7 @@ Rows = Sequence[Mapping[str, float]]
 def create_card(
     recipe: Recipe, arguments: Mapping[str, Any], dataset: Dataset, preprocessing: Preprocessing, rows: Rows
 ) -> Card:
-    """What is to be known of the weights that a training leaves.
+    """The facts about the weights that a training writes.
 
     Args:
         recipe: What was trained.
@@ -89,8 +89,8 @@ def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping
     Args:
         folder: Where to.
         model: Whose weights are kept.
-        card: What is to be known of them, for the weight file.
-        results: What is to be known of the training; JSON.
+        card: The facts about them, for the weight file.
+        results: The facts about the training; JSON.
         rows: The epochs.
 
     Raises:

@@ -160,7 +160,7 @@ def write_card(path: str | Path, card: Card) -> None:
 
     Args:
         path: A ``.weights.h5`` file.
-        card: What is to be known of it.
+        card: The facts about it.
 
     Raises:
         OSError: If the file is no HDF5 file or cannot be written.
@@ -176,7 +176,7 @@ def save_weights(model: keras.Model, path: str | Path, card: Card) -> None:
     Args:
         model: Whose weights are kept.
         path: A ``.weights.h5`` file, replaced if it is there.
-        card: What is to be known of it.
+        card: The facts about it.
 
     Raises:
         OSError: If the disk refuses.

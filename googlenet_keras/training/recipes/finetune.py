@@ -1,11 +1,11 @@
-"""Fifty to five thousand photographs of one's own, from published weights.
+"""Fine-tuning on fifty to five thousand photographs of your own, from published weights.
 
 ::
 
     python -m googlenet_keras.train --recipe finetune --dataset folder:PATH --output runs/mine
 
 PATH holds a folder of images for each class, or folders ``train`` and ``val`` of these. ``--model inception_v3`` takes
-another network's ImageNet weights, ``--weights FILE`` a file of one's own, with its network and its input size.
+another network's ImageNet weights, ``--weights FILE`` takes your own file, with its network and its input size.
 
 First the new head learns alone, over features that do not move; then all layers learn, those before it at a tenth of
 the rate. An epoch is 50 steps, 1,600 images, however many there are, so that fifty photographs get as many steps as
