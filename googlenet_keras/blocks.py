@@ -1,4 +1,4 @@
-"""What networks are made of: functions that take a tensor and return a tensor.
+"""The building blocks of networks: functions that take a tensor and return a tensor.
 
 Every layer's name follows from the ``name`` given to its block, never from what was built before, and tensors are
 NHWC whatever `keras.config.image_data_format` says.
@@ -22,7 +22,7 @@ def initializer(class_name: str, **config: Any) -> Initializer:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNormalizationStyle:
-    """How the batch normalizations of one network are set.
+    """The settings of all batch normalization layers of one network.
 
     Attributes:
         momentum: Weight of the past in the moving moments (PyTorch's ``momentum`` is one minus this).
@@ -39,7 +39,7 @@ class BatchNormalizationStyle:
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """What all the blocks of one network have in common.
+    """The settings that all blocks of one network share.
 
     Attributes:
         batch_normalization: Its settings, if every convolution is followed by one; convolutions then have no bias.
@@ -88,7 +88,7 @@ def conv_block(
     name: str,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
-    """Convolution and ReLU, with batch normalization between them where the style has it.
+    """Convolution and ReLU, with batch normalization between them if the style has it.
 
     Args:
         x: Float tensor (batch, height, width, channels).
@@ -246,7 +246,7 @@ def inception_module(
 
 
 def flatten(x: Tensor, *, name: str = "flatten", style: Style = DEFAULT_STYLE) -> Tensor:
-    """A map's features in a row: (batch, height, width, channels) to (batch, height * width * channels)."""
+    """Flattens a feature map: (batch, height, width, channels) to (batch, height * width * channels)."""
     return layers.Flatten(data_format="channels_last", dtype=style.dtype, name=name)(x)
 
 
@@ -271,7 +271,7 @@ def dense(x: Tensor, units: int, *, name: str, style: Style = DEFAULT_STYLE) -> 
 def classifier(
     x: Tensor, classes: int, *, activation: Activation = "softmax", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
-    """The dense layer that answers, in float32 where the style computes in half precision.
+    """The dense classification layer, in float32 if the style computes in half precision.
 
     Args:
         x: Float tensor (batch, features).
@@ -294,7 +294,7 @@ def classifier(
 
 
 def answer_policy(style: Style) -> Dtype:
-    """The dtype policy of what answers: float32 where the style computes in half precision, the style's elsewhere."""
+    """The dtype policy of the outputs: float32 if the style computes in half precision, and the style's otherwise."""
     policy = keras.config.dtype_policy() if style.dtype is None else keras.dtype_policies.get(style.dtype)
     return "float32" if policy.compute_dtype in ("bfloat16", "float16") else policy
 
@@ -309,7 +309,7 @@ def auxiliary_head(
     name: str,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
-    """The small classifier that hangs off a middle module and brings it gradients while training.
+    """The auxiliary classifier on top of a middle module, which passes gradients to that module during training.
 
     Average pooling 5x5 at stride 3, 1x1 convolution to 128, dense 1024, dropout, dense. The dense layer's size
     follows the map's, so that the map's size must be known.

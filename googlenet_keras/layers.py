@@ -102,7 +102,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         return _window_sum(ops.square(x), self.size // 2, self._scale, self.k)
 
     def as_operations(self, x: Tensor) -> Tensor:
-        """The layer's answer to a float32 tensor, by operations of Keras alone and without a gradient of its own.
+        """Computes the output for a float32 tensor with Keras operations only, and without a custom gradient.
 
         Args:
             x: Keras tensor (batch, ..., channels), all but the batch known.
@@ -162,7 +162,7 @@ def _negative_power(x: Tensor, exponent: float) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")
 class CeilAveragePooling2D(keras.layers.Layer):
-    """Average pooling as Caffe does it: the last window may hang over the border and averages what it covers.
+    """Averages as Caffe does: the last window may extend beyond the border, and averages the pixels that it covers.
 
     The output has ``ceil((n - pool_size) / strides) + 1`` positions along an axis of ``n``; where that divides evenly
     it is the same as `keras.layers.AveragePooling2D` with ``padding="valid"``.
@@ -216,7 +216,7 @@ _FUSED_DTYPES = ("float32", "bfloat16", "float16")
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalization, by TensorFlow's fused operation where that can be.
+    """Subclasses Keras's batch normalization and calls TensorFlow's fused kernel where possible.
 
     Keras 3 computes the moments, and normalizes, in separate float32 operations; of what bfloat16 gains in a training
     step of GoogLeNet on a CPU that takes half. The fused operation reads and writes the tensor in its own dtype and is

@@ -1,4 +1,4 @@
-"""How well a trained model names images; as a command, ``python -m googlenet_keras.evaluate``.
+"""Measures how well a trained model classifies images; as a command, ``python -m googlenet_keras.evaluate``.
 
 Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
 """

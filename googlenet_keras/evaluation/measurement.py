@@ -94,7 +94,7 @@ def evaluate(
     max_bad: int = 10,
     report: Callable[[int, int], None] = lambda done, steps: None,
 ) -> Evaluation:
-    """Measures how well a model names the images of a split.
+    """Measures how well a model classifies the images of a split.
 
     One crop is what training measures itself on, and what an exported model sees. The probabilities of several crops,
     and of several weight files, are averaged. Auxiliary heads among the weights are left out.
@@ -204,7 +204,7 @@ def _for_data(network: Network, data: Dataset, input_size: int | None) -> Networ
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A network that can be asked.
+    """A network that returns predictions.
 
     Attributes:
         name: Of the network.

@@ -10,7 +10,7 @@ TOP = 5
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """How well one class is told from the others.
+    """How well one class is distinguished from the others.
 
     Attributes:
         label: Its name.

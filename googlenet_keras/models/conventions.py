@@ -1,4 +1,4 @@
-"""The one builder of networks: from what a network is and what is wanted of it to a Keras model."""
+"""The one builder of networks: it turns a network's record and the caller's arguments into a Keras model."""
 
 from dataclasses import replace
 from functools import partial

@@ -61,7 +61,7 @@ def serving_model(model: keras.Model) -> keras.Model:
 
 
 def feature_extractor(model: keras.Model, endpoints: Sequence[str]) -> keras.Model:
-    """A model that answers the outputs of layers in the middle, for detection, style transfer, visualization.
+    """A model that returns the outputs of intermediate layers, for detection, style transfer or visualization.
 
     Args:
         model: A functional Keras model.

@@ -63,7 +63,7 @@ def train(
     max_bad: int = 10,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
-    """Trains a recipe's model and leaves its weights, log, picture and results in a folder.
+    """Trains a recipe's model and writes its weights, log, picture and results to a folder.
 
     Args:
         recipe: What to train, on what and how. For the dtype ``"auto"`` see `choose_dtype`; checkpoints and results
@@ -107,7 +107,7 @@ def train(
 
 
 class Training:
-    """A recipe at work: it decides when there is a step, a measurement, a checkpoint and an end.
+    """Runs a recipe: it decides when to take a step, evaluate, write a checkpoint and end.
 
     Args:
         recipe: What to train, on what and how.
@@ -175,7 +175,7 @@ class Training:
         return results
 
     def _find_start(self) -> None:
-        """Puts the state where the newest checkpoint has it, or else the recipe's weights, on all workers alike."""
+        """Restores the newest checkpoint, or else loads the recipe's weights, on all workers alike."""
         if not self._resumes:
             self._checkpoints.forget()
         facts = self._checkpoints.restore() if self._resumes else None
@@ -196,7 +196,7 @@ class Training:
             )
 
     def _epoch(self) -> None:
-        """One epoch, from the step where it was left, and its measurement."""
+        """Runs one epoch from the step where it was stopped, and evaluates it."""
         progress = self.state.progress
         self.state.freeze(self.recipe.freezes_in(progress.epoch))
         self._hooks.on_epoch_begin(progress.epoch)
@@ -226,7 +226,7 @@ class Training:
         self._hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
 
     def _step(self, batches: Timed[Batch]) -> None:
-        """One step of training, and what is due after it."""
+        """Takes one step of training, and does what is due after it."""
         progress = self.state.progress
         self._hooks.on_train_batch_begin(progress.step)
         # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
@@ -264,7 +264,7 @@ class Training:
         return {f"val_{name}": value for name, value in means.items()}
 
     def _finish(self) -> dict[str, Any]:
-        """Leaves the results, once all workers are done."""
+        """Writes the results once all workers are done."""
         progress = self.state.progress
         results = records.summarize(self.recipe, self._dataset, self.state.model, progress.rows) | {
             "dtype_reason": self._dtype_reason,

@@ -28,7 +28,7 @@ def _field(default: Any, help: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides what a training ends with. The fields' descriptions are in their metadata.
+    """Everything that decides the result of a training. The fields' descriptions are in their metadata.
 
     Raises:
         ValueError: If a field is out of its range.
@@ -133,7 +133,7 @@ class Recipe:
             raise ValueError(f"A warm-up belongs to the schedule cosine. Received: {self.schedule!r}")
 
     def identity(self) -> dict[str, Any]:
-        """All fields that what is learned depends on, by name."""
+        """All fields that affect the trained weights, by name."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in _CONVENIENCES}
 
     def freezes_in(self, epoch: int) -> bool:

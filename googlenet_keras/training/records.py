@@ -1,4 +1,4 @@
-"""What a training leaves behind: log.csv, curves.png, results.json and model.weights.h5."""
+"""The files that a training writes: log.csv, curves.png, results.json and model.weights.h5."""
 
 import csv
 import dataclasses
@@ -84,7 +84,7 @@ def write_log(folder: Path, rows: Rows) -> None:
 
 
 def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping[str, Any], rows: Rows) -> None:
-    """Writes what a finished training leaves: weights, model card, picture, log, and last of all ``results.json``.
+    """Writes the files of a finished training: weights, model card, picture, log, and last of all ``results.json``.
 
     Args:
         folder: Where to.

@@ -90,7 +90,7 @@ class Reporter(keras.callbacks.Callback):
         self._steps, self._start = 0, time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Says before the first step of all what makes it a long one."""
+        """Says before the very first step why it takes long."""
         if self._steps == 0:
             self._begin("step", batch, self.params["steps"])
         if not self._traced:
@@ -133,7 +133,7 @@ class Reporter(keras.callbacks.Callback):
         return f"epoch {self._epoch + 1}/{self._epochs}"
 
     def _describe(self) -> str:
-        """Where the training is: the last step and the rate since the last line, or a step that lasts."""
+        """The progress: the last step and the rate since the last line, or the step that is still running."""
         now, step = time.perf_counter(), self._step
         since, marked_at = self._marked
         if step > since:
@@ -164,7 +164,7 @@ class Reporter(keras.callbacks.Callback):
 
 
 class StallWarning(keras.callbacks.Callback):
-    """Says when the loss stays where guessing leaves it: at ``ln(classes)``, times the sum of the heads' weights.
+    """Warns if the loss is stuck at chance level, which is ``ln(classes)`` times the sum of the heads' weights.
 
     Args:
         aux_loss_weight: Of each auxiliary head's loss.
@@ -179,7 +179,7 @@ class StallWarning(keras.callbacks.Callback):
         self._patience = patience
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Computes the loss of a guess."""
+        """Computes the loss at chance level."""
         answer, *heads = by_head(self.model.output).values()
         self._guessing = math.log(answer.shape[-1]) * (1 + self._aux_loss_weight * len(heads))
 

@@ -126,5 +126,5 @@ class Clock:
         }
 
     def settle(self, waited: float) -> None:
-        """Adds an epoch's waiting for good."""
+        """Adds the waiting of a finished epoch to the total."""
         self._before["wait"] += waited

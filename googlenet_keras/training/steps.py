@@ -54,7 +54,7 @@ class Steps:
         return self._train_steps[self._state.frozen](batch, number)
 
     def _summed(self, on_replica: Callable[[Batch], tf.Tensor]) -> Callable[[Batch, tf.Tensor | float], tf.Tensor]:
-        """A replica's step as one of all replicas; workers tell each other a number on the same way."""
+        """Turns a replica's step into a step on all replicas, in which workers also exchange a number."""
 
         def with_number(batch: Batch, number: tf.Tensor) -> tf.Tensor:
             return tf.concat([[number], on_replica(batch)], axis=0)
