@@ -196,7 +196,7 @@ class StallWarning(keras.callbacks.Callback):
         loss = (loss_sum - self._sum_before) / self._patience
         if self._steps > self._patience and abs(loss / self._guessing - 1) < STALLED_WITHIN:
             self._say(
-                f"Stalled: over {self._patience} steps the loss is {loss:.3f}, where guessing leaves it "
+                f"Stalled: over {self._patience} steps the loss is {loss:.3f}, which is chance level "
                 f"({self._guessing:.3f}). What usually helps: a lower or higher learning rate, a warm-up, a network "
                 "with batch normalization, another seed"
             )
