@@ -1,4 +1,4 @@
-"""Artifacts: written from a model, checked against it, and asked.
+"""Writes exported networks, verifies them and runs them.
 
 Names are looked up when they are first used, so that a process that asks an artifact has nothing but its runtime.
 """

@@ -1,4 +1,4 @@
-"""A trained network, asked about images: an artifact of this package, or a weight file."""
+"""Classifies images with an exported network or a weight file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def decode_predictions(
 
 
 class Classifier:
-    """Names what is on an image; `load` and `build` make one.
+    """Classifies images; `load` and `build` create one.
 
     Args:
         serve_bytes: The signature of that name: from ``encoded``, files (batch,), to ``probabilities``.
@@ -81,7 +81,7 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | Path) -> "Classifier":
-        """The classifier that is an artifact of `export_model`, or a weight file that says what it is.
+        """Loads an artifact of `export_model`, or a weight file that has a card.
 
         Args:
             path: The SavedModel's folder, an ``.onnx``, ``.tflite`` or ``.xml`` file, or what `build` takes as

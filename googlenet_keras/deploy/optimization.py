@@ -1,4 +1,4 @@
-"""An equal network for inference, of fewer layers: what training needs is folded into what answers."""
+"""An equivalent network with fewer layers for inference: what only training needs is folded into other layers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

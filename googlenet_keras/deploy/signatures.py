@@ -1,4 +1,4 @@
-"""What a SavedModel of a classifier answers, signature by signature."""
+"""The signatures of a classifier's SavedModel."""
 
 import errno
 from collections.abc import Callable, Sequence

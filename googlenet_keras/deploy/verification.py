@@ -1,4 +1,4 @@
-"""Whether an artifact answers as its model does: asked in a fresh process, about a photograph."""
+"""Verifies in a fresh process that an artifact gives the same outputs as its model for a photograph."""
 
 import contextlib
 import json
@@ -85,7 +85,7 @@ class FreshProcess:
 def questions_and_answers(
     served: keras.Model, preprocessing: Preprocessing
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """What to ask every signature about the photograph, and what the model itself says to it.
+    """The inputs of every signature for the photograph, and the model's own outputs for them.
 
     Args:
         served: What `serving_model` returns.

@@ -64,7 +64,7 @@ class Call(NamedTuple):
 
 
 def calls(model: keras.Model) -> tuple[list[Call], list[int]]:
-    """The uses of a model's layers from input to output, and the numbers of those that answer.
+    """The uses of a model's layers from input to output, and the numbers of those that are outputs.
 
     A layer that is called twice is there twice. They are read from the model's configuration, which is how Keras itself
     saves them.

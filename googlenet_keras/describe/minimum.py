@@ -10,7 +10,7 @@ from googlenet_keras.models import create_model, model_record
 
 
 def smallest_input(model: keras.Model, stages: Sequence[str]) -> int:
-    """The smallest square input that leaves a pixel to every map of a model, from its layers' arithmetic alone.
+    """The smallest square input that leaves a pixel in every feature map, from the layers' arithmetic alone.
 
     Heads are made for the map that they get; of those, only the first layer of each (a pooling) is asked.
 

@@ -1,4 +1,4 @@
-"""Which branch of an Inception module answers an image."""
+"""Which branch of an Inception module responds to an image."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from googlenet_keras.models.views import feature_extractor
 
 @dataclass(frozen=True)
 class BranchResponse:
-    """What one branch of a module answers to an image.
+    """The response of one branch of a module to an image.
 
     Attributes:
         title: Its windows in their order, such as ``1x1 → 3x3`` or ``pool → 1x1``.

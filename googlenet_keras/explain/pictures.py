@@ -65,10 +65,10 @@ def plot_classes(
 
 
 def plot_branches(image: np.ndarray, module: str, responses: Sequence[BranchResponse], path: str | Path) -> None:
-    """Draws what the branches of a module answer, side by side.
+    """Draws the responses of a module's branches side by side.
 
-    Above is a branch's mean over its channels, in colours that compare the branches; below are the channels that answer
-    most.
+    Above is a branch's mean over its channels, in colours that compare the branches; below are the channels that
+    respond most.
 
     Args:
         image: Pixels (height, width, channels) in [0, 255].

@@ -1,4 +1,4 @@
-"""Images that a channel or a class answers most, found by optimization; DeepDream is the same, begun at a photograph.
+"""Finds images that a channel or a class responds to most; DeepDream starts this optimization from a photograph.
 
 Source: Olah et al., "Feature Visualization", Distill 2017, and its code, tensorflow/lucid (optvis/param and
 optvis/transform.py), whose constants these are.
@@ -75,7 +75,7 @@ def visualize(
     seed: int = 0,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """The image that a channel or a class answers most.
+    """The image that a channel or a class responds to most.
 
     Args:
         subject: The network.
@@ -107,7 +107,7 @@ def dream(
     seed: int = 0,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """DeepDream: a photograph that is changed so that a layer answers more of whatever it sees there.
+    """DeepDream: changes a photograph so that a layer responds more strongly to it.
 
     Args:
         subject: The network.

@@ -117,7 +117,7 @@ def registered_name(record: ModelRecord) -> str | None:
 
 
 def list_models() -> list[str]:
-    """The names that `create_model` knows, in alphabetical order."""
+    """The names that `create_model` accepts, in alphabetical order."""
     return sorted(_RECORDS)
 
 

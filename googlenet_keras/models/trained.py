@@ -23,7 +23,7 @@ MOST_CLASSES = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network as it is to be evaluated, asked or exported; `find_network` makes one.
+    """A network that is to be evaluated, used or exported; `find_network` makes one.
 
     Attributes:
         record: What the package knows of the network, or of the one that it is built on.

@@ -1,4 +1,4 @@
-"""Weights from files and from other frameworks into a model, and what a weight file says of itself."""
+"""Loads weights of files and of other frameworks into a model, and keeps the cards of weight files."""
 
 from googlenet_keras.weights.cards import Card, read_card, save_weights, write_card
 from googlenet_keras.weights.catalogue import PUBLISHED, PublishedWeights

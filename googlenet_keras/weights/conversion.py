@@ -1,4 +1,4 @@
-"""A weight file of any framework into one of this package, which knows what it is."""
+"""Converts a weight file of any framework into one of this package, with a card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +86,7 @@ def convert_weights(
     labels: Sequence[str] | None = None,
     input_shape: tuple[int, int, int] | None = None,
 ) -> Conversion:
-    """Makes this package's weight file of another framework's, with the card that says what it is.
+    """Converts another framework's weight file into one of this package, with a card.
 
     Auxiliary heads go along if the file has them and the network knows them. A head that is not the network's own is
     left out, and the file is then that of a body.

@@ -9,7 +9,7 @@ from googlenet_keras.weights.readers import open_weights
 
 
 def load_weights(model: keras.Model, path: str | Path, source: str | None = None) -> Loading:
-    """Puts a weight file into a model, by the names of its layers, and leaves the model as it was if that fails.
+    """Loads a weight file into a model, by the names of its layers, and leaves the model unchanged if that fails.
 
     A file saved with auxiliary heads or a top fits a model without them.
 

@@ -1,4 +1,4 @@
-"""Another framework's ``{name: array}`` into a model, by the names of its layers."""
+"""Loads another framework's ``{name: array}`` into a model, by the names of its layers."""
 
 import logging
 import re
