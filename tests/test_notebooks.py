@@ -97,5 +97,6 @@ if __name__ == "__main__":
     for name in map(Path, sys.argv[1:]):
         with tempfile.TemporaryDirectory() as work:
             made = execute(name, Path(work))
-        made.metadata["language_info"] = {"name": "python"}  # without the interpreter's version
+        # Without the interpreter's version; the site needs IPython's lexer for the lines that start with "!".
+        made.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
         nbformat.write(made, name)
