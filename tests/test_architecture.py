@@ -138,7 +138,7 @@ def test_equal_modules_in_a_row_are_drawn_once():
 @pytest.mark.parametrize(
     ("name", "title", "end"),
     [
-        ("inception_v4", "mixed_6b title", "mixed_6h\nx 7"),
+        pytest.param("inception_v4", "mixed_6b title", "mixed_6h\nx 7", marks=pytest.mark.slow),
         pytest.param("inception_v3", "mixed_6e title", "mixed_6e", marks=pytest.mark.slow),
     ],
 )

@@ -44,7 +44,7 @@ def caffe_body():
 def slim_tarball(path, state):
     """As slim's are published: a checkpoint of the old kind, alone in a tarball."""
     weight_files.write_checkpoint(path.parent / "inception.ckpt", state, version=1)
-    weight_files.write_tarball(path, [path.parent / "inception.ckpt"])
+    weight_files.write_tarball(path, [path.parent / "inception.ckpt"], level=0)  # random numbers do not get smaller
 
 
 def torch_file(path, state):
@@ -156,7 +156,6 @@ def test_every_golden_file_goes_all_the_way(tmp_path, file, model, output, name,
         ("inception_v3", keras.applications.InceptionV3, 75),
         ("inception_resnet_v2", keras.applications.InceptionResNetV2, 75),
         ("vgg16", keras.applications.VGG16, 32),
-        ("vgg19", keras.applications.VGG19, 32),
     ],
 )
 def test_files_of_keras_2(tmp_path, model, original, size):

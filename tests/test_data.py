@@ -289,7 +289,7 @@ def brightness(images):
     return images.reshape(len(images), -1).astype("float64").sum(axis=1).tolist()
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ["tfrecord", pytest.param("array_record", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "batch_size", [pytest.param(3, marks=pytest.mark.slow), 20, pytest.param(64, marks=pytest.mark.slow)]
 )
@@ -824,14 +824,12 @@ def test_prepare_from_debian(tmp_path):
     pipeline = Batches(
         dataset.split("train"),
         batch_size=128,
-        input_size=96,
+        input_size=28,
         preprocessing=lambda x: x,
         training=True,
         augmentation=ALL,
     )
-    elements = Timed(pipeline.epoch(0))
-    assert sum(len(element["label"]) for element in elements) == 59_904
-    assert 0 < elements.seconds < 60  # 1000 images a second at the very least
+    assert sum(len(element["label"]) for element in pipeline.epoch(0)) == 59_904
 
 
 def test_waiting_is_timed():

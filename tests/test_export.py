@@ -66,6 +66,7 @@ def files_of(name, diagram=".png"):
     return {f"{name}{end}" for end in ends}
 
 
+@pytest.mark.slow
 def test_command_as_the_readme_prints_it(command):
     folder, process = command
     assert process.returncode == 0, process.stderr
@@ -77,6 +78,7 @@ def test_command_as_the_readme_prints_it(command):
     assert {path.name for path in (folder / "saved_models").iterdir()} == made
 
 
+@pytest.mark.slow
 def test_card(command):
     folder, _ = command
     card = json.loads((folder / "saved_models" / "googlenet.json").read_text())
@@ -102,6 +104,7 @@ def test_card(command):
 SERVED = ("serving_default", "serve_images", "serve_bytes")
 
 
+@pytest.mark.slow
 def test_signatures_for_tensorflow_serving(command, fork):
     """`saved_model_cli` is what people look with, and TensorFlow Serving reads the same protocol buffer."""
     folder, _ = command
@@ -121,6 +124,7 @@ def test_signatures_for_tensorflow_serving(command, fork):
         assert "dtype: DT_FLOAT\n        shape: (-1, 10" in part
 
 
+@pytest.mark.slow
 def test_no_random_operation_is_served(command):
     folder, _ = command
     graph = tf.saved_model.load(str(folder / "saved_models" / "googlenet")).signatures["serve_bytes"].graph
@@ -234,6 +238,7 @@ def test_wrong_use_is_one_line_and_status_2(exported, arguments, message, capsys
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_foreign_weights(exported, capsys, tmp_path):
     create_model("googlenet_slim", input_shape=(96, 96, 1)).save_weights(tmp_path / "slim.weights.h5")
     arguments = ["--model", "googlenet_bn", "--weights", str(tmp_path / "slim.weights.h5"), "--output", str(tmp_path)]
@@ -269,10 +274,7 @@ def test_trained_weights_are_served_without_their_heads(tmp_path):
     "name",
     [
         "mnist_residual",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("alexnet", "alexnet_caffe", "nin", "vgg11", "inception_v2", "inception_v3", "inception_v4")
-        ),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("alexnet", "vgg11", "inception_v4")),
     ],
 )
 def test_the_rest_of_the_family_is_exported_too(name, tmp_path):
@@ -312,6 +314,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 """
 
 
+@pytest.mark.slow
 def test_full_disk_keeps_the_old_export(exported, fork):
     before = snapshot(exported)
     process = fork("-c", FULL_DISK + FORKED, "--model", SMALL, "--output", exported, "--force")

@@ -152,7 +152,9 @@ def commented_shapes(file):
 @pytest.mark.parametrize(
     "factory",
     [
-        pytest.param(factory, id=name, marks=pytest.mark.slow if name.startswith(("Inception", "VGG")) else [])
+        pytest.param(
+            factory, id=name, marks=pytest.mark.slow if name.startswith(("Google", "Inception", "VGG")) else []
+        )
         for name, factory in FACTORIES.items()
     ],
 )

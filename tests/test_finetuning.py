@@ -399,12 +399,14 @@ class Recorder(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(
-    "optimizer",
+    ("normalized", "optimizer"),
     [
-        {},
-        pytest.param({"optimizer": "adamw", "weight_decay": 0.1}, marks=pytest.mark.slow),
-        pytest.param({"optimizer": "muon"}, marks=pytest.mark.slow),
+        (tiny.RECORD.name, {}),
+        pytest.param(tiny.RECORD.name, {"optimizer": "adamw", "weight_decay": 0.1}, marks=pytest.mark.slow),
+        pytest.param(tiny.RECORD.name, {"optimizer": "muon"}, marks=pytest.mark.slow),
+        pytest.param("googlenet_bn", {}, marks=pytest.mark.slow),
     ],
+    indirect=["normalized"],
 )
 def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, normalized, optimizer):
     """Kernels, moving moments and weight decay: not a bit changes while frozen, and after that everything learns."""

@@ -99,6 +99,7 @@ def test_the_pickles_are_real(name, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [CANARY.split()[1]]
 
 
+@pytest.mark.slow
 def test_the_worker_tells_numbers_apart(worker, tmp_path):
     write_safetensors(tmp_path / "w", STATE)
     other = {**STATE, "fc.bias": STATE["fc.bias"] + 1}

@@ -19,7 +19,7 @@ ARGUMENTS = [
     *["--learning-rate", "0.02", "--momentum", "0.5", "--average-decay", "0.99", "--flip", "0.5", "--shift", "2"],
     *["--erase", "0.5", "--schedule", "cosine", "--epochs", "12", "--checkpoint-steps", "3", "--deterministic"],
 ]
-KILLS = 10
+KILLS = 6
 
 # Dies in the middle of writing the Nth checkpoint.
 KILLED_WHILE_SAVING = """
@@ -67,12 +67,12 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path, undisturbed, fork):
-    """Eight kills at random moments of the training and two within a checkpoint; then to the end."""
+def test_killed_six_times_it_ends_with_the_same_bits(tmp_path, undisturbed, fork):
+    """Four kills at random moments of the training and two within a checkpoint; then to the end."""
     reference, seconds = undisturbed
     folder = tmp_path / "killed"
     moments = random.Random(0)
-    within_a_checkpoint = {3, 7}
+    within_a_checkpoint = {2, 4}
     finished = False
     for kill in range(KILLS):
         if kill in within_a_checkpoint:
@@ -139,6 +139,7 @@ with interruption.Interruption(lambda: f"so says {sys.argv[1]}"):
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_lasts_is_left_with_what_is_true(fork):
     """The message is asked for when the process ends, and the status is the signal's."""
     process = fork("-c", WITHIN_A_LONG_STEP, "the folder")

@@ -90,6 +90,7 @@ def finished(tmp_path_factory):
     return folder, stopped, results, lines
 
 
+@pytest.mark.slow
 def test_a_stopped_study_shows_what_it_has_and_goes_on(finished):
     """Hours of training are not lost, and what was done is not done again."""
     folder, (before, table, left), results, lines = finished
@@ -104,6 +105,7 @@ def test_a_stopped_study_shows_what_it_has_and_goes_on(finished):
     assert not list(folder.glob("*/checkpoints"))
 
 
+@pytest.mark.slow
 def test_the_table_has_means_and_spreads(finished):
     """Each figure is that of the trainings' own results."""
     folder, _, results, _ = finished
@@ -121,6 +123,7 @@ def test_the_table_has_means_and_spreads(finished):
     assert (folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_what_is_told_is_the_accuracy_of_the_last_epoch_on_the_test_split(finished):
     """Nothing is chosen on the test set: not the best epoch, and not another split."""
     folder, *_ = finished
@@ -131,6 +134,7 @@ def test_what_is_told_is_the_accuracy_of_the_last_epoch_on_the_test_split(finish
     assert run["accuracy"] == pytest.approx(trained["val_accuracy"], abs=1 / 128)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "message"),
     [

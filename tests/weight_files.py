@@ -75,9 +75,9 @@ def write_checkpoint(path, state, version=2):
         tf.raw_ops.SaveV2(prefix=str(path), tensor_names=names, shape_and_slices=[""] * len(names), tensors=arrays)
 
 
-def write_tarball(path, files):
-    """A .tar.gz as TF-slim's: a member without a folder for each file."""
-    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+def write_tarball(path, files, level=1):
+    """A .tar.gz as TF-slim's: a member without a folder for each file. At level 0 zlib stores and does not compress."""
+    with tarfile.open(path, "w:gz", compresslevel=level) as archive:
         for file in files:
             archive.add(file, file.name)
 
