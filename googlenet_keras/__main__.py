@@ -11,14 +11,14 @@ from googlenet_keras.commands.parsing import Parser
 COMMANDS = {
     "train": "train a network by a recipe",
     "study": "train by several recipes and seeds, and compare them",
-    "evaluate": "measure how well a trained network names the images of a dataset",
-    "predict": "name what is on images",
-    "explain": "draw what a trained network looks at, and what its channels wait for",
-    "convert": "make a weight file of this package of another framework's",
+    "evaluate": "measure how well a trained network classifies the images of a dataset",
+    "predict": "classify images",
+    "explain": "draw what a trained network looks at, and what its channels respond to",
+    "convert": "convert another framework's weight file into one of this package",
     "export": "write a SavedModel, the pictures of the network and its card",
     "describe": "count what a network costs, stage by stage, or compare networks",
     "data": "prepare a dataset, or show what is in one",
-    "benchmark": "compare the speed of training steps side by side",
+    "benchmark": "compare the speed of training or inference side by side",
 }
 
 

@@ -1,4 +1,4 @@
-"""What processors and accelerators this process has: the strategies by name, and the dtype that fits the hardware.
+"""Finds the processors and accelerators of this process: strategies by name, and the dtype that fits the hardware.
 
 Nothing else in the package asks what hardware there is. TensorFlow is imported inside the functions, so that the layers
 can ask on any Keras backend and importing this module costs nothing.
@@ -56,12 +56,12 @@ def describe_processor() -> str:
 
 
 def core_count() -> int:
-    """How many of the machine's cores this process may use."""
+    """Returns the number of the machine's cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_accelerators() -> bool:
-    """Whether TensorFlow sees other devices than CPUs."""
+    """True if TensorFlow sees other devices than CPUs."""
     import tensorflow as tf
 
     return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
@@ -144,7 +144,7 @@ def choose_dtype(requested: str = "auto", strategy: "tf.distribute.Strategy | No
 
 
 def _computes_bfloat16(strategy: "tf.distribute.Strategy | None") -> tuple[bool, str]:
-    """Whether a strategy's devices have bfloat16 arithmetic of their own, and how that is known."""
+    """Returns whether a strategy's devices have native bfloat16 arithmetic, and how that is known."""
     import tensorflow as tf
 
     strategy = strategy or tf.distribute.get_strategy()
@@ -163,7 +163,7 @@ def _computes_bfloat16(strategy: "tf.distribute.Strategy | None") -> tuple[bool,
 
 
 def cpu_computes_bfloat16(cpuinfo: str | None, environment: Mapping[str, str]) -> tuple[bool, str]:
-    """Whether TensorFlow computes bfloat16 natively on a CPU, which it does by oneDNN alone.
+    """True if TensorFlow computes bfloat16 natively on a CPU, which it does by oneDNN alone.
 
     Args:
         cpuinfo: The text of ``/proc/cpuinfo``, or None where there is no such file.
@@ -188,14 +188,14 @@ def cpu_computes_bfloat16(cpuinfo: str | None, environment: Mapping[str, str]) -
 
 
 class GPUDetails(TypedDict, total=False):
-    """What ``tf.config.experimental.get_device_details`` says of a GPU, as far as TensorFlow knows it."""
+    """The fields of ``tf.config.experimental.get_device_details`` for a GPU, as far as TensorFlow knows them."""
 
     device_name: str
     compute_capability: tuple[int, int]
 
 
 def gpus_compute_bfloat16(gpus: Sequence[GPUDetails]) -> tuple[bool, str]:
-    """Whether all of some GPUs compute bfloat16 natively.
+    """True if all of some GPUs compute bfloat16 natively.
 
     Args:
         gpus: What ``tf.config.experimental.get_device_details`` says of each.
@@ -224,7 +224,7 @@ def _warn_of_emulation(reason: str) -> None:
 
 
 def is_chief(strategy: "tf.distribute.Strategy") -> bool:
-    """Whether this process is the one that writes what all workers share: the chief, or else worker 0."""
+    """True if this process writes the files that all workers share: the chief, or else worker 0."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
@@ -234,7 +234,7 @@ def is_chief(strategy: "tf.distribute.Strategy") -> bool:
 
 
 def has_other_workers(strategy: "tf.distribute.Strategy") -> bool:
-    """Whether this process trains together with others."""
+    """True if this process trains together with others."""
     import tensorflow as tf
 
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and _workers(strategy.cluster_resolver) > 1

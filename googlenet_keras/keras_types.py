@@ -1,4 +1,4 @@
-"""What Keras's arguments may be, by name: Keras itself has no names for these types."""
+"""Names the types of Keras's arguments, for which Keras itself has no names."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias

@@ -1,4 +1,4 @@
-"""What long work says while it goes on: a line at least every 30 seconds where no terminal shows a bar."""
+"""Reports the progress of long work: a line at least every 30 seconds where no terminal shows a bar."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ LONGEST_SILENCE = 30.0  # seconds
 
 
 def shows_bars(console: Console) -> bool:
-    """Whether a console can draw a bar and move it, so that lines are not needed."""
+    """True if a console can draw and move a bar, so that lines are not needed."""
     return console.is_terminal and not console.is_dumb_terminal
 
 

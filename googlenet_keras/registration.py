@@ -36,7 +36,7 @@ class _AfterKeras:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """What the finders after this one find, if it is Keras that is asked for."""
+        """Returns what the finders after this one find, if Keras is imported."""
         if name != "keras":
             return None
         others = sys.meta_path[sys.meta_path.index(self) + 1 :]

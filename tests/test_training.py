@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from googlenet_keras import create_model, load_recipe, recipe_names
 from googlenet_keras.commands import data as data_command, train as train_command
+from googlenet_keras.commands.recipe_flags import recipe_changes
 from googlenet_keras.data import open_dataset
 from googlenet_keras.devices import DtypeChoice, choose_dtype
 from googlenet_keras.models import model_record
@@ -216,7 +217,7 @@ def stopped_late(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("damage", ["truncated", "bits"])
+@pytest.mark.parametrize("damage", ["truncated", pytest.param("bits", marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, undisturbed, stopped_late, capfd, damage):
     """The one before it is used, and the end is the same."""
     stopped = shutil.copytree(stopped_late, tmp_path / "stopped")
@@ -259,6 +260,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_nan_without_a_checkpoint_promises_none(tmp_path):
     """A user is not sent to a folder that does not exist, nor to the checkpoints of the training before."""
@@ -442,6 +444,7 @@ def test_accelerators_are_fed_the_same(tmp_path, monkeypatch):
     assert_same(tmp_path / "cpu", tmp_path / "accelerator")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_keras_callbacks_work(tmp_path):
     """They are called where `fit` calls them, with what it gives them, and may stop the training."""
     seen = []
@@ -463,7 +466,7 @@ def test_keras_callbacks_work(tmp_path):
         keras.callbacks.ModelCheckpoint(str(best), monitor="val_loss", save_best_only=True, save_weights_only=True),
         keras.callbacks.CSVLogger(str(tmp_path / "keras.csv")),
     ]
-    run(tmp_path / "run", callbacks=callbacks, epochs=9)
+    run(tmp_path / "run", callbacks=callbacks, epochs=9, steps_per_epoch=2)
     assert seen[0] == "begin"
     assert seen[-1] == "end"
     assert [entry[0] for entry in seen[1:-1]] == [0, 1]  # patience 1: no better than the first
@@ -503,8 +506,11 @@ def test_every_recipe_builds_its_network(name):
 def test_every_field_is_a_flag():
     """What a recipe may say, the command may say."""
     command = "--recipe fashion_mnist --output x --class-weights 1 2 3 --no-nesterov --weight-decay 0.1"
-    arguments = train_command.parser().parse_args(command.split())
-    assert (arguments.class_weights, arguments.nesterov, arguments.weight_decay) == ([1, 2, 3], False, 0.1)
+    command += " --input-size none --normalization none"
+    assert recipe_changes(train_command.parser().parse_args(command.split())) == {
+        **{"class_weights": (1, 2, 3), "nesterov": False, "weight_decay": 0.1},
+        **{"input_size": None, "normalization": "none"},
+    }
     flags = {option for action in train_command.parser()._actions for option in action.option_strings}
     assert {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Recipe)} <= flags
 
@@ -734,7 +740,8 @@ def test_learns_fashion_mnist(tmp_path):
     assert data_command.main(["prepare", "fashion_mnist", "--from", str(ARCHIVES), "--data-dir", str(data)]) == 0
     folder = tmp_path / "run"
     command = "--recipe fashion_mnist --input-size 32 --epochs 1 --steps-per-epoch 100 --warmup-epochs 0.2 --erase 0"
-    command += f" --batch-size 64 --average-decay 0.98 --data-dir {data} --output {folder}"
+    command += " --batch-size 64 --average-decay 0.98 --validation-split test[:2000]"
+    command += f" --data-dir {data} --output {folder}"
     assert train_command.main(command.split()) == 0
     results = json.loads((folder / "results.json").read_text())
     assert results["val_accuracy"] > 0.6

@@ -1,4 +1,4 @@
-"""How the time of an answer grows with the pixels of an image and the images of a batch."""
+"""Measures how the time of an answer grows with the pixels of an image and the images of a batch."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Point:
-    """How long a network takes for one batch.
+    """The time that a network takes for one batch.
 
     Attributes:
         input_size: Height and width of an image, in pixels.
@@ -70,7 +70,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class GrowthComparison:
-    """What one run measured.
+    """The measurements of one run.
 
     Attributes:
         format: Of the artifacts, one of `googlenet_keras.deploy.artifacts.FORMATS`.

@@ -1,4 +1,4 @@
-"""How fast a network answers: what the build script writes beside what Keras exports, each in its own runtime."""
+"""Measures how fast a network answers: our exports beside Keras's own, each in its own runtime."""
 
 import contextlib
 import importlib.util
@@ -51,7 +51,7 @@ _TORCHVISION_FORMS = ("eager", "channels_last", "compiled")
 
 @dataclass(frozen=True)
 class InferenceSpeed:
-    """How fast one artifact answers batches of one size.
+    """The speed at which one artifact answers batches of one size.
 
     Attributes:
         artifact: What it is.
@@ -77,7 +77,7 @@ class InferenceSpeed:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What an artifact takes beside time.
+    """The memory, disk space and start time that an artifact takes.
 
     Attributes:
         artifact: What it is.
@@ -94,7 +94,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class InferenceComparison:
-    """What one run measured.
+    """The measurements of one run.
 
     Attributes:
         model: The network's name, or the artifacts'.
@@ -328,7 +328,7 @@ class ArtifactProcess:
         return self._said()["seconds"]
 
     def calls(self, batch_size: int) -> int:
-        """How many answers last `SECONDS`."""
+        """Returns the number of answers that take `SECONDS`."""
         self.ask(batch_size, 1)
         return max(1, math.ceil(SECONDS / self.ask(batch_size, 1)))
 

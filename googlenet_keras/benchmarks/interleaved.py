@@ -12,7 +12,7 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True)
 class Timing(Generic[Name]):
-    """How long one candidate took.
+    """The times that one candidate took.
 
     Attributes:
         name: Of the candidate.

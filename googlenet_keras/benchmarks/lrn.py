@@ -1,4 +1,4 @@
-"""What local response normalization adds to a training step of GoogLeNet, by how it is computed."""
+"""Measures what each way to compute local response normalization adds to a training step of GoogLeNet."""
 
 import keras
 import numpy as np

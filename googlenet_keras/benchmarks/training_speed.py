@@ -1,4 +1,4 @@
-"""How fast a training step is: ours in float32 and bfloat16, beside another's model and the machine's own rate."""
+"""Measures our training step in float32 and bfloat16, beside another model and the machine's own rate."""
 
 import contextlib
 import importlib.util
@@ -26,7 +26,7 @@ OPERATIONS = 2 * 3
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one candidate trains.
+    """The speed at which one candidate trains.
 
     Attributes:
         name: Of the candidate.
@@ -50,7 +50,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class TrainingComparison:
-    """What one run measured.
+    """The measurements of one run.
 
     Attributes:
         matrix_product: Operations in a second of a large matrix product, by dtype.

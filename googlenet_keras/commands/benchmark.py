@@ -1,4 +1,4 @@
-"""Comparisons of speed, side by side in one run.
+"""Compares speeds side by side in one run.
 
 Run it as ``python -m googlenet_keras.benchmark infer``, or with ``growth``, ``train`` or ``lrn``.
 """
@@ -22,46 +22,61 @@ def parser() -> Parser:
     result = Parser(prog="python -m googlenet_keras.benchmark", description=__doc__.splitlines()[0])
     subjects = result.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     lrn = subjects.add_parser(
-        "lrn", help="what local response normalization adds to a training step, by how it is done"
+        "lrn", help="measure what each way to compute local response normalization adds to a training step"
     )
     lrn.add_argument("--dtype", default="float32", metavar="POLICY", help="Keras dtype policy (default: float32)")
     lrn.set_defaults(run=_compare_normalizations)
-    train = subjects.add_parser("train", help="training steps in float32 and bfloat16, beside the machine's own rate")
-    train.add_argument("--input-size", type=int, default=96, metavar="N", help="pixels (default: 96)")
+    train = subjects.add_parser(
+        "train", help="time training steps in float32 and bfloat16, beside the machine's own rate"
+    )
+    train.add_argument(
+        "--input-size", type=int, default=96, metavar="N", help="height and width in pixels (default: 96)"
+    )
     train.add_argument(
         "--peer",
         metavar="FILE",
-        help="Python file whose build() returns a Keras model of (batch, N, N, 1) to 10 logits: the baseline",
+        help="Python file whose build() returns the Keras model to compare with, (batch, N, N, 1) to 10 logits",
     )
     train.set_defaults(run=_compare_training)
-    infer = subjects.add_parser("infer", help="answers of what is exported, beside what Keras exports itself")
+    infer = subjects.add_parser("infer", help="time the inference of our exports, beside Keras's own export")
     infer.add_argument(
         "--model",
         nargs="+",
         default=["googlenet_bn"],
         metavar="NAME",
-        help="which networks, untrained (default: googlenet_bn)",
+        help="untrained networks to measure (default: googlenet_bn)",
     )
     infer.add_argument(
-        "--artifact", type=path_argument, nargs="+", default=[], metavar="PATH", help="what was exported, instead"
+        "--artifact",
+        type=path_argument,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="measure these artifacts of googlenet_keras.export instead",
     )
     infer.add_argument(
-        "--batch", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="images at once (default: 1 8 32)"
+        "--batch", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="batch sizes (default: 1 8 32)"
     )
-    infer.add_argument("--size", type=int, metavar="N", help="pixels a side (default: the network's)")
+    infer.add_argument("--size", type=int, metavar="N", help="height and width in pixels (default: the network's)")
     infer.add_argument(
-        "--precision", nargs="+", default=["float32"], metavar="P", help="some of float32, bfloat16, int8"
+        "--precision",
+        nargs="+",
+        default=["float32"],
+        metavar="P",
+        help="one or more of float32, bfloat16, int8 (default: float32)",
     )
-    infer.add_argument("--output", type=path_argument, metavar="DIR", help="where JSON, Markdown and a picture go")
-    infer.add_argument("--rounds", type=int, default=7, metavar="N", help="calls timed of each (default: 7)")
+    infer.add_argument(
+        "--output", type=path_argument, metavar="DIR", help="folder for the results as JSON, Markdown and a picture"
+    )
+    infer.add_argument("--rounds", type=int, default=7, metavar="N", help="timed calls of each artifact (default: 7)")
     infer.set_defaults(run=_compare_inference, batch_size=1)
-    growth = subjects.add_parser("growth", help="how the time of an answer grows with pixels and images")
+    growth = subjects.add_parser("growth", help="measure how the time of inference grows with the image and the batch")
     growth.add_argument(
         "--model",
         nargs="+",
         default=["googlenet_bn"],
         metavar="NAME",
-        help="which networks, untrained (default: googlenet_bn)",
+        help="untrained networks to measure (default: googlenet_bn)",
     )
     growth.add_argument(
         "--sizes",
@@ -69,10 +84,10 @@ def parser() -> Parser:
         nargs="+",
         default=[96, 160, 224, 320, 448],
         metavar="N",
-        help="pixels a side (default: 96 160 224 320 448)",
+        help="heights and widths in pixels (default: 96 160 224 320 448)",
     )
     growth.add_argument(
-        "--batch", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="images at once (default: 1 4 16)"
+        "--batch", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="batch sizes (default: 1 4 16)"
     )
     growth.add_argument(
         "--format",
@@ -80,14 +95,22 @@ def parser() -> Parser:
         metavar="FORMAT",
         help="saved_model, onnx, litert or openvino (default: saved_model)",
     )
-    growth.add_argument("--output", type=path_argument, metavar="DIR", help="where JSON, Markdown and a picture go")
-    growth.add_argument("--rounds", type=int, default=3, metavar="N", help="calls timed of each (default: 3)")
+    growth.add_argument(
+        "--output", type=path_argument, metavar="DIR", help="folder for the results as JSON, Markdown and a picture"
+    )
+    growth.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="timed calls of each combination (default: 3)"
+    )
     growth.set_defaults(run=_compare_growth, batch_size=1)
     for subject in (lrn, train):
-        subject.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in a step (default: 128)")
-        subject.add_argument("--rounds", type=int, default=15, metavar="N", help="steps timed of each (default: 15)")
+        subject.add_argument(
+            "--batch-size", type=int, default=128, metavar="N", help="number of images in a step (default: 128)"
+        )
+        subject.add_argument(
+            "--rounds", type=int, default=15, metavar="N", help="timed steps of each candidate (default: 15)"
+        )
     for subject in (lrn, train, infer, growth):
-        subject.add_argument("--json", action="store_true", help="JSON instead of a table")
+        subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return result
 
 

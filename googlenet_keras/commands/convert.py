@@ -1,4 +1,4 @@
-"""A weight file of another framework into one of this package.
+"""Converts a weight file of another framework into one of this package.
 
 Run it as ``python -m googlenet_keras.convert FILE --model NAME --output FILE.weights.h5``.
 """
@@ -19,33 +19,40 @@ def parser() -> Parser:
     """The command's arguments."""
     result = Parser(prog="python -m googlenet_keras.convert", description=__doc__.splitlines()[0])
     result.add_argument("file", type=path_argument, metavar="FILE", help="the weight file, of any source")
-    result.add_argument("--model", required=True, metavar="NAME", help="which network its weights are of")
     result.add_argument(
-        "--output", required=True, type=path_argument, metavar="FILE.weights.h5", help="the file to make"
+        "--model", required=True, metavar="NAME", help="the network that the weights belong to, by its name"
+    )
+    result.add_argument(
+        "--output", required=True, type=path_argument, metavar="FILE.weights.h5", help="the file to write"
     )
     result.add_argument(
         "--source",
         metavar="NAME",
-        help="whose names the tensors have: caffe, facenet, keras, keras_applications, slim, timm or torchvision "
-        "(default: what the names say)",
+        help="the framework that named the tensors: caffe, facenet, keras, keras_applications, slim, timm or "
+        "torchvision (default: recognized by the names)",
     )
     result.add_argument(
         "--preprocessing",
         metavar="NAME",
-        help="what the weights expect of an image: minus_one_to_one, zero_to_one, standardized_rgb, "
-        "mean_subtracted_rgb, mean_subtracted_bgr or mean_subtracted_bgr_vgg (default: what such files do)",
+        help="the preprocessing that the weights expect: minus_one_to_one, zero_to_one, standardized_rgb, "
+        "mean_subtracted_rgb, mean_subtracted_bgr or mean_subtracted_bgr_vgg (default: the usual one of the source)",
     )
     result.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names, one per line (default: the network's)"
+        "--labels",
+        type=path_argument,
+        metavar="FILE",
+        help="file of class names, one per line (default: the network's)",
     )
     result.add_argument(
         "--input-shape",
         type=int,
         nargs=3,
         metavar=("H", "W", "C"),
-        help="pixels that they were trained at (default: the network's, 224 224 3)",
+        help="height, width and channels that the weights were trained at (default: the network's, 224 224 3)",
     )
-    result.add_argument("--check", type=path_argument, metavar="IMAGE", help="show what the network sees on an image")
+    result.add_argument(
+        "--check", type=path_argument, metavar="IMAGE", help="show how the network classifies this image"
+    )
     return result
 
 
@@ -79,7 +86,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _print_tensors(conversion: "Conversion", file: Path) -> None:
-    """What went where, a line for each stage of the network, and what was left out."""
+    """Prints a line for each stage of the network with the tensors that it took, and the tensors left out."""
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -102,7 +109,7 @@ def _print_tensors(conversion: "Conversion", file: Path) -> None:
 
 
 def _span(tensors: tuple[str, ...]) -> str:
-    """What names have in common; the first and the last of them if that is nothing."""
+    """Returns the common part of some names, or the first and the last of them if they have none."""
     common = os.path.commonprefix(tensors)  # noqa: RUF071 - their characters, for they are no paths
     if len(tensors) == 1:
         return common

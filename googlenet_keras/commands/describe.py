@@ -1,4 +1,4 @@
-"""What a model costs, stage by stage, or models side by side.
+"""Prints the cost of a model, stage by stage, or compares several models.
 
 Run it as ``python -m googlenet_keras.describe NAME``, ``python -m googlenet_keras.describe --compare NAME...`` or
 ``python -m googlenet_keras.describe --weights``.
@@ -20,19 +20,27 @@ def parser() -> Parser:
     """The command's arguments."""
     result = Parser(prog="python -m googlenet_keras.describe", description=__doc__.splitlines()[0])
     what = result.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", metavar="NAME", help="which network")
-    what.add_argument("--compare", nargs="+", metavar="NAME", help="networks to set side by side, at their own inputs")
-    what.add_argument("--weights", action="store_true", help="the trained weights that have a name")
+    what.add_argument("model", nargs="?", metavar="NAME", help="the network, by its name")
+    what.add_argument(
+        "--compare", nargs="+", metavar="NAME", help="compare these networks, each at its own input shape"
+    )
+    what.add_argument("--weights", action="store_true", help="list the trained weights that have a name")
     result.add_argument(
-        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="pixels (default: the network's, 224 224 3)"
+        "--input-shape",
+        type=int,
+        nargs=3,
+        metavar=("H", "W", "C"),
+        help="height, width and channels of the input (default: the network's, 224 224 3)",
     )
     result.add_argument("--classes", type=int, metavar="N", help="number of classes (default: the network's, 1000)")
     result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers too")
-    result.add_argument("--bottlenecks", action="store_true", help="say what each 1x1 reduction saves, too")
-    result.add_argument("--plot", type=path_argument, metavar="FILE", help="draw the comparison (.png or .svg)")
+    result.add_argument("--bottlenecks", action="store_true", help="also show what each 1x1 reduction saves")
+    result.add_argument(
+        "--plot", type=path_argument, metavar="FILE", help="draw the comparison to this file (.png or .svg)"
+    )
     form = result.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="JSON instead of a table")
-    form.add_argument("--markdown", action="store_true", help="Markdown instead of a table")
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--markdown", action="store_true", help="print Markdown instead of a table")
     return result
 
 

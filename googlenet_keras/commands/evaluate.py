@@ -1,4 +1,4 @@
-"""How well a trained model names the images of a dataset.
+"""Measures how well a trained model classifies the images of a dataset.
 
 Run it as ``python -m googlenet_keras.evaluate --weights FILE...``.
 """
@@ -25,43 +25,63 @@ MOST_ROWS = 50
 def parser() -> Parser:
     """The command's arguments."""
     result = Parser(prog="python -m googlenet_keras.evaluate", description=__doc__.splitlines()[0])
-    result.add_argument("--model", metavar="NAME", help="which network (default: what the weight file says)")
+    result.add_argument(
+        "--model", metavar="NAME", help="the network, by its name (default: the one that the weight file names)"
+    )
     result.add_argument(
         "--weights",
         required=True,
         nargs="+",
         metavar="NAME_OR_FILE",
-        help=".weights.h5 or .keras file, what googlenet_keras.export made, or fashion_mnist, which comes along; the "
-        "answers of several are averaged",
+        help="a .weights.h5 or .keras file, an artifact of googlenet_keras.export, or fashion_mnist, which comes with "
+        "the package; the probabilities of several are averaged",
     )
     result.add_argument(
         "--dataset",
         metavar="NAME",
-        help="TensorFlow Datasets name, or folder:PATH (default: what the weights were trained on)",
-    )
-    result.add_argument("--data-dir", type=path_argument, metavar="DIR", help="where datasets are (default: TFDS's)")
-    result.add_argument("--split", help="such as test or train[90%%:] (default: what the training was measured on)")
-    result.add_argument(
-        "--batch-size", type=int, default=128, metavar="N", help="crops answered at once (default: 128)"
+        help="a name of TensorFlow Datasets, or folder:PATH (default: the dataset that the weights were trained on)",
     )
     result.add_argument(
-        "--input-size", type=int, metavar="N", help="height and width in pixels (default: the weights')"
+        "--data-dir",
+        type=path_argument,
+        metavar="DIR",
+        help="folder of the datasets (default: TensorFlow Datasets' own)",
+    )
+    result.add_argument(
+        "--split", help="split, such as test or train[90%%:] (default: the split that the training was measured on)"
+    )
+    result.add_argument(
+        "--batch-size", type=int, default=128, metavar="N", help="number of crops in a batch (default: 128)"
+    )
+    result.add_argument(
+        "--input-size",
+        type=int,
+        metavar="N",
+        help="height and width of the input in pixels (default: those of the weights)",
     )
     result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
     result.add_argument(
-        "--crops", type=int, default=1, metavar="N", help="1, 10 or the GoogLeNet paper's 144 (default: 1)"
+        "--crops",
+        type=int,
+        default=1,
+        metavar="N",
+        help="crops of each image: 1, 10, or 144 as in the GoogLeNet paper (default: 1)",
     )
     result.add_argument(
         "--output",
         type=path_argument,
         default=Path("evaluation"),
         metavar="DIR",
-        help="where evaluation.json and confusion.png go (default: evaluation)",
+        help="folder for evaluation.json and confusion.png (default: evaluation)",
     )
     result.add_argument(
-        "--max-bad", type=int, default=10, metavar="N", help="broken images of a folder to skip (default: 10)"
+        "--max-bad",
+        type=int,
+        default=10,
+        metavar="N",
+        help="skip at most this number of broken images in a folder (default: 10)",
     )
-    result.add_argument("--json", action="store_true", help="JSON instead of a table")
+    result.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return result
 
 

@@ -1,4 +1,4 @@
-"""What a trained network looks at on images, and what its channels and classes wait for.
+"""Draws what a trained network looks at on images, and what its channels and classes respond to.
 
 Run it as ``python -m googlenet_keras.explain WEIGHT_FILE IMAGE... --output DIR``, or as
 ``python -m googlenet_keras.explain --weights fashion_mnist IMAGE... --output DIR``.
@@ -29,38 +29,46 @@ def parser() -> Parser:
         usage=f"{prog} [options] WEIGHT_FILE [IMAGE...] --output DIR\n"
         f"       {prog} [options] --weights NAME_OR_FILE [IMAGE...] --output DIR",
         description=__doc__.splitlines()[0],
-        epilog="Of every image a picture shows the likeliest classes by Grad-CAM and SmoothGrad.",
+        epilog="For every image, a picture shows its likeliest classes by Grad-CAM and SmoothGrad.",
     )
     result.add_argument(
         "paths",
         type=path_argument,
         nargs="*",
         metavar="PATH",
-        help="WEIGHT_FILE: a .weights.h5 or .keras file, unless --weights gives it; IMAGE: image file, or folder of "
-        "them",
+        help="WEIGHT_FILE: a .weights.h5 or .keras file, unless --weights gives it; IMAGE: an image file, or a folder "
+        "of them",
     )
-    result.add_argument("--model", metavar="NAME", help="which network, where the weight file does not say it")
     result.add_argument(
-        "--weights", metavar="NAME_OR_FILE", help="fashion_mnist, which comes with googlenet_bn, or a weight file"
+        "--model", metavar="NAME", help="the network, by its name, where the weight file does not name it"
+    )
+    result.add_argument(
+        "--weights", metavar="NAME_OR_FILE", help="a weight file, or fashion_mnist, which comes with the package"
     )
     add_network_arguments(result)
-    result.add_argument("--top", type=int, default=3, metavar="K", help="how many classes of an image (default: 3)")
-    result.add_argument("--layer", metavar="LAYER", help="whose maps Grad-CAM looks at (default: the last)")
-    result.add_argument("--module", metavar="MODULE", help="draw what its branches answer, too, such as inception_4c")
-    result.add_argument("--dream", metavar="LAYER", help="change each image so that the layer answers more (DeepDream)")
+    result.add_argument(
+        "--top", type=int, default=3, metavar="K", help="number of classes to draw for each image (default: 3)"
+    )
+    result.add_argument("--layer", metavar="LAYER", help="layer whose feature maps Grad-CAM uses (default: the last)")
+    result.add_argument(
+        "--module", metavar="MODULE", help="also draw how each branch of this module responds, such as inception_4c"
+    )
+    result.add_argument(
+        "--dream", metavar="LAYER", help="change each image so that this layer responds more (DeepDream)"
+    )
     result.add_argument("--filters", action="store_true", help="draw the filters of the first layer")
     result.add_argument(
         "--visualize",
         action="append",
         default=[],
         metavar="LAYER:CHANNEL_OR_CLASS",
-        help="make the image that a channel (inception_4c:12) or a class (its name or number) answers most; may be "
+        help="make the image that a channel (inception_4c:12) or a class (its name or number) responds to most; may be "
         "given several times",
     )
-    result.add_argument("--steps", type=int, metavar="N", help="of --visualize and --dream (default: 256 and 64)")
     result.add_argument(
-        "--output", type=path_argument, required=True, metavar="DIR", help="where the pictures are written"
+        "--steps", type=int, metavar="N", help="number of steps of --visualize and --dream (default: 256 and 64)"
     )
+    result.add_argument("--output", type=path_argument, required=True, metavar="DIR", help="folder for the pictures")
     return result
 
 
@@ -108,7 +116,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _draw_network(subject: "Subject", targets: Sequence["Target"], arguments: argparse.Namespace) -> None:
-    """What needs no image."""
+    """Draws the pictures that need no image."""
     from googlenet_keras import explain
     from googlenet_keras.explain.visualization import STEPS
 
@@ -124,7 +132,7 @@ def _draw_network(subject: "Subject", targets: Sequence["Target"], arguments: ar
 
 
 def _draw_image(subject: "Subject", image: "np.ndarray", name: str, arguments: argparse.Namespace) -> None:
-    """What is drawn of every image."""
+    """Draws the pictures of one image."""
     from googlenet_keras import explain
     from googlenet_keras.explain.visualization import DREAM_STEPS
 

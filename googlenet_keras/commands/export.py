@@ -1,4 +1,4 @@
-"""The build script: a SavedModel or files of other runtimes, the picture of the network and its card.
+"""Writes a SavedModel or files of other runtimes, the pictures of the network and its card.
 
 Run it as ``python -m googlenet_keras.export``.
 """
@@ -15,14 +15,20 @@ from googlenet_keras.commands.running import run
 def parser() -> Parser:
     """The command's arguments."""
     result = Parser(prog="python -m googlenet_keras.export", description=__doc__.splitlines()[0])
-    result.add_argument("--model", metavar="NAME", help="which network (default: the weights', or googlenet)")
+    result.add_argument(
+        "--model", metavar="NAME", help="the network, by its name (default: that of the weights, or googlenet)"
+    )
     result.add_argument(
         "--weights",
         metavar="NAME_OR_FILE",
-        help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file (default: untrained)",
+        help="a .weights.h5 or .keras file, or fashion_mnist, which comes with the package (default: untrained)",
     )
     result.add_argument(
-        "--output", type=path_argument, default=Path("saved_models"), metavar="DIR", help="default: saved_models"
+        "--output",
+        type=path_argument,
+        default=Path("saved_models"),
+        metavar="DIR",
+        help="folder for the export (default: saved_models)",
     )
     result.add_argument(
         "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's)"
@@ -32,50 +38,62 @@ def parser() -> Parser:
         type=int,
         nargs=3,
         metavar=("H", "W", "C"),
-        help="pixels (default: the weights' or the network's, 224 224 3)",
+        help="height, width and channels of the input (default: the weights' or the network's, 224 224 3)",
     )
     result.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="class names, one per line (default: the weights')"
+        "--labels", type=path_argument, metavar="FILE", help="file of class names, one per line (default: the weights')"
     )
     result.add_argument(
         "--strategy",
         default="auto",
         choices=devices.STRATEGIES,
         metavar="NAME",
-        help="auto, cpu, gpu or mirrored (default: auto, every GPU)",
+        help="the devices: auto, cpu, gpu or mirrored (default: auto, every GPU)",
     )
     result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
-    result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers and answer them too")
     result.add_argument(
-        "--no-optimize", action="store_true", help="write the network as it is trained: nothing is folded"
+        "--aux-heads", action="store_true", help="build the auxiliary classifiers, and return their outputs too"
+    )
+    result.add_argument(
+        "--no-optimize",
+        action="store_true",
+        help="write the network as it was trained, without folding its normalization",
     )
     result.add_argument(
         "--formats",
         nargs="+",
         metavar="FORMAT",
-        help="some of saved_model, onnx, litert, openvino (default: saved_model)",
+        help="one or more of saved_model, onnx, litert, openvino (default: saved_model)",
     )
     result.add_argument(
         "--precision",
         nargs="+",
         default=["float32"],
         metavar="PRECISION",
-        help="some of float32, bfloat16, float16, int8, for the other formats than saved_model (default: float32)",
+        help="one or more of float32, bfloat16, float16, int8, for all formats but saved_model (default: float32)",
     )
     result.add_argument(
         "--optimize-for",
         metavar="GOAL",
         help="latency, throughput or size: write all formats whose extras are installed, or those of --formats, and "
-        "keep the best on this machine",
+        "keep the one that is best on this machine",
     )
     result.add_argument(
         "--calibration",
         metavar="DATASET",
-        help="for int8, a TensorFlow Datasets name or folder:PATH (default: what the weights were trained on)",
+        help="dataset that calibrates int8, by name or as folder:PATH (default: that of the weights' training)",
     )
-    result.add_argument("--data-dir", type=path_argument, metavar="DIR", help="where datasets are (default: TFDS's)")
     result.add_argument(
-        "--serving-version", type=int, metavar="N", help="write the SavedModel as NAME/N, as TensorFlow Serving has it"
+        "--data-dir",
+        type=path_argument,
+        metavar="DIR",
+        help="folder of the datasets (default: TensorFlow Datasets' own)",
+    )
+    result.add_argument(
+        "--serving-version",
+        type=int,
+        metavar="N",
+        help="write the SavedModel to NAME/N, where TensorFlow Serving looks for it",
     )
     result.add_argument("--force", action="store_true", help="replace an export of the same name")
     return result

@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's, but flags that there are not come before arguments that are missing because of them."""
+        """Parses as argparse does, but reports unknown flags before the arguments that are missing because of them."""
         args = sys.argv[1:] if args is None else list(args)
         # What follows a subcommand is that one's.
         if self._subparsers is None:
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         return unknown
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """As argparse's, which lists the choices, and names the one that is near."""
+        """Checks as argparse does, and also suggests the choice nearest to the value."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
             raise
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
-        """As argparse's, which does not say when nobody reads it."""
+        """Prints as argparse does, but reports when the output is closed."""
         print(self.format_help(), end="", file=file)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
@@ -95,15 +95,21 @@ def add_network_arguments(parser: Parser) -> None:
     Args:
         parser: A command's.
     """
-    parser.add_argument("--classes", type=int, metavar="N", help="as for googlenet_keras.export")
     parser.add_argument(
-        "--input-shape", type=int, nargs=3, metavar=("H", "W", "C"), help="as for googlenet_keras.export"
+        "--classes", type=int, metavar="N", help="number of classes, where the weight file does not say it"
     )
-    parser.add_argument("--labels", type=path_argument, metavar="FILE", help="as for googlenet_keras.export")
+    parser.add_argument(
+        "--input-shape",
+        type=int,
+        nargs=3,
+        metavar=("H", "W", "C"),
+        help="height, width and channels of the input, where the weight file does not say them",
+    )
+    parser.add_argument("--labels", type=path_argument, metavar="FILE", help="file of class names, one per line")
 
 
 def network_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the flags of `add_network_arguments` say, as `find_network` and its like take it.
+    """Returns the flags of `add_network_arguments` as keyword arguments of `find_network` and similar functions.
 
     Args:
         arguments: The parsed ones.

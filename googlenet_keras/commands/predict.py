@@ -1,4 +1,4 @@
-"""What a trained network sees on images.
+"""Classifies images with a trained network.
 
 Run it as ``python -m googlenet_keras.predict NETWORK IMAGE...``, where NETWORK is an artifact or a weight file, or as
 ``python -m googlenet_keras.predict --weights fashion_mnist IMAGE...``.
@@ -24,27 +24,30 @@ def parser() -> Parser:
         prog=prog,
         usage=f"{prog} [options] NETWORK IMAGE...\n       {prog} [options] --weights NAME_OR_FILE IMAGE...",
         description=__doc__.splitlines()[0],
-        epilog="The weights fashion_mnist of googlenet_bn know ten kinds of clothing, light on black as in their "
-        "dataset: a dark shirt photographed on white fools them.",
+        epilog="The weights fashion_mnist of googlenet_bn classify ten kinds of clothing. Their dataset shows light "
+        "clothes on black, so they do not recognize a dark shirt on white.",
     )
     result.add_argument(
         "paths",
         type=path_argument,
         nargs="+",
         metavar="PATH",
-        help="NETWORK: what googlenet_keras.export made, a SavedModel's folder or an .onnx, .tflite or .xml file, or "
-        "a weight file, unless --weights "
-        "gives it; IMAGE: image file, or folder of them",
+        help="NETWORK: an artifact of googlenet_keras.export (the folder of a SavedModel, or an .onnx, .tflite or .xml "
+        "file) or a weight file, unless --weights gives it; IMAGE: an image file, or a folder of them",
     )
-    result.add_argument("--model", metavar="NAME", help="which network, where the weight file does not say it")
+    result.add_argument(
+        "--model", metavar="NAME", help="the network, by its name, where the weight file does not name it"
+    )
     result.add_argument(
         "--weights",
         metavar="NAME_OR_FILE",
-        help="fashion_mnist, which comes with googlenet_bn, or a .weights.h5 or .keras file",
+        help="a .weights.h5 or .keras file, or fashion_mnist, which comes with the package",
     )
     add_network_arguments(result)
-    result.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
-    result.add_argument("--json", action="store_true", help="JSON instead of a table")
+    result.add_argument(
+        "--top", type=int, default=5, metavar="K", help="number of classes to list for each image (default: 5)"
+    )
+    result.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return result
 
 
@@ -87,7 +90,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]]:
-    """What answers, and the images that it is asked about."""
+    """Returns the classifier, and the images that it classifies."""
     from googlenet_keras.deploy.classifier import Classifier
     from googlenet_keras.weights.readers import SUFFIXES
 

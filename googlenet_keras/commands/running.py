@@ -1,4 +1,4 @@
-"""How every command runs: its errors in one line, its exit statuses, its end by a signal or a closed pipe."""
+"""Runs every command: errors in one line, exit statuses, and the end by a signal or a closed pipe."""
 
 import _thread
 import argparse

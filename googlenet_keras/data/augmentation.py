@@ -27,7 +27,7 @@ INTERPOLATIONS = ("bilinear", "area", "nearest", "bicubic")
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How training images are changed at random; large ones are cropped at random in any case.
+    """The random changes of training images; large images are always cropped at random.
 
     Attributes:
         flip: Probability of mirroring left and right.
@@ -72,7 +72,7 @@ class Augmentation:
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed with others of their batch."""
+        """True if images are mixed with others of their batch."""
         return bool(self.mixup or self.cutmix)
 
     def change_batch(self, images: tf.Tensor, places: tf.Tensor, batch_size: int, seed: tf.Tensor) -> tf.Tensor:
@@ -171,7 +171,7 @@ class Augmentation:
         )
 
     def _rectangles(self, images: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
-        """Which pixels are erased: bool (part, height, width, 1)."""
+        """Marks the pixels that are erased: bool (part, height, width, 1)."""
         height, width = images.shape[1:3]
         chosen, area, aspect, *corner = draws
         pixels = (ERASED_AREA[0] + area * (ERASED_AREA[1] - ERASED_AREA[0])) * height * width
@@ -229,7 +229,7 @@ def _draws(seed: tf.Tensor, batch_size: int, count: int, places: tf.Tensor) -> l
 
 
 def _boxes(size: tuple[int, int], lengths: list[tf.Tensor], draws: list[tf.Tensor]) -> tf.Tensor:
-    """Which pixels are inside rectangles of so many rows and columns, somewhere: bool (part, height, width, 1)."""
+    """Marks the pixels inside randomly placed rectangles of the given sizes: bool (part, height, width, 1)."""
     within = []
     for side, length, draw in zip(size, lengths, draws, strict=True):
         start = tf.floor(draw * (side - length + 1))

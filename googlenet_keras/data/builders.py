@@ -97,7 +97,7 @@ class PreparedSplit(Split):
 
 
 def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBuilder":
-    """What TensorFlow Datasets knows of a dataset, whether or not it is there.
+    """Returns the builder of TensorFlow Datasets for a dataset, whether or not the dataset is prepared.
 
     Raises:
         ValueError: If it has no dataset of that name.
@@ -120,7 +120,7 @@ def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBu
 
 
 def is_prepared(builder: "tfds.core.DatasetBuilder") -> bool:
-    """Whether the dataset is on the disk, whole."""
+    """True if the complete dataset is on the disk."""
     with quiet_logger("absl"):
         return builder.is_prepared()
 
@@ -189,7 +189,7 @@ def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
 
 
 def _answers(url: str) -> bool:
-    """Whether a URL can be reached from here; the answer comes within `PROBE_SECONDS`."""
+    """True if a URL can be reached from here; answers within `PROBE_SECONDS`."""
     answers = []
 
     def ask() -> None:

@@ -149,7 +149,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _inspect(path: Path) -> Inspection | str:
-    """What `inspect_image` says of a file, or in words why it cannot be used."""
+    """Returns the result of `inspect_image` for a file, or a text that says why the file cannot be used."""
     try:
         return inspect_image(path.read_bytes())
     except OSError as error:

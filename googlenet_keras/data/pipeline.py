@@ -148,7 +148,7 @@ class Batches:
         )
 
     def _plan(self, epoch: int, first_step: int) -> "_Plan":
-        """Which examples this process takes; see `_Plan`."""
+        """Chooses the examples that this process takes; see `_Plan`."""
         numbers, steps, places, sizes, counts = [], [], [], [], []
         passes = -(-self.steps // self._steps_of_pass)
         for step_of_epoch in range(first_step, self.steps):
@@ -222,7 +222,7 @@ class Batches:
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """What a process takes of an epoch, example by example, and how it falls into parts.
+    """The examples of an epoch that a process takes, and how they are divided into parts.
 
     Attributes:
         number: Of each example: the pass over the split, from the first epoch on.

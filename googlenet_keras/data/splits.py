@@ -1,4 +1,4 @@
-"""What a dataset and a part of it are, wherever the images come from."""
+"""Defines a dataset and a split of it, wherever the images come from."""
 
 import abc
 import functools
@@ -63,7 +63,7 @@ class Dataset(abc.ABC):
 
     @property
     def small(self) -> bool:
-        """Whether all images have one size of at most 128 pixels a side: they are used whole, larger ones cropped."""
+        """True if all images have one size of at most 128 pixels a side. These are used whole; others are cropped."""
         return self.image_size is not None and max(self.image_size) <= SMALL_SIDE
 
     @abc.abstractmethod
@@ -78,7 +78,7 @@ class Dataset(abc.ABC):
         """
 
     def unknown_split(self, name: str, reason: Exception) -> ValueError:
-        """What `split` raises for a name that means nothing here."""
+        """Returns the error that `split` raises for an unknown name."""
         return ValueError(
             f"{self.name} has the splits {', '.join(self.split_names)}, and slices like train[:90%]. "
             f"Received: {name!r} ({str(reason.args[0]).splitlines()[0]})"
@@ -133,7 +133,7 @@ class Split(abc.ABC):
 
     @property
     def in_memory(self) -> bool:
-        """Whether the images are small and few enough to be kept in memory."""
+        """True if the images are small and few enough to be kept in memory."""
         if not self.dataset.small or self.dataset.image_size is None:
             return False
         return self.size * math.prod(self.dataset.image_size) * self.dataset.channels <= MOST_IN_MEMORY
@@ -152,7 +152,7 @@ def _plain(label: str) -> str:
 
 
 def pipeline_options() -> tf.data.Options:
-    """How every pipeline runs: always in the same order, and without tuning itself.
+    """Returns the options of every pipeline: a fixed order, and no autotuning.
 
     The thread that tunes a pipeline sleeps longer the longer it lives, up to a minute, and sometimes misses that its
     iterator is at its end, which waits for it, and all other workers with it. Measured with TensorFlow 2.21: 0.5 s

@@ -128,7 +128,7 @@ def _tool(package: str, extra: str) -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_converters() -> Iterator[None]:
-    """Without the converters' chatter: they log, and print to the process's streams, TensorFlow's from C++."""
+    """Silences the converters, which log and print to the process's streams; TensorFlow's prints from C++."""
     with warnings.catch_warnings(), quiet_logger("tensorflow"), tempfile.TemporaryFile() as void:
         warnings.simplefilter("ignore")
         kept = {number: os.dup(number) for number in (1, 2)}

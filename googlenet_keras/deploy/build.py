@@ -1,4 +1,4 @@
-"""From a model's name to its artifacts, its pictures and its card, all of them or none."""
+"""Builds a model's artifacts, pictures and card from its name: all of them or none."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ LABELS_FILE = "labels.txt"
 
 @dataclass(frozen=True)
 class Export:
-    """What an export left behind.
+    """The files that an export wrote.
 
     Attributes:
         saved_model: The SavedModel's folder; None if it was not asked for.
@@ -66,7 +66,7 @@ class Export:
         return *saved_models, *self.artifacts, *weights, self.picture, *architectures, self.card, self.model_card
 
     def others(self) -> list[Path]:
-        """Where the artifacts would be that this export has not, and an earlier one may have left."""
+        """The paths of artifacts that this export does not have but an earlier one may have left."""
         folder, name = self.card.parent, self.card.stem
         pairs = [(one, precision) for one, precisions in PRECISIONS.items() for precision in precisions]
         everything = Export.at(folder, name, pairs)
@@ -76,7 +76,7 @@ class Export:
 
     @classmethod
     def at(cls, folder: Path, name: str, pairs: Sequence[tuple[str, str]] = (("saved_model", "float32"),)) -> "Export":
-        """Where an export of that name is, or is to be, below a folder.
+        """Returns the paths of an export of that name below a folder.
 
         Args:
             folder: The folder.
@@ -229,7 +229,7 @@ def export_model(
 def _planned(
     formats: Sequence[str] | None, precisions: Sequence[str], optimize_for: str | None, serving_version: int | None
 ) -> list[tuple[str, str]]:
-    """What is written, as `planned` has it.
+    """Lists the artifacts to write, in the form that `planned` describes.
 
     Raises:
         ValueError: See `planned`; or if the goal is unknown, or contradicts a version.
@@ -350,7 +350,7 @@ class _Writing:
 
     @property
     def verified_with(self) -> dict[str, object]:
-        """What the artifacts are verified with, and what the model takes the photograph for."""
+        """Returns the inputs that verify the artifacts, and the model's class for the photograph."""
         best = int(np.argmax(self.expected["serve_bytes/1/probabilities"]))
         return {
             "photograph": verification.PHOTOGRAPH,
@@ -420,7 +420,7 @@ def _in_float32(model: keras.Model) -> bool:
 
 
 def _file_name(export: Export, folder: Path) -> str:
-    """What the reader of the model card will call the network."""
+    """Returns the name of the network's file in the model card."""
     return str((export.saved_model or export.artifacts[0]).relative_to(folder))
 
 
@@ -477,7 +477,7 @@ def _card(
 
 
 def _trained(network: Network, model: keras.Model, names: Sequence[str]) -> Card:
-    """What is known of the network's training."""
+    """Returns the facts about the network's training."""
     if network.card is not None:
         return network.card
     return Card(

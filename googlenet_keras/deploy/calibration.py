@@ -1,4 +1,4 @@
-"""What int8 is calibrated on, and what it costs in accuracy."""
+"""Chooses the images that calibrate int8, and measures the accuracy that int8 costs."""
 
 from pathlib import Path
 from typing import Any

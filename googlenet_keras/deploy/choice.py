@@ -1,4 +1,4 @@
-"""Which of several artifacts of a network is kept, by what the build script measured of each on this machine."""
+"""Chooses which of several artifacts is kept, by measurements of the build script on this machine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias

@@ -93,13 +93,13 @@ class _Fused:
 
     @property
     def changed(self) -> bool:
-        """Whether the layer is not simply copied."""
+        """True unless the layer is simply copied."""
         return self != _Fused(self.layer)
 
 
 @dataclass
 class _Plan:
-    """What becomes of a model's layers, by their names.
+    """The replacement of each of a model's layers, by the layer's name.
 
     Attributes:
         skipped: Layers that pass on their input, and why.
@@ -115,7 +115,7 @@ class _Plan:
 
 
 class _Links:
-    """Who follows whom in a model, for layers that are used once."""
+    """The connections between a model's layers, for layers that are used once."""
 
     def __init__(self, model: keras.Model) -> None:
         self.calls, answers = calls(model)
@@ -128,7 +128,7 @@ class _Links:
         self._once = {name for name in uses if uses.count(name) == 1}
 
     def once(self, number: int) -> bool:
-        """Whether the layer of a call is called nowhere else."""
+        """True if the layer of a call is called nowhere else."""
         return self.calls[number].layer.name in self._once
 
     def next(self, number: int | None) -> int | None:
@@ -143,7 +143,7 @@ class _Links:
         return None if number is None else self.calls[number].layer
 
     def is_nonnegative(self, number: int) -> bool:
-        """Whether a tensor is nowhere below zero, as far as its history tells."""
+        """True if a tensor is known to be nowhere below zero."""
         call = self.calls[number]
         match call.layer:
             case layers.ReLU():
@@ -409,7 +409,7 @@ def _folded_weights(fused: _Fused, *, subtracted: bool = False) -> Weights:
 
 
 def _as_affine(normalization: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
-    """What a batch normalization multiplies by and adds in inference, per channel."""
+    """Returns the factor and the offset of a batch normalization in inference, per channel."""
     factor = 1 / np.sqrt(np.asarray(normalization.moving_variance, "float64") + normalization.epsilon)
     if normalization.scale:
         factor = factor * np.asarray(normalization.gamma, "float64")
@@ -442,7 +442,7 @@ def _fold_pixels(weights: Weights, preprocessing: Preprocessing, *, subtracted: 
 
 
 def _savings(before: keras.Model, after: keras.Model, plan: _Plan) -> str:
-    """What was saved, in a sentence."""
+    """Describes the savings in a sentence."""
     reasons = list(plan.skipped.values())
     words: Mapping[str, str] = {
         "normalization": "batch normalizations folded",

@@ -31,7 +31,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
 
 
 def is_artifact(path: str | Path) -> bool:
-    """Whether a path is that of an artifact, by its name or, of a SavedModel, by what is in the folder."""
+    """True if a path is an artifact: by its name or, for a SavedModel, by the content of the folder."""
     path = Path(path)
     return path.suffix in EXTRAS or (path / "saved_model.pb").is_file()
 

@@ -127,7 +127,7 @@ def questions_and_answers(
 def questions_about(
     served: keras.Model, images: Sequence[np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """As `questions_and_answers`, about preprocessed images, for an artifact that takes nothing else.
+    """Returns `questions_and_answers` about preprocessed images, for an artifact that takes nothing else.
 
     Args:
         served: What `serving_model` returns.
@@ -144,7 +144,7 @@ def questions_about(
 
 
 def timings(received: dict[str, np.ndarray]) -> dict[str, object]:
-    """What the process said of its time, for the card: median seconds of an answer, by batch size.
+    """Returns the median seconds of an answer by batch size, as the process reported them, for the card.
 
     Args:
         received: What `FreshProcess.ask` returned.

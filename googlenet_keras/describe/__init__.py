@@ -1,4 +1,4 @@
-"""What a model costs and what it looks like; as a command, ``python -m googlenet_keras.describe``.
+"""Reports what a model costs and what it looks like; as a command, ``python -m googlenet_keras.describe``.
 
 Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
 """

@@ -30,7 +30,7 @@ POINT_RADIUS, CLOSE = 4, 5  # points
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """What is compared of a model, without auxiliary heads.
+    """The figures of a model that are compared, without auxiliary heads.
 
     Attributes:
         name: The model's.
@@ -78,7 +78,7 @@ def compare(names: Sequence[str], *, report: Callable[[str], None] = lambda name
 
 
 def summarize(model: keras.Model, stages: Sequence[str]) -> ModelSummary:
-    """What is compared of a model.
+    """Computes the figures of a model that are compared.
 
     Args:
         model: A functional model of known input size.

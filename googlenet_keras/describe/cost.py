@@ -1,4 +1,4 @@
-"""What a model costs, read from its graph."""
+"""Computes the cost of a model from its graph."""
 
 import math
 

@@ -15,13 +15,13 @@ _Key: TypeAlias = tuple[str, int]  # a layer and the number of a call of it
 
 
 class Window(NamedTuple):
-    """What one output pixel of a layer looks at, (height, width) in pixels of its input, and how far the next is."""
+    """The window of a layer that one output pixel sees, (height, width) in pixels of its input, and the stride."""
 
     size: tuple[int, int]
     strides: tuple[int, int]
 
     def __str__(self) -> str:
-        """As the paper's Table 1 prints it, such as ``7x7/2``."""
+        """Returns the notation of the paper's Table 1, such as ``7x7/2``."""
         return f"{self.size[0]}x{self.size[1]}/{self.strides[0]}"
 
 
@@ -113,7 +113,7 @@ def _tensors(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _by_depth(parents: dict[_Key, list[_Key]], answers: list[_Key]) -> list[_Key]:
-    """What the answers depend on, the farthest from them first, as Keras orders a model's layers."""
+    """Lists what the outputs depend on, the farthest from them first, as Keras orders a model's layers."""
     finished: dict[_Key, None] = {}
     open_ends = answers[::-1]
     while open_ends:
@@ -177,7 +177,7 @@ class Graph:
         return found
 
     def depth(self, members: Collection[Layer]) -> int:
-        """How many convolutions and dense layers the longest way through some of the layers has."""
+        """Returns the number of convolutions and dense layers on the longest path through some of the layers."""
         depths: dict[Layer, int] = {}
         for layer in sorted(members, key=self._place.__getitem__):
             way_there = max((depths.get(parent, 0) for parent in self.parents[layer]), default=0)
@@ -185,7 +185,7 @@ class Graph:
         return max(depths.values(), default=0)
 
     def receptive_fields(self) -> dict[Layer, int]:
-        """How many pixels of the input, in height or width, one pixel of each layer's output may depend on.
+        """Computes how many pixels of the input, in height or width, one pixel of each layer's output may depend on.
 
         It is counted on an unbounded map, and so may exceed the input. Where ways meet it is the largest of theirs.
 

@@ -58,7 +58,7 @@ class Box:
 
     @property
     def tooltip(self) -> str:
-        """What the box has no room for: name, size, parameters and multiply-adds."""
+        """The text that the box has no room for: name, size, parameters and multiply-adds."""
         lines = [self.name, f"output {size_text(self.shape)}"]
         if self.parameters:
             lines.append(f"{self.parameters:,} parameters")
@@ -68,7 +68,7 @@ class Box:
 
     @property
     def label(self) -> str:
-        """What is written in it."""
+        """The text in the box."""
         # The colour of a convolution shows its parts.
         told = self.kind.startswith("convolution")
         notes = [part for part in self.parts if not (told and part in self.kind.split(" + "))]
@@ -96,7 +96,7 @@ class Group:
 
     @property
     def is_module(self) -> bool:
-        """Whether it is more than a single box."""
+        """True if the group has more than a single box."""
         return len(self.boxes) > 1
 
 
@@ -136,7 +136,7 @@ def read_boxes(model: keras.Model) -> tuple[list[Box], list[str]]:
 
 
 def _description(layer: Any, shape: tuple[int | None, ...]) -> tuple[str, list[str]]:
-    """What kind a layer is of, and what is written in its node."""
+    """Returns the kind of a layer, and the text in its node."""
     name = type(layer).__name__
     kind, lines = "other", [name]
     if isinstance(layer, layers.InputLayer):
@@ -171,7 +171,7 @@ def _activation(layer: Any) -> list[str]:
 
 
 def _parts(layer: Any) -> list[str]:
-    """What a folded layer leaves in the node that it is part of."""
+    """Returns what a folded layer adds to the node that it is part of."""
     if isinstance(layer, layers.Activation):
         return _activation(layer)
     if isinstance(layer, layers.Dropout):

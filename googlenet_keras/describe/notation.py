@@ -21,7 +21,7 @@ _Way = tuple[Layer | _Merge, ...]
 
 
 def branches_text(graph: Graph, first: Layer, last: Layer) -> str:
-    """What happens between two layers, as filters (units of dense layers) and kernels.
+    """Describes the layers between two layers by their filters (units of dense layers) and kernels.
 
     Args:
         graph: The graph of both.

@@ -95,7 +95,7 @@ class _Row:
 
 
 def _kinds(group: Group) -> str:
-    """How many boxes of each kind a module has."""
+    """Counts the boxes of each kind in a module."""
     counts = Counter(box.kind.split(" + ")[0] for box in group.boxes)
     plurals = {"convolution": "convolutions"}
     return ", ".join(f"{number} {plurals.get(kind, kind) if number > 1 else kind}" for kind, number in counts.items())

@@ -31,7 +31,7 @@ class PaperRow:
 
     @property
     def disagreement(self) -> str:
-        """Which of the paper's columns are further off than rounding explains; empty if none."""
+        """The paper's columns that differ by more than rounding explains; empty if none."""
         columns = {
             "params": self.weights / KILO - self.paper_weights,
             "ops": self.multiply_adds / 1e6 - self.paper_multiply_adds,

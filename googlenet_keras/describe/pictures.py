@@ -141,7 +141,7 @@ def render_svgs(sources: Sequence[str]) -> list[str]:
 
 
 def _run(sources: Sequence[str], format: str, dpi: int) -> bytes:
-    """What Graphviz writes: the pictures of all graphs, one after the other.
+    """Runs Graphviz and returns the pictures of all graphs, one after the other.
 
     Raises:
         RuntimeError: See `render`.

@@ -1,4 +1,4 @@
-"""What the 1x1 convolutions before the larger ones save; arXiv 1409.4842, section 4."""
+"""Computes what the 1x1 convolutions before the larger ones save; arXiv 1409.4842, section 4."""
 
 import math
 from dataclasses import dataclass

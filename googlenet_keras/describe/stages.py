@@ -72,7 +72,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCost:
-    """What a model costs, stage by stage and in all.
+    """The cost of a model, stage by stage and in all.
 
     Attributes:
         name: The model's.

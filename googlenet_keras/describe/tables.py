@@ -1,4 +1,4 @@
-"""What is known of models as the columns of tables, for the terminal and for Markdown."""
+"""Arranges facts about models in the columns of tables, for the terminal and for Markdown."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -97,7 +97,7 @@ def weight_columns(found: Sequence[PublishedWeights]) -> list[Column]:
 
 
 def bottleneck_columns(found: Sequence[Bottleneck]) -> list[Column]:
-    """What each reduction saves."""
+    """Returns the columns that show what each reduction saves."""
     return [
         Column("convolution", [one.name for one in found], is_text=True),
         Column("kernel", ["x".join(map(str, one.kernel_size)) for one in found]),

@@ -33,7 +33,7 @@ RESULTS_FILE, PICTURE_FILE = "evaluation.json", "confusion.png"
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What was measured, and of what.
+    """The results of an evaluation, and what was evaluated.
 
     Attributes:
         model: The network's name.
@@ -226,7 +226,7 @@ class _Opened:
 
 
 def _find(name: str | None, file: str | Path, dtype: str | None) -> Network:
-    """As `find_network`, of artifacts too."""
+    """Does what `find_network` does, and takes artifacts too."""
     if not is_artifact(file):
         return find_network(name, file)
     card = Card.from_dict(read_artifact_card(file))
@@ -287,7 +287,7 @@ def _check_alike(one: _Opened, first: _Opened) -> None:
 
 
 def _places(data: Dataset, labels: Sequence[str]) -> list[int]:
-    """Where the dataset's classes are among the network's.
+    """Returns the positions of the dataset's classes among the network's.
 
     Raises:
         ValueError: If one of them is not there.
@@ -335,7 +335,7 @@ def score_models(
 
 
 def _answer_of(model: keras.Model) -> Answer:
-    """What a model that ends in probabilities answers, in a graph that is traced once."""
+    """Returns a function that computes a model's probabilities in a graph that is traced once."""
 
     @tf.function(input_signature=[tf.TensorSpec(model.input.shape, tf.float32)], autograph=False)
     def answer(images: tf.Tensor) -> tf.Tensor:
@@ -367,7 +367,7 @@ def _score(
 def _crops(
     images: tf.data.Dataset, take: Callable[[tf.Tensor], tf.Tensor], preprocessing: Preprocessing, channels: int
 ) -> tf.data.Dataset:
-    """From images as they are to their crops as the network takes them."""
+    """Crops and preprocesses images of any size for the network."""
 
     def crop(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         pixels = take(change_channels(example["image"], channels))

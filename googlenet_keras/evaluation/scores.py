@@ -1,4 +1,4 @@
-"""What answers are worth: right ones among the first and the first five, and class by class."""
+"""Scores answers: top-1 and top-5 accuracy, and each class by itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ TOP = 5
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """How well one class is distinguished from the others.
+    """The scores of one class against the others.
 
     Attributes:
         label: Its name.
@@ -29,7 +29,7 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What a model's answers are worth.
+    """The scores of a model's answers.
 
     Attributes:
         examples: How many were asked.
@@ -87,7 +87,7 @@ class Tally:
         self._right_among_top += int(np.count_nonzero(best == labels[:, np.newaxis]))
 
     def scores(self) -> Scores:
-        """What has been counted so far.
+        """The scores of what has been counted so far.
 
         Raises:
             ValueError: If that is nothing.

@@ -1,4 +1,4 @@
-"""What a trained network looks at, and what its channels wait for; as a command, ``python -m googlenet_keras.explain``.
+"""Shows what a trained network looks at and responds to; as a command, ``python -m googlenet_keras.explain``.
 
 Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
 """

@@ -1,4 +1,4 @@
-"""Where on an image a network sees a class: Grad-CAM and SmoothGrad."""
+"""Computes where on an image a network sees a class: Grad-CAM and SmoothGrad."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +13,7 @@ BATCH = 8  # noisy images at a time: what a large network has memory for
 
 
 def grad_cam(subject: Subject, image: np.ndarray, class_index: int, *, layer: str | None = None) -> np.ndarray:
-    """How much each place of a layer's maps speaks for a class.
+    """Computes how much each position of a layer's feature maps contributes to a class.
 
     Args:
         subject: The network.
@@ -51,7 +51,7 @@ def smooth_grad(
     noise: float = NOISE,
     seed: int = 0,
 ) -> np.ndarray:
-    """How much each pixel moves the logit of a class, on average over noisy copies of the image.
+    """Computes how much each pixel changes the logit of a class, on average over noisy copies of the image.
 
     Args:
         subject: The network.

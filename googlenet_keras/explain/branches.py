@@ -1,4 +1,4 @@
-"""Which branch of an Inception module responds to an image."""
+"""Computes how each branch of an Inception module responds to an image."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a network looks at, as pictures."""
+"""Draws what a network looks at."""
 
 import math
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ DARKEST = 0.02  # of a photograph, of 1: the sigmoid that keeps pixels in their 
 
 @dataclass(frozen=True)
 class Target:
-    """What an image is optimized for.
+    """The channel or class that an image is optimized for.
 
     Attributes:
         name: For people.
@@ -45,7 +45,7 @@ class Target:
 
 
 def find_target(subject: Subject, text: str) -> Target:
-    """What is meant by ``LAYER:CHANNEL``, or by the name or number of a class.
+    """Finds the target that ``LAYER:CHANNEL``, or the name or number of a class, means.
 
     Args:
         subject: The network.
@@ -167,14 +167,14 @@ def _optimized(
 
 
 def _scale(size: tuple[int, int]) -> np.ndarray:
-    """What each frequency is multiplied by, (height, width // 2 + 1): natural images have energy 1 / frequency."""
+    """Returns the factor of each frequency, (height, width // 2 + 1): natural images have energy 1 / frequency."""
     height, width = size
     frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     return (math.sqrt(height * width) / np.maximum(frequencies, 1 / max(size))).astype("float32")
 
 
 def _image(spectrum: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """From the parameters (2, height, width // 2 + 1, channels) to an image (height, width, channels) in [0, 1]."""
+    """Turns the parameters (2, height, width // 2 + 1, channels) into an image (height, width, channels) in [0, 1]."""
     scaled = tf.transpose(spectrum, (0, 3, 1, 2)) * _scale(size)
     planes = tf.signal.irfft2d(tf.complex(scaled[0], scaled[1]), fft_length=size) / 4
     image = tf.transpose(planes, (1, 2, 0))

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels: upright as its EXIF orientation says, and never larger than a limit."""
+"""Decodes image files to pixels: upright as the EXIF orientation says, and never larger than a limit."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -78,7 +78,7 @@ def decode_box(
 
 
 class Inspection(NamedTuple):
-    """What `inspect_image` finds.
+    """The facts that `inspect_image` finds.
 
     Attributes:
         height: Of the upright image, in pixels.
@@ -171,7 +171,7 @@ def _turn(stored: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What makes stored pixels upright: whether to transpose, then to reverse the rows, then the columns.
+    """Returns how to make stored pixels upright: whether to transpose, then to reverse the rows, then the columns.
 
     Source: Exif 2.32, section 4.6.4 (Orientation says where the stored row 0 and column 0 are to be seen).
     """
@@ -192,7 +192,7 @@ def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _has_exif(encoded: tf.Tensor) -> tf.Tensor:
-    """Whether there may be an EXIF structure: one operation, for most files have none."""
+    """True if there may be an EXIF structure: this takes one operation, because most files have none."""
     head = tf.strings.substr(encoded, 0, _EXIF_BEGINS_WITHIN)
     return tf.strings.regex_full_match(head, r"\C*(?:Exif|eXIf)\C*")  # \C is any byte
 

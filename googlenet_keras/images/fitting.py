@@ -1,4 +1,4 @@
-"""From pixels of any size to the size of a network's input."""
+"""Resizes and crops pixels of any size to the size of a network's input."""
 
 import tensorflow as tf
 

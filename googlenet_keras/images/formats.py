@@ -1,4 +1,4 @@
-"""Which files are images, by their names."""
+"""Recognizes image files by their names."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What each model's published weights expect of an image, as data."""
+"""Declares the preprocessing that each model's published weights expect of an image."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """From pixels in [0, 255] to what the network was trained on: ``(pixels - mean) * scale``.
+    """Converts pixels in [0, 255] to the network's input: ``(pixels - mean) * scale``.
 
     Attributes:
         channels: Order of the channels that the network takes; pixels come as RGB.
@@ -38,7 +38,7 @@ class Preprocessing:
         return (pixels - mean.astype("float32")) * scale.astype("float32")
 
     def affine(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """What is subtracted and then multiplied by, per channel in the network's order.
+        """The numbers to subtract and then to multiply by, per channel in the network's order.
 
         Args:
             channels: How many the network takes.

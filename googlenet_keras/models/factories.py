@@ -1,4 +1,4 @@
-"""What all factories share: the arguments of keras.applications, written and explained once."""
+"""Holds what all factories share: the arguments of keras.applications, written and explained once."""
 
 import functools
 import inspect
@@ -16,7 +16,7 @@ from googlenet_keras.models.registry import ModelRecord, register
 
 @dataclass(frozen=True)
 class Arguments:
-    """What every factory takes beside its own arguments, which stand before the last two of these.
+    """The arguments of every factory; its own arguments stand before the last two of these.
 
     Attributes:
         include_top: Whether the network ends in its top, whose last layer is the classifier ``predictions``.

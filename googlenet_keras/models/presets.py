@@ -57,7 +57,7 @@ def save_to_preset(model: keras.Model, folder: str | Path, card: Card) -> None:
 
 
 def is_preset(name: str) -> bool:
-    """Whether a name is that of a preset: an address of the hub, or a folder with a weight file."""
+    """True if a name is that of a preset: an address of the hub, or a folder with a weight file."""
     return name.startswith(HUB) or (Path(name) / WEIGHTS_FILE).is_file()
 
 

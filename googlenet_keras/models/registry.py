@@ -22,7 +22,7 @@ def _no_factory(**arguments: object) -> keras.Model:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """What a network is: all that sets it apart from the others, whatever it is built for.
+    """A network: everything that distinguishes it from the others, whatever it is built for.
 
     Attributes:
         name: What `create_model` calls it.
@@ -122,7 +122,7 @@ def list_models() -> list[str]:
 
 
 def model_record(name: str) -> ModelRecord:
-    """What the package knows of a model.
+    """Returns the record of a model.
 
     Args:
         name: One of `list_models`.
@@ -172,7 +172,7 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
 
 
 def preprocess_input(x: Any, model_name: str, weights: str | Path | None = None) -> Any:
-    """From pixels to what a model's weights expect.
+    """Preprocesses pixels for a model's weights.
 
     Args:
         x: Pixels in [0, 255] of any number type, RGB along the last axis: a NumPy array or a backend tensor of shape

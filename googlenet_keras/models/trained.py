@@ -43,7 +43,7 @@ class Network:
 
     @property
     def whole(self) -> bool:
-        """Whether the file holds a network of its own, ``.keras``, and not weights alone."""
+        """True if the file holds a whole network, ``.keras``, and not weights alone."""
         return _is_whole(self.weights)
 
     def build(self, *, dtype: str | None = None, aux_heads: bool = False) -> keras.Model:
@@ -115,7 +115,7 @@ def find_network(
     input_shape: Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
 ) -> Network:
-    """What a network is, from what its weight file says and what the caller adds.
+    """Finds a network's arguments from its weight file and what the caller adds.
 
     Args:
         name: One of `list_models`; None is what the weight file's card says, or the name of the network in a ``.keras``

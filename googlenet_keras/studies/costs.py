@@ -1,4 +1,4 @@
-"""What the network of a recipe costs, and where its parameters are."""
+"""Computes what the network of a recipe costs, and where its parameters are."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from googlenet_keras.training.starting import settle_start
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCost:
-    """What a trained network costs, without auxiliary heads.
+    """The cost of a trained network, without auxiliary heads.
 
     Attributes:
         summary: Its parameters and multiply-adds.
@@ -29,7 +29,7 @@ class NetworkCost:
 
 
 def network_cost(recipe: Recipe, dataset: Dataset) -> NetworkCost:
-    """What the network of a recipe costs once it is trained.
+    """Computes what the network of a recipe costs once it is trained.
 
     Args:
         recipe: The recipe.

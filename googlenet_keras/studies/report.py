@@ -1,4 +1,4 @@
-"""What a study shows: its table as JSON and Markdown, and a picture."""
+"""Writes the table of a study as JSON and Markdown, and its picture."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ class Run:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> "Run":
-        """What `as_dict` gave.
+        """Restores what `as_dict` returned.
 
         Args:
             facts: The attributes by name.
@@ -60,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """What the seeds of an entry have in common.
+    """The mean and the deviation over the seeds of an entry.
 
     Attributes:
         mean: Their mean.
@@ -100,7 +100,7 @@ class Spread:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """What ``results.json`` of a study's folder holds, or nothing if there is none.
+    """Reads ``results.json`` of a study's folder; returns None if there is none.
 
     Args:
         folder: The study's.
@@ -187,7 +187,7 @@ def _document(study: Study, entries: Sequence[Entry], costs: Mapping[str, Networ
 
 
 def accuracy_columns(entries: Sequence[Entry], runs: Sequence[Run]) -> list[Column]:
-    """What the trainings ended with, a row for each entry.
+    """Returns the columns of the trainings' results, with a row for each entry.
 
     Args:
         entries: The rows.
@@ -228,7 +228,7 @@ def accuracy_columns(entries: Sequence[Entry], runs: Sequence[Run]) -> list[Colu
 
 
 def cost_columns(entries: Sequence[Entry], costs: Mapping[str, NetworkCost]) -> list[Column]:
-    """What the networks cost, and where their parameters are, a row for each entry.
+    """Returns the columns of the networks' costs and parameters, with a row for each entry.
 
     Args:
         entries: The rows.

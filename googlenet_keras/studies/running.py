@@ -188,7 +188,7 @@ def _costs(
     data_dir: str | Path | None,
     report: Callable[[str], None],
 ) -> dict[str, NetworkCost]:
-    """What the networks cost, without auxiliary heads; that they can be built is known before the first training."""
+    """Computes what the networks cost, without auxiliary heads. This checks that all of them can be built."""
     names = {entry.name for entry in chosen} | {run.entry for run in runs}
     datasets: dict[str, Dataset] = {}
     costs = {}

@@ -1,4 +1,4 @@
-"""What a study is: recipes that are trained alike and compared."""
+"""Defines a study: recipes that are trained alike and compared."""
 
 import dataclasses
 import difflib

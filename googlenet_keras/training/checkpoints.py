@@ -25,7 +25,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 
 def next_run(folder: Path, *, resume: bool) -> str:
-    """Where the next run of the same command starts, in words that complete a message.
+    """Says where the next run of the same command starts, in words that complete a message.
 
     Args:
         folder: Where the checkpoints are.

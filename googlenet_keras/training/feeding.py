@@ -13,7 +13,7 @@ Source = Callable[[Sequence[int]], tf.data.Dataset]
 
 
 def feed(strategy: tf.distribute.Strategy, source: Source) -> Timed[Any]:
-    """What all replicas of this process see in a step, step by step.
+    """Yields what all replicas of this process see, step by step.
 
     Args:
         strategy: Whose replicas they are.

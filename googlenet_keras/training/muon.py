@@ -46,7 +46,7 @@ class Muon(keras.optimizers.SGD):
 
     @staticmethod
     def orthogonalizes(variable: Any) -> bool:
-        """Whether this is a convolution's kernel."""
+        """True if this is a convolution's kernel."""
         return len(variable.shape) == 4
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

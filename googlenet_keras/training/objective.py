@@ -1,4 +1,4 @@
-"""What a training minimizes and by what steps: the losses, the schedule and the optimizer of a recipe."""
+"""Creates the losses, the learning-rate schedule and the optimizer of a recipe."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -88,12 +88,12 @@ def create_optimizer(
 
 
 def is_decayed(variable: keras.Variable) -> bool:
-    """Whether weight decay is for this variable: a kernel, not a bias nor what belongs to a normalization."""
+    """True if weight decay applies to this variable: a kernel, and neither a bias nor part of a normalization."""
     return len(variable.shape) > 1
 
 
 def has_penalty(recipe: Recipe, variable: keras.Variable) -> bool:
-    """Whether the gradient of the L2 penalty is added to this variable's gradient.
+    """True if the gradient of the L2 penalty is added to this variable's gradient.
 
     AdamW decays by itself, and Muon sets the norm of what it orthogonalizes.
     """

@@ -85,7 +85,7 @@ def _chosen(pattern: str, model: keras.Model, parts: dict[str, list[Layer]]) -> 
 
 
 def rate_factors(recipe: Recipe, model: keras.Model, record: ModelRecord) -> list[float]:
-    """By what the learning rate of each trainable variable is multiplied, in the order of ``trainable_variables``.
+    """Returns the factor of each trainable variable's learning rate, in the order of ``trainable_variables``.
 
     Args:
         recipe: Whose `body_learning_rate` and `layer_decay` say so.

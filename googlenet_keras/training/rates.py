@@ -67,5 +67,5 @@ class AdamWByVariable(ByVariable, keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate)
 
     def _correction(self, steps: Any) -> Any:
-        """By what Adam multiplies the learning rate for means that are so many steps old."""
+        """Returns Adam's bias correction of the learning rate after a number of steps."""
         return ops.sqrt(1 - ops.power(self.beta_2, steps)) / (1 - ops.power(self.beta_1, steps))

@@ -1,4 +1,4 @@
-"""What a training is: a recipe, all of whose fields are also flags of the command."""
+"""Defines a training: a recipe, all of whose fields are also flags of the command."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -34,73 +34,87 @@ class Recipe:
         ValueError: If a field is out of its range.
     """
 
-    model: str = _field("googlenet_bn", f"network, by its name in list_models(), or {AUTO}: that of the weights")
-    weights: str | None = _field(None, "what it starts from: a weight file or the name of published weights")
-    dataset: str = _field("fashion_mnist", "TensorFlow Datasets name, or folder:PATH")
-    train_split: str = _field("train", "what is trained on, in TensorFlow Datasets' words: train, train[:90%%], ...")
-    validation_split: str = _field("test", "what every epoch is measured on")
-    input_size: int | None = _field(96, "height and width of the network's input, in pixels; none: the weights'")
-    early_share: float = _field(0.0, "share of the epochs, from the first, that see smaller images, in less time")
-    early_input_size: int = _field(48, "height and width of the input in those epochs, in pixels, if that is less")
-    batch_size: int = _field(128, "examples in a step, over all replicas")
-    epochs: int = _field(10, "passes over the training split")
-    steps_per_epoch: int | None = _field(None, "steps of an epoch, fewer or more than a pass over the split has")
-    seed: int = _field(0, "of initial weights, order, augmentation and dropout")
-    dtype: str = _field("auto", "Keras dtype policy, or auto: mixed_bfloat16 where it is native, or else float32")
+    model: str = _field(
+        "googlenet_bn", f"the network, by its name in list_models(), or {AUTO}: the network of the weights"
+    )
+    weights: str | None = _field(None, "start from these weights: a weight file or the name of published weights")
+    dataset: str = _field("fashion_mnist", "a name of TensorFlow Datasets, or folder:PATH")
+    train_split: str = _field(
+        "train", "train on this split, in the notation of TensorFlow Datasets: train, train[:90%%], ..."
+    )
+    validation_split: str = _field("test", "measure each epoch on this split")
+    input_size: int | None = _field(
+        96, "height and width of the network's input, in pixels; none: those of the weights"
+    )
+    early_share: float = _field(0.0, "train on smaller, faster images for this share of the epochs, at the start")
+    early_input_size: int = _field(48, "height and width of these smaller images, in pixels")
+    batch_size: int = _field(128, "number of examples in a step, over all replicas")
+    epochs: int = _field(10, "number of passes over the training split")
+    steps_per_epoch: int | None = _field(None, "number of steps in an epoch, in place of a whole pass over the split")
+    seed: int = _field(0, "random seed of the initial weights, the order, the augmentation and dropout")
+    dtype: str = _field(
+        "auto", "Keras dtype policy, or auto: mixed_bfloat16 where the hardware computes it, float32 elsewhere"
+    )
 
-    dropout: float | None = _field(None, "fraction dropped before the classifier, in place of the network's own")
-    normalization: str | None = _field(None, "of a GoogLeNet, in place of its own: lrn, batch or none")
-    width: float | None = _field(None, "of a VGG: factor of all convolutions' filters")
+    dropout: float | None = _field(
+        None, "fraction that dropout drops before the classifier, in place of the network's own"
+    )
+    normalization: str | None = _field(None, "normalization of a GoogLeNet, in place of its own: lrn, batch or none")
+    width: float | None = _field(None, "multiply the filters of all convolutions of a VGG by this factor")
     aux_heads: bool = _field(False, "train with the auxiliary heads")
-    aux_loss_weight: float = _field(0.3, "of each auxiliary head's loss beside the classifier's")
+    aux_loss_weight: float = _field(0.3, "weight of each auxiliary head's loss; the classifier's loss has weight 1")
     moments_decay: float | None = _field(
         None,
-        "per step, of batch normalization's moving moments, in place of the network's own",
+        "decay per step of batch normalization's moving moments, in place of the network's own",
     )
-    synchronized: bool = _field(False, "batch normalization's moments over all replicas, not of each its own")
+    synchronized: bool = _field(False, "compute batch normalization's moments over all replicas together")
 
     freeze: str | None = _field(
         None,
-        "layers that are not trained: all-but-top, a stage, such as inception_4e, with all before it, or a pattern of "
-        "layer names, such as 'conv*'; their batch normalization keeps its moments",
+        "do not train these layers: all-but-top; a stage, such as inception_4e, with all before it; or a pattern of "
+        "layer names, such as 'conv*'. Their batch normalization keeps its moments",
     )
-    unfreeze_after: int | None = _field(None, "epochs after which all is trained; none: never")
+    unfreeze_after: int | None = _field(None, "train all layers after this number of epochs; none: never")
 
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
-    learning_rate: float = _field(0.1, "the highest that the schedule reaches")
-    momentum: float = _field(0.0, "of sgd and muon")
-    nesterov: bool = _field(False, "Nesterov's momentum")
-    schedule: str = _field("constant", f"of the learning rate: one of {', '.join(SCHEDULES)}")
-    warmup_epochs: float = _field(0.0, "epochs of the rising line before the cosine")
-    decay_rate: float = _field(0.96, "factor of each stair")
-    decay_epochs: float = _field(8.0, "length of each stair")
-    body_learning_rate: float = _field(1.0, "factor of the learning rate for all layers but the top's")
-    layer_decay: float = _field(1.0, "factor of the learning rate from each stage to the one before it")
+    learning_rate: float = _field(0.1, "highest learning rate of the schedule")
+    momentum: float = _field(0.0, "momentum of sgd and muon")
+    nesterov: bool = _field(False, "use Nesterov's momentum")
+    schedule: str = _field("constant", f"schedule of the learning rate: one of {', '.join(SCHEDULES)}")
+    warmup_epochs: float = _field(0.0, "number of epochs in which the learning rate rises linearly before the cosine")
+    decay_rate: float = _field(0.96, "factor of the learning rate at each stair of staircase")
+    decay_epochs: float = _field(8.0, "number of epochs between stairs")
+    body_learning_rate: float = _field(1.0, "multiply the learning rate of all layers but the top's by this factor")
+    layer_decay: float = _field(1.0, "multiply the learning rate by this factor from each stage to the one before it")
     weight_decay: float = _field(
         0.0,
-        "L2 penalty's gradient on every kernel, none on biases and normalization; adamw decouples it, and muon, which "
-        "holds the norm of convolutions' kernels, has it for the dense ones",
+        "L2 penalty on every kernel, but not on biases and normalization; adamw decouples it, and muon applies it to "
+        "dense kernels only, since it fixes the norm of convolutions' kernels",
     )
-    label_smoothing: float = _field(0.0, "share of the target spread over all classes")
-    gradient_clip: float | None = _field(None, "longest gradient of all weights together")
-    class_weights: tuple[float, ...] | None = _field(None, "weight of each class's loss, in the labels' order")
-    average_decay: float | None = _field(None, "per step, of the moving average of the weights that is kept")
+    label_smoothing: float = _field(0.0, "spread this share of the target over all classes")
+    gradient_clip: float | None = _field(None, "clip the gradient of all weights together to this norm")
+    class_weights: tuple[float, ...] | None = _field(
+        None, "weight of each class in the loss, in the order of the labels"
+    )
+    average_decay: float | None = _field(
+        None, "decay per step of the moving average of the weights, which is then measured and kept"
+    )
 
-    flip: float = _field(0.0, "probability of mirroring an image")
-    shift: int = _field(0, "of small images: pixels moved at most, up, down, left and right")
-    erase: float = _field(0.0, "of small images: probability that a rectangle is erased")
-    distort: bool = _field(False, "of large images: photometric distortion")
-    rand_augment: float = _field(0.0, "strength, 0 to 1, of two changes that RandAugment draws for each image")
+    flip: float = _field(0.0, "probability that an image is mirrored")
+    shift: int = _field(0, "move small images by at most this number of pixels, up, down, left and right")
+    erase: float = _field(0.0, "probability that a rectangle of a small image is erased")
+    distort: bool = _field(False, "change brightness, contrast, saturation and hue of large images")
+    rand_augment: float = _field(0.0, "strength, 0 to 1, of the two changes that RandAugment draws for each image")
     mixup: float = _field(
         0.0,
-        "parameter of the Beta distribution by which images and labels are mixed in pairs, 0: none; the training's "
-        "accuracy then counts the class of the larger share",
+        "mix images and labels in pairs by shares from a Beta distribution with this parameter; the accuracy on "
+        "training images then counts the class of the larger share",
     )
-    cutmix: float = _field(0.0, "the same for rectangles that come from another image; with both, one is drawn")
-    random_interpolation: bool = _field(False, "of large images: resized by one of four methods, drawn for each")
+    cutmix: float = _field(0.0, "the same, with rectangles of another image; with both, each image takes one of them")
+    random_interpolation: bool = _field(False, "resize each large image by one of four methods at random")
 
-    checkpoint_steps: int = _field(500, "steps between checkpoints; one is written after every epoch as well")
-    kept_checkpoints: int = _field(2, "checkpoints kept")
+    checkpoint_steps: int = _field(500, "number of steps between checkpoints; each epoch also ends with one")
+    kept_checkpoints: int = _field(2, "number of checkpoints to keep")
 
     def __post_init__(self) -> None:
         for name in _ABOVE_ZERO:
@@ -137,7 +151,7 @@ class Recipe:
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in _CONVENIENCES}
 
     def freezes_in(self, epoch: int) -> bool:
-        """Whether the layers that `freeze` names are frozen in an epoch, counted from 0."""
+        """True if the layers that `freeze` names are frozen in an epoch, counted from 0."""
         return self.freeze is not None and (self.unfreeze_after is None or epoch < self.unfreeze_after)
 
     @property

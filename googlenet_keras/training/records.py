@@ -46,7 +46,7 @@ def create_card(
 
 
 def summarize(recipe: Recipe, dataset: Dataset, model: keras.Model, rows: Rows) -> dict[str, Any]:
-    """What ``results.json`` says of a training: its recipe, its network, and its last and best epoch.
+    """Summarizes a training for ``results.json``: its recipe, its network, and its last and best epoch.
 
     Args:
         recipe: What was trained.

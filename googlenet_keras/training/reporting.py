@@ -1,4 +1,4 @@
-"""What a training says while it runs: a progress bar or lines, a line for each epoch, and what looks wrong."""
+"""Reports a training while it runs: a progress bar or lines, a line for each epoch, and warnings."""
 
 import importlib.util
 import math
@@ -19,7 +19,7 @@ TRACING = "tracing the first step, which can take minutes"
 
 
 def default_callbacks(recipe: Recipe, output: Path) -> list[keras.callbacks.Callback]:
-    """What the command listens with: the reporter, the stall warning, and TensorBoard where it is installed.
+    """Returns the command's callbacks: the reporter, the stall warning, and TensorBoard where it is installed.
 
     Args:
         recipe: What is trained.

@@ -1,4 +1,4 @@
-"""What a training starts from: the weights of a file, in a network of other classes and channels if need be."""
+"""Loads the weights that a training starts from, into a network of other classes and channels if need be."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _DECIDED_BY_TRAINING = ("aux_heads", "include_top", "pooling")
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a training starts from.
+    """The weights that a training starts from.
 
     Attributes:
         weights: What the recipe calls its weights; None: it starts from random ones.
@@ -47,7 +47,7 @@ class Start:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Of the factory, beside those that a training decides, as the weights were trained with them."""
+        """The factory's arguments that the weights were trained with, beside those that a training decides."""
         given = {} if self.card is None else self.card.arguments
         return {name: value for name, value in given.items() if name not in _DECIDED_BY_TRAINING}
 
@@ -203,7 +203,7 @@ def _shapes(arrays: Sequence[Any]) -> list[tuple[int, ...]]:
 
 
 def _are_by_class(source: Layer, layer: Layer, classes: tuple[int | None, int]) -> bool:
-    """Whether two layers have other shapes, and only because they count other classes."""
+    """True if two layers differ in shape only because they have different numbers of classes."""
     differing = {
         extents
         for theirs, ours in zip(_shapes(source.weights), _shapes(layer.weights), strict=True)

@@ -19,7 +19,7 @@ Row = dict[str, float]
 
 @dataclass
 class Progress:
-    """Where a training is.
+    """The position of a training: its epoch and step.
 
     Attributes:
         epoch: Completed epochs.
@@ -58,7 +58,7 @@ class State:
 
     @property
     def has_average(self) -> bool:
-        """Whether the moving average is a network of its own."""
+        """True if the moving average is a network of its own."""
         return self.average is not self.model
 
     def freeze(self, frozen: bool) -> None:
@@ -80,7 +80,7 @@ class State:
 
 
 def create_state(recipe: Recipe, start: Start, dataset: Dataset, steps_per_epoch: int) -> State:
-    """What a training of the recipe begins with, from its seed; to be called in the strategy's scope.
+    """Creates the state that a training of the recipe begins with, from its seed; call it in the strategy's scope.
 
     Args:
         recipe: What to train, with a dtype that is settled.

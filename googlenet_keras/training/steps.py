@@ -1,4 +1,4 @@
-"""What one step does, on one replica and summed over all of them."""
+"""Computes one step, on one replica and summed over all of them."""
 
 from collections.abc import Callable
 
@@ -140,6 +140,6 @@ class Steps:
 
 
 def _correct(batch: Batch, logits: tf.Tensor, k: int) -> tf.Tensor:
-    """How many real examples have their label among the k highest logits, float32."""
+    """Counts the real examples whose label is among the k highest logits, float32."""
     hits = tf.math.in_top_k(batch["label"], tf.cast(logits, "float32"), k)
     return tf.reduce_sum(batch["weight"] * tf.cast(hits, "float32"))

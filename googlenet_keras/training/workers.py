@@ -1,4 +1,4 @@
-"""What the processes of one training agree on, and how they notice that one of them is gone."""
+"""Lets the processes of one training agree, and notice that one of them is gone."""
 
 import contextlib
 
@@ -20,7 +20,7 @@ LOST = (
 
 
 def all_have(strategy: tf.distribute.Strategy, number: int) -> bool:
-    """Whether all workers call this with the same number; it returns once all of them do.
+    """True if all workers call this with the same number; it returns once all of them have called.
 
     Args:
         strategy: The strategy of all of them.

@@ -1,4 +1,4 @@
-"""What a weight file says of itself: the card that travels inside it."""
+"""Reads and writes the card inside a weight file, which describes the weights."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ ATTRIBUTE = "googlenet_keras"
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What the weights in a file are, so that nobody has to say it again.
+    """A description of the weights in a file, so that nobody has to give it again.
 
     Attributes:
         model: The network, by its name in `list_models`.

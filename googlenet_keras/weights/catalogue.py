@@ -77,7 +77,7 @@ class PublishedWeights:
         return converted(self)
 
     def card(self) -> Card:
-        """What the weights are: input, classes, preprocessing, source, licence and accuracy.
+        """Describes the weights: input, classes, preprocessing, source, licence and accuracy.
 
         Raises:
             ValueError, RuntimeError, OSError: As `path` does.
@@ -88,7 +88,7 @@ class PublishedWeights:
         return card
 
     def is_file(self, path: Path) -> bool:
-        """Whether a file is the one that was published.
+        """True if a file is the one that was published.
 
         Args:
             path: An existing file, which is read whole unless its size tells enough.
@@ -107,7 +107,7 @@ _verified: set[tuple[str, str]] = set()
 
 
 def _asset(published: PublishedWeights) -> Path:
-    """Where an asset is, read whole and checked once in a process, however often its path is asked for."""
+    """Returns the path of an asset, which is read whole and checked once in a process."""
     path = Path(str(resources.files("googlenet_keras").joinpath("assets", published.file)))
     known = (published.file, published.checksum)
     if known not in _verified:

@@ -61,7 +61,7 @@ def torchvision_vgg_tensors(model: keras.Model, layer: layers.Layer, name: str) 
 
 
 def _place(model: keras.Model, layer: layers.Layer) -> int:
-    """Where a layer stands in `features`, which has a place for every ReLU."""
+    """Returns the position of a layer in `features`, which has a position for every ReLU."""
     place = 0
     for other in model.layers:
         if other is layer:

@@ -33,7 +33,7 @@ _SLIM_IMAGENET_CLASSES = 1001
 
 @dataclass(frozen=True)
 class StageTensors:
-    """What a stage of a network took from a file.
+    """The tensors that a stage of a network took from a file.
 
     Attributes:
         name: The stage's last step, or "auxiliary heads" or "top".
@@ -48,7 +48,7 @@ class StageTensors:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What came of a conversion.
+    """The result of a conversion.
 
     Attributes:
         path: The weight file that was made.
@@ -63,7 +63,7 @@ class Conversion:
     published: PublishedWeights | None
 
     def stages(self) -> list[StageTensors]:
-        """What each stage of the network took, and then its heads."""
+        """Lists what each stage of the network took, and then its heads."""
         parts: dict[str, list[str]] = {}
         steps = {step: list(stage)[-1] for stage in model_record(self.card.model).stages for step in stage}
         for layer in self.loading.placed:
@@ -184,7 +184,7 @@ def _identified(file: Path, model: str, source: str) -> PublishedWeights | None:
 
 
 def _preprocessing(record: ModelRecord, source: str, asked: str | Preprocessing | None) -> Preprocessing:
-    """What the weights of a network expect: what was asked for, or what published ones of that source do."""
+    """Returns the preprocessing that was asked for, or that published weights of that source expect."""
     if isinstance(asked, Preprocessing):
         return asked
     published = (one.preprocessing for one in list_weights(record.name) if one.source == source and one.preprocessing)

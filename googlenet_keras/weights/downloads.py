@@ -29,11 +29,11 @@ class DownloadError(RuntimeError):
 
 
 class _RefusedError(Exception):
-    """What a host gives is not the file."""
+    """Raised when the file that a host sends is not the expected one."""
 
 
 def downloads_folder() -> Path:
-    """Where downloads are kept: the folder ``googlenet_keras`` in KERAS_HOME, or in ``~/.keras``."""
+    """Returns the folder of downloads: ``googlenet_keras`` in KERAS_HOME, or in ``~/.keras``."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "googlenet_keras"
 
 
@@ -106,7 +106,7 @@ _made: set[tuple[str, Path, int]] = set()
 
 
 def _is_made(published: PublishedWeights, made: Path) -> bool:
-    """Whether a conversion is there and is as it was made; it is read whole and checked once in a process."""
+    """True if a conversion exists and is unchanged; it is read whole and checked once in a process."""
     try:
         note = json.loads(_note_of(made).read_text(encoding="utf-8"))
         known = (published.checksum, made, made.stat().st_mtime_ns)

@@ -1,4 +1,4 @@
-"""From the names of the later Inception networks' layers here to their names in other implementations.
+"""Translates the layer names of the later Inception networks to their names in other implementations.
 
 The functions are as in `googlenet_keras.weights.names`.
 """
@@ -10,7 +10,7 @@ from googlenet_keras.weights.names import Naming
 
 
 def _steps(*branches: str) -> dict[str, str]:
-    """From the places in a module, as `blocks.mixed_block` names them, to what the other implementation calls them.
+    """Translates the positions in a module, as `blocks.mixed_block` names them, to the other implementation's names.
 
     Args:
         *branches: The steps of each branch, in words; "-" is a pooling, and a comma parts the arms of a fork.

@@ -1,4 +1,4 @@
-"""From a layer here to the tensors that other frameworks keep for it, in their names and their layouts."""
+"""Translates a layer to the tensors that other frameworks keep for it, in their names and layouts."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -169,7 +169,7 @@ def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[s
 
 
 def _by_layer(state: Mapping[str, Any]) -> Mapping[str, str]:
-    """From each name to layer and variable alone, as Keras now names them.
+    """Shortens each name to layer and variable, as Keras now names them.
 
     A model inside another puts its name before those of its layers, and Keras 1 called a kernel LAYER_W and a bias
     LAYER_b, as keras.applications' files of VGG still do.

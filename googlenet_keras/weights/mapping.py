@@ -25,7 +25,7 @@ _CLASSIFIERS = ("predictions", "aux", "aux1", "aux2")
 
 @dataclass(frozen=True)
 class Loading:
-    """What became of the tensors of a file.
+    """The outcome of loading a file: which tensors were used and which were left out.
 
     Attributes:
         source: Whose names they have.
@@ -97,7 +97,7 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None 
 
 
 def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> dict[str, int]:
-    """Of how many classes the heads in a file are.
+    """Returns the number of classes of each head in a file.
 
     Args:
         model: The network, or its body.
@@ -150,7 +150,7 @@ def _pairs(
 
 
 def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], expected: list[str]) -> dict[str, str]:
-    """From the names that tensors are known by to those that they have in the file.
+    """Maps the known names of tensors to their names in the file.
 
     Args:
         model: The model that they are for.
@@ -173,7 +173,7 @@ def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], ex
 
 
 def _misshapen(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> list[str]:
-    """Which of the tensors that make a weight are of another shape than it needs; nothing is read."""
+    """Returns the tensors of a weight that have another shape than it needs, without reading them."""
     there = np.broadcast_to(np.float32(0), shape_of(state[tensor.name]))
     try:
         shape = tensor.transform(there).shape
@@ -187,7 +187,7 @@ def _misshapen(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variabl
 
 
 def _value(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> Array:
-    """What a weight is to be, in its layout."""
+    """Returns the value of a weight, in its layout."""
     if tensor.name not in state:
         return np.full(variable.shape, tensor.default)
     array = tensor.transform(_read(state, tensor.name))
@@ -226,7 +226,7 @@ def _unused_parts(
 
 
 def _is_of(tensor: str, layer: str) -> bool:
-    """Whether a tensor, or that of the layer's normalization, belongs to a layer there."""
+    """True if a tensor, or that of the layer's normalization, belongs to a layer of the file."""
     return re.match(rf"{re.escape(layer)}(\W|_bn/)", tensor) is not None
 
 
@@ -255,7 +255,7 @@ def _layer_of(tensor: str) -> str:
 
 
 def _units(state: Mapping[str, Any], tensors: list[str]) -> int | None:
-    """How many units the last of some layers has, which its bias tells."""
+    """Returns the number of units of the last of some layers, from its bias."""
     biases = [shape_of(state[name]) for name in tensors if re.search(r"(?:^|[/.])(?:bias|biases|1)$", name)]
     return biases[-1][0] if biases and len(biases[-1]) == 1 else None
 

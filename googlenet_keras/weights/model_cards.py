@@ -1,4 +1,4 @@
-"""What a network is and how it is used, as a model card of the Hugging Face Hub: Markdown under a head of YAML.
+"""Writes a network's model card for the Hugging Face Hub: Markdown under a header of YAML.
 
 Source of the head's fields: huggingface.co/docs/hub/model-cards.
 """
@@ -23,7 +23,7 @@ def model_card(card: Card, *, parameters: int, file: str = "model.weights.h5") -
 
 
 def _head(card: Card) -> str:
-    """What the hub reads. A string of JSON is one of YAML, too."""
+    """Writes the header that the hub reads. A string of JSON is also a string of YAML."""
     lines = ["library_name: keras", "pipeline_tag: image-classification", "tags:"]
     lines += [f"- {tag}" for tag in ("googlenet", "inception", "image-classification", card.model)]
     if card.licence:
@@ -40,7 +40,7 @@ def _head(card: Card) -> str:
 
 
 def _is_public(dataset: str | None) -> bool:
-    """Whether others know a dataset by its name: a folder's path is its owner's business."""
+    """True if a dataset's name is public: a folder's path stays private."""
     return dataset is not None and not dataset.startswith("folder:")
 
 

@@ -1,4 +1,4 @@
-"""From the names of GoogLeNet's and Inception v2's layers here to those in other implementations.
+"""Translates the layer names of GoogLeNet and Inception v2 to those in other implementations.
 
 Each takes a layer's name and returns the other's, or None if the network has no such layer. A normalization goes by the
 name of its convolution.

@@ -29,7 +29,7 @@ def list_weights(model: str | None = None) -> list[PublishedWeights]:
 
 
 def find_published(weights: Any, model: str | None = None) -> PublishedWeights | None:
-    """What a factory's ``weights=`` means.
+    """Finds the published weights that a factory's ``weights=`` means.
 
     Args:
         weights: None, the path of a weight file, or the name of published weights.

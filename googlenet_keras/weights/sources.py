@@ -14,7 +14,7 @@ from googlenet_keras.weights.names import Naming
 
 @dataclass(frozen=True)
 class Source:
-    """How one framework names and lays out the tensors of networks.
+    """The names and layouts that one framework uses for the tensors of networks.
 
     Attributes:
         naming: From a layer here to its name there, for each family of networks that it has; None if the layer has no
@@ -92,7 +92,7 @@ _NAMES = {
 
 
 def recognize_source(tensors: Iterable[str]) -> str:
-    """Whose names the tensors of a file have.
+    """Recognizes the framework whose names the tensors of a file have.
 
     Args:
         tensors: The names; what a session or another model has put before all of them, or ``:0`` behind, does no harm.

@@ -65,7 +65,7 @@ class Archive:
             return stream.read(count)
 
     def array(self, name: str, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> Callable[[], np.ndarray]:
-        """What reads an array from a member, from a byte of it on."""
+        """Returns a function that reads an array from a member, starting at one of its bytes."""
 
         def fetch() -> np.ndarray:
             with self._zip.open(name) as stream:

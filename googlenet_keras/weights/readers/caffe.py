@@ -22,7 +22,7 @@ RANKS = {"Convolution": 4, "Deconvolution": 4, "InnerProduct": 2}
 
 
 def may_be_caffe(start: bytes) -> bool:
-    """Whether a file that begins so may be a NetParameter: one begins with a name or a layer."""
+    """True if a file with this beginning may be a NetParameter, which begins with a name or a layer."""
     return start[:1] in (b"\x0a", b"\x12") or start[:2] == b"\xa2\x06"
 
 

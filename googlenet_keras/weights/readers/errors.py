@@ -1,4 +1,4 @@
-"""How a file that cannot be read is refused: one sentence, on one line, with the file's name."""
+"""Defines the errors for files that cannot be read: one sentence, on one line, with the file's name."""
 
 import contextlib
 import struct

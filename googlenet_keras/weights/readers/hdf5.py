@@ -39,7 +39,7 @@ class HDF5File:
         self._places: list[tuple[int, int, str]] = []
 
     def items(self, group: h5py.Group) -> Iterator[tuple[str, Item]]:
-        """What is in a group.
+        """Lists the members of a group.
 
         Raises:
             ValueError: If one of them is a link to elsewhere or found in two places.

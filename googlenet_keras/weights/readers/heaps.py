@@ -44,7 +44,7 @@ def _length(opened: OpenedFile, place: int) -> int:
 
 
 def _heaps(opened: OpenedFile) -> Iterator[int]:
-    """Where the bytes stand that a heap begins with."""
+    """Finds the positions of the bytes that a heap begins with."""
     for first in range(0, opened.size, PIECE):
         opened.file.seek(first)
         piece = opened.file.read(PIECE + len(_START) - 1)

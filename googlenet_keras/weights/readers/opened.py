@@ -39,7 +39,7 @@ class OpenedFile:
 
     @property
     def most_bytes(self) -> int:
-        """What its tensors, or what is unpacked from it, may take altogether."""
+        """The largest number of bytes that its tensors, or what is unpacked from it, may take altogether."""
         return MOST_TIMES_THE_FILE * (self.size + self.size_beside) + MOST_BYTES_BEYOND
 
     def folder(self) -> Path:
@@ -121,11 +121,11 @@ class Bounded(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """How many bytes it has given."""
+        """Returns the number of bytes read so far."""
         return self._most - self._left
 
     def read(self, size: int = -1) -> bytes:
-        """As of any stream; no more than is allowed is ever held."""
+        """Reads as any stream does, and never holds more than is allowed."""
         piece = self._source.read(self._left + 1 if size < 0 else min(size, self._left + 1))
         self._left -= len(piece)
         if self._left < 0:
@@ -133,7 +133,7 @@ class Bounded(io.RawIOBase):
         return piece
 
     def readline(self, size: int | None = -1) -> bytes:
-        """As of any stream; lines are short."""
+        """Reads a line as any stream does; lines are short."""
         most = min(self._left, 4096)
         line = self._source.readline(most if size is None or size < 0 else min(size, most))
         self._left -= len(line)

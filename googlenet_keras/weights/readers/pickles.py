@@ -38,7 +38,7 @@ class Machine:
         self._memo: dict[int, Any] = {}
 
     def play(self) -> Any:
-        """What the pickle describes.
+        """Builds the objects that the pickle describes.
 
         Raises:
             ValueError: If it takes a step that state dicts do not.

@@ -20,7 +20,7 @@ DTYPES = {
 
 
 def is_safetensors(start: bytes, size: int) -> bool:
-    """Whether a file that begins so is one."""
+    """True if a file with this beginning is a safetensors file."""
     return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
 

@@ -1,4 +1,4 @@
-"""What every reader gives: tensors whose shapes are known before their numbers are read."""
+"""Defines the result of every reader: tensors whose shapes are known before their numbers are read."""
 
 import itertools
 import math
@@ -63,7 +63,7 @@ class WeightFile:
 
 
 def is_floating(dtype: np.dtype) -> bool:
-    """Whether a type is one of floating-point numbers, bfloat16 among them."""
+    """True if a type is a floating-point type, including bfloat16."""
     return dtype.kind == "f" or dtype == BFLOAT16
 
 

@@ -31,7 +31,7 @@ def table_entries(opened: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(data: bytes) -> tuple[tuple[int, int], bytes]:
-    """Where a block is, and what comes behind its handle."""
+    """Returns the position of a block, and the bytes after its handle."""
     offset, used = varint(data)
     size, more = varint(data[used:])
     return (offset, size), data[used + more :]

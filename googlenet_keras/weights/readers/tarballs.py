@@ -13,7 +13,7 @@ GZIP = b"\x1f\x8b"
 
 
 def is_tarball(start: bytes) -> bool:
-    """Whether a file that begins so is packed by gzip, or an archive of tar."""
+    """True if a file with this beginning is compressed by gzip, or is a tar archive."""
     return start.startswith(GZIP) or start[257:262] == b"ustar"
 
 

@@ -1,4 +1,4 @@
-"""What a pickle of PyTorch may name: storages of numbers, tensors that are views of them, and ordered dictionaries."""
+"""Defines what a pickle of PyTorch may name: storages, tensors that are views of them, and ordered dictionaries."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -57,14 +57,14 @@ class TensorView:
 
     @property
     def span(self) -> int:
-        """From its first number to the end of its last, in numbers."""
+        """The range from the view's first number to the end of its last, counted in numbers."""
         if 0 in self.shape:
             return 0
         return 1 + sum((extent - 1) * stride for extent, stride in zip(self.shape, self.strides, strict=True))
 
 
 def storage(identifier: object) -> Storage:
-    """What a pickle of PyTorch says of a storage: ("storage", type, key, device, count) and perhaps a view.
+    """Reads a PyTorch pickle's description of a storage: ("storage", type, key, device, count) and perhaps a view.
 
     Raises:
         ValueError: If it says something else.
