@@ -56,7 +56,7 @@ def only_as_a_command(name: str, command: str) -> None:
 
     Args:
         name: The module's ``__name__``.
-        command: What it is the command of.
+        command: The module of the command.
 
     Raises:
         ImportError: If the module is not run but imported, other than by a process that multiprocessing starts.

@@ -45,10 +45,10 @@ class Style:
         batch_normalization: Its settings, if every convolution is followed by one; convolutions then have no bias.
         padding: ``"same"`` is TensorFlow's, which at stride 2 puts the odd pixel behind; ``"explicit"`` is Caffe's
             and PyTorch's: ``kernel_size // 2`` zeros on every side of a convolution, and pooling in ceil mode.
-        kernel_initializer: Of convolutions and dense layers; a name or a Keras config, never an instance, which
-            would draw the same numbers for every layer.
-        bias_initializer: Of all biases but the classifiers', which start at zero.
-        kernel_regularizer: Of convolutions and dense layers, as `keras.regularizers.get` takes it.
+        kernel_initializer: The initializer of convolutions and dense layers; a name or a Keras config, never an
+            instance, which would draw the same numbers for every layer.
+        bias_initializer: The initializer of all biases but the classifiers', which start at zero.
+        kernel_regularizer: The regularizer of convolutions and dense layers, as `keras.regularizers.get` takes it.
         dtype: Keras dtype policy or its name; None is the global policy.
     """
 
@@ -97,12 +97,12 @@ def conv_block(
         strides: Steps of the kernel down and to the right, in pixels; a single number is both.
         padding: ``"same"``, ``"valid"``, or the number of zeros on every side, or those above and below and those on
             the left and right; None is the style's.
-        groups: Into how many groups the channels are split, each convolved on its own.
-        bias: What the biases start at; None is the style's.
+        groups: The number of groups of channels, each convolved separately.
+        bias: The initial value of the biases; None is the style's.
         activation: ``"relu"``, or None for none.
         normalize: Whether the style's batch normalization follows; without it the convolution has a bias.
         name: Name of the convolution; ``NAME_bn`` and ``NAME_relu`` are the layers after it.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, height', width', filters).
@@ -168,7 +168,7 @@ def max_pool(
         strides: Step of the window, in pixels.
         padding: ``"same"``, or ``"valid"``: rows and columns that fill no window are left out.
         name: Name of the pooling layer; explicit padding adds ``NAME_padding``.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, height', width', channels).
@@ -191,7 +191,7 @@ def local_response_normalization(x: Tensor, *, name: str, style: Style = DEFAULT
     Args:
         x: Float tensor (batch, height, width, channels).
         name: Name of the layer.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor of the same shape.
@@ -220,7 +220,7 @@ def inception_module(
         residual: Whether the input is added to the joined branches, by way of a linear 1x1 convolution
             ``NAME_shortcut`` where it has another depth, and rectified; the concatenation is then ``NAME_mixed``, the
             sum ``NAME_add`` and the ReLU NAME (after arXiv 1602.07261, figure 10).
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, height, width, conv1x1 + conv3x3 + conv5x5 + pool_proj).
@@ -276,9 +276,9 @@ def classifier(
     Args:
         x: Float tensor (batch, features).
         classes: Number of classes.
-        activation: As `keras.activations.get` takes it; None leaves the logits.
+        activation: An activation of `keras.activations.get`; None leaves the logits.
         name: Name of the layer.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, classes).
@@ -318,12 +318,12 @@ def auxiliary_head(
         x: Float tensor (batch, height, width, channels), height and width known and at least 5; 3 are enough for
             explicit padding's ceil mode, 1 for the adaptive pool.
         classes: Number of classes.
-        activation: Of the answer, as `keras.activations.get` takes it; None leaves the logits.
+        activation: The activation of the output, as `keras.activations.get` takes it; None leaves the logits.
         dropout: Fraction of the 1024 features dropped while training; 0 leaves the layer out.
         adaptive_pool: Average down to 4x4 whatever the map's size, as torchvision does, in place of 5x5 at stride 3.
         name: Name of the answering layer; the others are ``NAME_pool``, ``NAME_conv``, ``NAME_flatten``, ``NAME_fc``
             and ``NAME_dropout``.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, classes).
@@ -414,7 +414,7 @@ def stages(x: Tensor, table: Sequence[Stage], *, style: Style = DEFAULT_STYLE) -
     Args:
         x: Float tensor (batch, height, width, channels).
         table: The stages, from the input on.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Yields:
         The name of the layer that ends a stage, see `endpoint`, and its output (batch, height', width', channels').
@@ -466,10 +466,10 @@ def mixed_block(x: Tensor, branches: tuple[Branch, ...], *, name: str, style: St
 
     Args:
         x: Float tensor (batch, height, width, channels).
-        branches: What each branch does, step by step.
+        branches: The steps of each branch.
         name: Name of the concatenation. Step I of branch B is ``NAME_branchB_I`` (``NAME_branchB`` if it is the only
             one), the arms of a fork are ``NAME_branchB_Ia``, ``NAME_branchB_Ib``.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, height', width', the branches' channels in their order).
@@ -504,11 +504,11 @@ def residual_block(
     Args:
         x: Float tensor (batch, height, width, channels).
         branches: See `mixed_block`.
-        scale: Of what is added to the input.
+        scale: The factor of what is added to the input.
         activation: After the addition.
         name: Name of the block's last layer; before it are ``NAME_mixed``, ``NAME_conv``, ``NAME_scale`` and, where a
             ReLU follows, ``NAME_add``.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor of the input's shape.
@@ -534,10 +534,10 @@ def convolutional_auxiliary_head(
     Args:
         x: Float tensor (batch, height, width, channels), height and width known and at least 5.
         classes: Number of classes.
-        activation: Of the answer, as `keras.activations.get` takes it; None leaves the logits.
+        activation: The activation of the output, as `keras.activations.get` takes it; None leaves the logits.
         name: Name of the answering layer; the others are ``NAME_pool``, ``NAME_conv1``, ``NAME_conv2`` and
             ``NAME_flatten``.
-        style: What the network's blocks have in common.
+        style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, classes).

@@ -112,8 +112,8 @@ class DtypeChoice:
     """A Keras dtype policy, and why it is that one.
 
     Attributes:
-        name: Of the policy, such as ``"mixed_bfloat16"``.
-        reason: In words, without a full stop.
+        name: The name of the policy, such as ``"mixed_bfloat16"``.
+        reason: The reason for the choice, in words, without a full stop.
     """
 
     name: str
@@ -128,7 +128,7 @@ def choose_dtype(requested: str = "auto", strategy: "tf.distribute.Strategy | No
             computed natively (TPUs, GPUs of compute capability 8.0 or more, CPUs with AVX512_BF16 or AMX), and
             ``float32`` elsewhere. A policy of bfloat16 that would be emulated triggers a UserWarning, once in a
             process.
-        strategy: Whose devices compute; None is the strategy in whose scope this is called.
+        strategy: The strategy whose devices compute; None is the strategy in whose scope this is called.
 
     Returns:
         The policy, and the reason for it.
@@ -198,7 +198,7 @@ def gpus_compute_bfloat16(gpus: Sequence[GPUDetails]) -> tuple[bool, str]:
     """True if all of some GPUs compute bfloat16 natively.
 
     Args:
-        gpus: What ``tf.config.experimental.get_device_details`` says of each.
+        gpus: The details of each GPU, from ``tf.config.experimental.get_device_details``.
 
     Returns:
         Whether they do, and the reason, which names the weakest of them.

@@ -35,8 +35,8 @@ class Publication:
     the same name. Each file and folder is at any moment wholly the old or wholly the new one.
 
     Attributes:
-        folder: Where the files are to be.
-        name: What they are called together; part of the hidden names beside them.
+        folder: The folder of the files.
+        name: The common name of the files; it is part of the hidden names beside them.
         aside: The folder to write below, empty at first.
     """
 
@@ -98,7 +98,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Names a file beside another, and puts it in the other's place once it is wholly on the disk.
 
     Args:
-        path: What is to be written or replaced; it is untouched if the block fails.
+        path: The file or folder to write or replace; it is untouched if the block fails.
 
     Yields:
         The path to write to; its name ends as that of ``path`` does.
@@ -123,7 +123,7 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """Opens the file that `replacing` names.
 
     Args:
-        path: What is to be written or replaced; it is untouched if the block fails.
+        path: The file or folder to write or replace; it is untouched if the block fails.
 
     Yields:
         The file to write to.

@@ -21,7 +21,7 @@ class Heartbeat:
     """While the block runs, a thread says what is going on whenever nothing has been said for a while.
 
     Args:
-        describe: What is going on, in a line; it is called in the thread.
+        describe: A function that returns the state of the work in a line; the thread calls it.
         say: Takes the line, in the thread.
         silence: Seconds without a line after which there is one.
     """
@@ -79,7 +79,7 @@ def status(message: str, *, silence: float = LONGEST_SILENCE) -> Iterator[Callab
     """Shows on stderr what is going on: a spinner on a terminal, and otherwise a line whenever it takes long.
 
     Args:
-        message: What is going on at first.
+        message: The first message.
         silence: Seconds without a line after which there is one.
 
     Yields:

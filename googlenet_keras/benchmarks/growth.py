@@ -31,7 +31,7 @@ class Point:
     Attributes:
         input_size: Height and width of an image, in pixels.
         batch_size: Images in the batch.
-        seconds: Of the batch, in each round.
+        seconds: The seconds of the batch, in each round.
     """
 
     input_size: int
@@ -57,8 +57,8 @@ class Growth:
         model: The network's name.
         call: Seconds of a call, however small.
         pixel: Seconds of a pixel of each image.
-        deviation: By what part of the measured time the line is off, by the median of the points.
-        points: What was measured.
+        deviation: The median deviation of the points from the line, as a part of the measured time.
+        points: The measured points.
     """
 
     model: str
@@ -73,9 +73,9 @@ class GrowthComparison:
     """The measurements of one run.
 
     Attributes:
-        format: Of the artifacts, one of `googlenet_keras.deploy.artifacts.FORMATS`.
+        format: The format of the artifacts, one of `googlenet_keras.deploy.artifacts.FORMATS`.
         instruction_sets: Those of the processor that matter here.
-        growths: Of each network.
+        growths: The growth of each network.
     """
 
     format: str
@@ -146,7 +146,7 @@ def compare_growth(
         sizes: Heights and widths of the images, in pixels.
         batch_sizes: Images at once. There must be two different numbers of pixels in all.
         format_name: One of `googlenet_keras.deploy.artifacts.FORMATS`.
-        rounds: How often each is timed; at least 2.
+        rounds: The number of timed rounds; at least 2.
 
     Returns:
         The times, and the line through them.
@@ -202,7 +202,7 @@ def fit(model: str, points: Sequence[Point]) -> Growth:
 
     Args:
         model: The network's name.
-        points: What was measured, of two different numbers of pixels or more.
+        points: The measured points, for two different numbers of pixels or more.
     """
     seconds = np.array([point.median for point in points])
     pixels = np.array([point.pixels for point in points], "float64")

@@ -54,15 +54,15 @@ class InferenceSpeed:
     """The speed at which one artifact answers batches of one size.
 
     Attributes:
-        artifact: What it is.
+        artifact: The artifact, in words.
         batch_size: Images at once.
-        images_per_second: By the median call.
+        images_per_second: The images per second of the median call.
         ratio: Median, over the rounds, of its throughput to the baseline's in the same round.
         lower: First quartile of that ratio.
         upper: Third quartile of that ratio.
         share: Operations of its convolutions and dense layers in a second, as a fraction of those of a matrix product
             in float32, by the median of the rounds; None if they are not known.
-        seconds: Of a batch, in each round: what the figures above are made of.
+        seconds: The seconds of a batch in each round, from which the figures above are computed.
     """
 
     artifact: str
@@ -80,7 +80,7 @@ class Footprint:
     """The memory, disk space and start time that an artifact takes.
 
     Attributes:
-        artifact: What it is.
+        artifact: The artifact, in words.
         disk: Its bytes on the disk; None of what is no file.
         first_answer: Seconds from the start of a process to its first answer.
         peak_memory: The most bytes that the process had, at the largest batch; None where the system does not tell.
@@ -101,8 +101,8 @@ class InferenceComparison:
         input_shape: (height, width, channels) of an image, in pixels.
         instruction_sets: Those of the processor that matter here.
         matrix_product: Operations in a second of a large matrix product in float32, by the median of all rounds.
-        speeds: By artifact and batch size, the baseline's artifact first.
-        footprints: Of each artifact.
+        speeds: The speeds by artifact and batch size, with the baseline's artifact first.
+        footprints: The footprint of each artifact.
         missing: Formats whose runtime or converter is not installed.
     """
 
@@ -142,7 +142,7 @@ def save_comparisons(comparisons: Sequence[InferenceComparison], folder: Path) -
     """Writes ``inference.json``, ``inference.md`` and ``inference.png``.
 
     Args:
-        comparisons: What was measured.
+        comparisons: The measurements.
         folder: It exists; files of these names are replaced.
 
     Raises:
@@ -175,9 +175,9 @@ def compare_inference(
         batch_sizes: Images at once.
         input_size: Height and width of the images, in pixels; None is the network's own, or what the card of the first
             artifact says.
-        precisions: What the build script's ONNX and OpenVINO files are written in: ``"float32"``, ``"int8"``, which is
+        precisions: The precisions of the build script's ONNX and OpenVINO files: ``"float32"``, ``"int8"``, which is
             calibrated on noise here, and ``"bfloat16"``.
-        rounds: How often each is timed; at least 2.
+        rounds: The number of timed rounds; at least 2.
 
     Returns:
         The figures; the baseline is Keras's own SavedModel, or the first of ``artifacts``.
@@ -243,11 +243,11 @@ def _speeds(
     Artifacts answer several times a call, not all as often: what is compared is seconds of one batch.
 
     Args:
-        timings: Of the calls.
+        timings: The timings of the calls.
         batch_size: Images in a batch.
-        calls: How often each artifact answered in a call.
-        matrix_seconds: Of the matrix product, in each round.
-        operations: Of an image; None if they are not known.
+        calls: The number of answers of each artifact in a call.
+        matrix_seconds: The seconds of the matrix product in each round.
+        operations: The operations of one image; None if they are not known.
     """
     seconds = {timing.name: tuple(one / calls[timing.name] for one in timing.rounds) for timing in timings}
     baseline = seconds[timings[0].name]
@@ -402,10 +402,10 @@ def write(served: keras.Model, name: str, path: Path, precision: str = "float32"
     """Writes a network as the build script does; int8 is calibrated on noise.
 
     Args:
-        served: What `serving_model` returns, optimized or not.
-        name: Of its record, one of `list_models`.
+        served: The model that `serving_model` returns, optimized or not.
+        name: The name of its record, one of `list_models`.
         path: A file, whose ending names the format, or a SavedModel's folder.
-        precision: Of the arithmetic.
+        precision: The precision of the arithmetic.
     """
     record = model_record(name)
     if path.suffix not in SUFFIXES.values():

@@ -15,7 +15,7 @@ class Timing(Generic[Name]):
     """The times that one candidate took.
 
     Attributes:
-        name: Of the candidate.
+        name: The name of the candidate.
         seconds: Median of a call.
         ratio: Median, over the rounds, of its time to the baseline's in the same round.
         lower: First quartile of that ratio.
@@ -35,9 +35,9 @@ def compare(candidates: Mapping[Name, Callable[[], object]], *, rounds: int, see
     """Times candidates against the first of them, which call each other's neighbours in every order.
 
     Args:
-        candidates: What to call, by name, the baseline first; a call must return only once its work is done.
-        rounds: How often each is timed, after one call that is not; at least 2.
-        seed: Of the order within a round.
+        candidates: The functions to time, by name, the baseline first; a call must not return before its work is done.
+        rounds: The number of timed calls of each, after one untimed call; at least 2.
+        seed: The seed of the order within a round.
 
     Returns:
         A timing for each candidate, in their order.

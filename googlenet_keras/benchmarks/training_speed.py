@@ -29,9 +29,9 @@ class Speed:
     """The speed at which one candidate trains.
 
     Attributes:
-        name: Of the candidate.
-        dtype: Of its arithmetic.
-        examples_per_second: By the median step.
+        name: The name of the candidate.
+        dtype: The dtype of its arithmetic.
+        examples_per_second: The examples per second of the median step.
         ratio: Median, over the rounds, of its throughput to the baseline's in the same round.
         lower: First quartile of that ratio.
         upper: Third quartile of that ratio.

@@ -79,7 +79,7 @@ def path_argument(text: str) -> Path:
     """A path, as an argparse ``type``: an empty one, as of a variable that is not set, is not the working folder.
 
     Args:
-        text: What was given.
+        text: The text that was given.
 
     Raises:
         argparse.ArgumentTypeError: If it is empty.
@@ -93,7 +93,7 @@ def add_network_arguments(parser: Parser) -> None:
     """Adds the flags that say of a weight file what it does not say itself.
 
     Args:
-        parser: A command's.
+        parser: The parser of a command.
     """
     parser.add_argument(
         "--classes", type=int, metavar="N", help="number of classes, where the weight file does not say it"
@@ -112,7 +112,7 @@ def network_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the flags of `add_network_arguments` as keyword arguments of `find_network` and similar functions.
 
     Args:
-        arguments: The parsed ones.
+        arguments: The parsed arguments.
     """
     return {
         "classes": arguments.classes,

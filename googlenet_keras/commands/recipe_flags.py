@@ -18,7 +18,7 @@ def add_training_flags(parser: Parser) -> None:
     """Adds the flags for the place of the data and for the devices.
 
     Args:
-        parser: A command's.
+        parser: The parser of a command.
     """
     parser.add_argument(
         "--data-dir", type=path_argument, metavar="DIR", help="folder where TensorFlow Datasets keeps its data"
@@ -36,8 +36,8 @@ def add_recipe_fields(parser: Parser, title: str, names: Iterable[str] = FIELD_N
     """Adds a flag for each of some fields of a recipe, with the field's own description.
 
     Args:
-        parser: A command's.
-        title: Of the group of flags in the help.
+        parser: The parser of a command.
+        title: The title of the group of flags in the help.
         names: The fields.
     """
     group = parser.add_argument_group(title)
@@ -62,7 +62,7 @@ def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the fields of a recipe that were given as flags.
 
     Args:
-        arguments: The parsed ones.
+        arguments: The parsed arguments.
     """
     given = {name: value for name, value in vars(arguments).items() if name in FIELD_NAMES}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -37,7 +37,7 @@ def prepare_fashion_mnist(
 
     Args:
         source: Folder of the four archives: the originals, or /usr/share/datasets/fashion-mnist of Debian's package.
-        data_dir: Where TensorFlow Datasets is to find it (default: its own default).
+        data_dir: The folder of TensorFlow Datasets' data (default: its own default).
         file_format: ``array_record`` or ``tfrecord`` (default: that of what is there, or tfrecord).
 
     Returns:

@@ -31,11 +31,11 @@ class Augmentation:
 
     Attributes:
         flip: Probability of mirroring left and right.
-        shift: Of small images: pixels of the original that they are moved at most, along each axis; black comes in.
-        erase: Of small images: probability that a rectangle becomes noise (arXiv 1708.04896).
-        distort: Of large images: brightness, contrast, saturation and hue changed (arXiv 1312.5402).
-        random_interpolation: Of large images: resized by bilinear, area, nearest or bicubic interpolation.
-        rand_augment: How strong the two changes are that RandAugment draws for an image, in 0 to 1; 0 draws none.
+        shift: Small images are moved by at most this number of pixels along each axis; black comes in.
+        erase: The probability that a rectangle of a small image becomes noise (arXiv 1708.04896).
+        distort: Whether brightness, contrast, saturation and hue of large images change (arXiv 1312.5402).
+        random_interpolation: Whether each large image is resized by bilinear, area, nearest or bicubic at random.
+        rand_augment: The strength of the two changes that RandAugment draws for an image, 0 to 1; 0 draws none.
         mixup: Images are mixed in pairs, by shares from a Beta distribution with both its parameters this number, and
             so are their labels (arXiv 1710.09412); 0 mixes none.
         cutmix: A rectangle of each image comes from its neighbour, of an area from such a distribution (arXiv

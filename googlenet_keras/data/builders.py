@@ -27,8 +27,8 @@ class PreparedDataset(Dataset):
     """A dataset of TensorFlow Datasets; see `googlenet_keras.data.open_dataset`.
 
     Args:
-        name: As TensorFlow Datasets names it.
-        data_dir: Where it keeps its data, or None for its default.
+        name: The dataset's name in TensorFlow Datasets.
+        data_dir: The folder of its data, or None for its default.
     """
 
     def __init__(self, name: str, data_dir: str | Path | None) -> None:

@@ -11,7 +11,7 @@ def trained_split(dataset: Dataset, wanted: str) -> str:
     """The split that a training is measured on.
 
     Args:
-        dataset: Of which.
+        dataset: The dataset that is not there.
         wanted: The recipe's. Where it is ``test``, a dataset without one is measured on its validation images, and
             where it is ``validation`` the other way round.
     """
@@ -29,7 +29,7 @@ def open_dataset(name: str, data_dir: str | Path | None = None, *, max_bad: int 
             ``folder:PATH``, where PATH holds a folder of image files for each class, or folders ``train``,
             ``validation`` (or ``val``), ``test`` of such folders. Of a folder without these, or with ``train`` alone, a
             tenth of each class is the split ``test``: which files these are follows from their names alone.
-        data_dir: Where TensorFlow Datasets keeps its data (default: its own default, TFDS_DATA_DIR or
+        data_dir: The folder of TensorFlow Datasets' data (default: its own default, TFDS_DATA_DIR or
             ~/tensorflow_datasets).
         max_bad: Most image files of a folder that may be broken; they are left out and named in `Split.bad`.
 

@@ -22,7 +22,7 @@ def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | No
     A hundred of each class are the split ``test`` and the others ``train``, always the same ones.
 
     Args:
-        data_dir: Where TensorFlow Datasets is to find it (default: its own default).
+        data_dir: The folder of TensorFlow Datasets' data (default: its own default).
         file_format: ``array_record`` or ``tfrecord`` (default: that of what is there, or tfrecord).
 
     Returns:

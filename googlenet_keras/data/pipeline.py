@@ -25,7 +25,7 @@ class Batches:
     it, nor on how many processes and replicas share it.
 
     Args:
-        split: Where the examples come from.
+        split: The split that the examples come from.
         batch_size: Examples of a step, over all replicas.
         input_size: Height and width that the images get, in pixels.
         preprocessing: From pixels in [0, 255] to what the network takes: its `Preprocessing`, which also says what part
@@ -103,7 +103,7 @@ class Batches:
 
         Args:
             epoch: From 0.
-            first_step: Where to begin.
+            first_step: The step to begin with.
 
         Returns:
             For each step one element for each of ``shards``: ``image`` (part, input_size, input_size, channels),
@@ -225,12 +225,12 @@ class _Plan:
     """The examples of an epoch that a process takes, and how they are divided into parts.
 
     Attributes:
-        number: Of each example: the pass over the split, from the first epoch on.
-        step: Of that pass.
+        number: For each example, the number of the pass over the split, from the first epoch on.
+        step: The step of that pass.
         place: Its place in the whole batch.
         position: Its place in the pass's order; from the split's size on it is padding.
         weight: 1, or 0 for padding.
-        sizes: Of each part.
+        sizes: The size of each part.
         count: For each part, the examples of its whole batch.
     """
 
@@ -254,7 +254,7 @@ class Timed(Iterator[Element]):
     """An iterator that knows how long it was waited for.
 
     Args:
-        elements: What to iterate over.
+        elements: The elements to iterate over.
 
     Attributes:
         seconds: Spent waiting so far.

@@ -69,8 +69,8 @@ def streamed_records(
     order is of the files and, in blocks, of their records.
 
     Args:
-        files: Of each file its name, where to begin and how many records to take.
-        positions: Which, rising; see `Split.encoded`.
+        files: The name of each file, the first record and the number of records to read.
+        positions: The records to read, in rising order; see `Split.encoded`.
         shuffled: See there.
         batch_size: See there; None makes a single group.
 

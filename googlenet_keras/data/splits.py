@@ -24,7 +24,7 @@ class Dataset(abc.ABC):
     """Images, each of one class.
 
     Attributes:
-        name: What `open_dataset` was asked for.
+        name: The name that `open_dataset` was given.
         label_names: The classes' names, in the order of the labels.
         split_names: The whole splits.
         channels: 1 if the images are grey, 3 if they are RGB.
@@ -71,7 +71,7 @@ class Dataset(abc.ABC):
         """A part of the dataset.
 
         Args:
-            name: In the words of TensorFlow Datasets: ``train``, ``train[:90%]``, ``train[1000:]+test``.
+            name: In the notation of TensorFlow Datasets: ``train``, ``train[:90%]``, ``train[1000:]+test``.
 
         Raises:
             ValueError: If there is no such part, or nothing in it.
@@ -89,8 +89,8 @@ class Split(abc.ABC):
     """A part of a dataset, in an order of its own that is always the same.
 
     Attributes:
-        dataset: What it is a part of.
-        name: Which part, in the words of TensorFlow Datasets.
+        dataset: The dataset of the split.
+        name: The split, in the notation of TensorFlow Datasets.
         size: Number of examples.
         bad: Image files that cannot be used and are left out, and why.
     """
@@ -110,7 +110,7 @@ class Split(abc.ABC):
         """Examples as they are stored.
 
         Args:
-            positions: Which, rising: places in the order. From `size` on they are padding, any example.
+            positions: Rising positions in the order. From `size` on they are padding, any example.
             shuffled: Seed and epoch of another order than the split's own, of which the order is a function.
             batch_size: Examples of a step. The order of what cannot be read here and there depends on it: it is such
                 that a part of the places of all steps needs no more than that part of the files. None is the order of

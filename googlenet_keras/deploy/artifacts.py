@@ -94,9 +94,9 @@ def write_artifact(
     and the classifier of an ONNX file stay in float32, since they cost little and matter most.
 
     Args:
-        served: What `serving_model` returns, optimized or not, in float32.
+        served: The model that `serving_model` returns, optimized or not, in float32.
         path: The file; its ending names the format.
-        card: What travels along.
+        card: The card to write beside it.
         precision: See `PRECISIONS`.
         calibration: For int8, preprocessed float32 images, each (1, height, width, channels).
 

@@ -44,8 +44,8 @@ class Export:
         card: The card, a JSON file.
         model_card: The same for readers, Markdown as the Hugging Face Hub has it.
         artifacts: The files in other formats; beside an ``.xml`` is its ``.bin``.
-        strategy: In words, the devices that the model was built on.
-        chosen: In words, what the artifact was chosen from; empty if it was not.
+        strategy: The devices that the model was built on, in words.
+        chosen: The candidates that the artifact was chosen from, in words; empty if there were none.
     """
 
     saved_model: Path | None
@@ -81,7 +81,7 @@ class Export:
         Args:
             folder: The folder.
             name: The network's name.
-            pairs: What it is written as; see `planned`.
+            pairs: The formats and precisions to write; see `planned`.
         """
         return cls(
             saved_model=folder / name if "saved_model" in dict(pairs) else None,
@@ -120,8 +120,8 @@ def export_model(
         name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
             a ``.keras`` file of your own network, it names the network that yours is built on and whose preprocessing
             it uses.
-        folder: Where ``NAME/``, ``NAME.png``, ``NAME_architecture.png``, ``.svg`` and ``.html``, ``NAME.json`` and
-            ``NAME.md`` go; it is made if need be.
+        folder: The folder for ``NAME/``, ``NAME.png``, ``NAME_architecture.png``, ``.svg`` and ``.html``, ``NAME.json``
+            and ``NAME.md``; it is created if it does not exist.
         weights: A weight file (see `load_weights`), the name of published weights, such as ``"fashion_mnist"`` of
             ``googlenet_bn``, or a ``.keras`` file; None leaves the network as it is initialized, untrained.
         classes: Number of classes; None is the weight file's, as many as there are labels, or the model's own.
@@ -305,13 +305,13 @@ class _Writing:
     """A model that is written and verified.
 
     Attributes:
-        network: What the model was built from.
+        network: The network that the model was built from.
         served: The model as it is served, which every artifact is compared with.
         written: The same, optimized or not.
-        saved: What the optimization saved, in a sentence; None without one.
+        saved: The savings of the optimization, in a sentence; None without one.
         labels: The classes' names.
-        card: What travels with every artifact.
-        dtype: Of the model's policy.
+        card: The card that every artifact gets.
+        dtype: The dtype of the model's policy.
         questions: See `questions_and_answers`.
         expected: See there.
         report: Called with a few words as each step begins.

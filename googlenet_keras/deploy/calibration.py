@@ -21,7 +21,7 @@ def calibration_images(
 
     Args:
         dataset: See `open_dataset`.
-        network: Whose preprocessing they get.
+        network: The network whose preprocessing they get.
         shape: (height, width, channels) of its input.
         data_dir: See `open_dataset`.
 

@@ -50,8 +50,8 @@ def best(candidates: Sequence[Facts], goal: str) -> tuple[int, str]:
     """Chooses an artifact; one whose quantization lost more than half a point of accuracy is never chosen.
 
     Args:
-        candidates: Of each the card's facts: ``file``, ``bytes``, ``seconds`` by batch size, and ``accuracy`` where it
-            was measured.
+        candidates: The card's facts about each: ``file``, ``bytes``, ``seconds`` by batch size, and ``accuracy`` where
+            it was measured.
         goal: A key of `GOALS`.
 
     Returns:

@@ -40,8 +40,8 @@ def decode_predictions(
     """Names the likeliest classes of each image, best first.
 
     Args:
-        probabilities: Of each image and class: (batch, classes).
-        top: How many classes to name.
+        probabilities: The probabilities of each image and class: (batch, classes).
+        top: The number of classes to list.
         labels: The classes' names, such as those of a `Card`; None is ImageNet's, of 1000 classes, or of 1001 where the
             first is TF-slim's background.
 
@@ -173,7 +173,7 @@ class Classifier:
 
         Args:
             encoded: The bytes of an image file.
-            top: How many classes to name.
+            top: The number of classes to list.
 
         Raises:
             ValueError: If the bytes are no image, or one that is too large.

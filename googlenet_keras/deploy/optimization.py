@@ -77,7 +77,7 @@ class _Fused:
         layer: The layer.
         normalization: The batch normalization behind it.
         relu: Whether a ReLU is behind that.
-        padding: What the layer pads with in place of a `ZeroPadding2D`; None is its own.
+        padding: The padding of the layer in place of a `ZeroPadding2D`; None is its own.
         pool: The average pooling before it, which comes after it now.
         pixels: The preprocessing that it does.
         group: The names of the 1x1 convolutions that it is merged with, itself among them.
@@ -105,7 +105,7 @@ class _Plan:
         skipped: Layers that pass on their input, and why.
         fused: Convolutions and dense layers that change.
         pools: Poolings that pad for themselves what a `ZeroPadding2D` did.
-        mean: What is subtracted from pixels, per channel, and before which layer.
+        mean: The numbers that are subtracted from pixels, per channel, and the layer that follows.
     """
 
     skipped: dict[str, str] = field(default_factory=dict)

@@ -41,7 +41,8 @@ def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
 
     Args:
         path: A SavedModel's folder, or an ``.onnx``, ``.tflite`` or ``.xml`` file (OpenVINO's, beside its ``.bin``).
-        threads: How many the runtime uses; None is one for each core. TensorFlow's are settled once for a process.
+        threads: The number of threads of the runtime; None is one for each core. TensorFlow's number is settled once
+            for a process.
 
     Returns:
         From preprocessed float32 images (batch, height, width, channels) to ``{output: float32 array}``.

@@ -56,8 +56,8 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
     """The signatures of a SavedModel.
 
     Args:
-        served: What `serving_model` returns, of fixed input size and 1 or 3 channels.
-        preprocessing: What the network expects of an image.
+        served: The model that `serving_model` returns, of fixed input size and 1 or 3 channels.
+        preprocessing: The preprocessing that the network expects.
 
     Returns:
         ``serving_default`` (preprocessed float32 images), ``serve_images`` (uint8 pixels of any size), ``serve_bytes``
@@ -107,9 +107,9 @@ def write_saved_model(
     """Writes a SavedModel that needs no Keras to be used.
 
     Args:
-        served: What `serving_model` returns.
+        served: The model that `serving_model` returns.
         folder: A folder that does not exist yet, or is empty.
-        preprocessing: What the network expects of an image.
+        preprocessing: The preprocessing that the network expects.
         assets: Files that travel along, each as ``assets/NAME``.
 
     Raises:

@@ -88,8 +88,8 @@ def questions_and_answers(
     """The inputs of every signature for the photograph, and the model's own outputs for them.
 
     Args:
-        served: What `serving_model` returns.
-        preprocessing: What the network expects of an image.
+        served: The model that `serving_model` returns.
+        preprocessing: The preprocessing that the network expects.
 
     Returns:
         Questions ``{"signature/batch": input}`` and answers ``{"signature/batch/output": array}``.
@@ -130,7 +130,7 @@ def questions_about(
     """Returns `questions_and_answers` about preprocessed images, for an artifact that takes nothing else.
 
     Args:
-        served: What `serving_model` returns.
+        served: The model that `serving_model` returns.
         images: float32 (1, height, width, channels) each; the last few are taken.
     """
     questions: dict[str, np.ndarray] = {}
@@ -147,7 +147,7 @@ def timings(received: dict[str, np.ndarray]) -> dict[str, object]:
     """Returns the median seconds of an answer by batch size, as the process reported them, for the card.
 
     Args:
-        received: What `FreshProcess.ask` returned.
+        received: The answers that `FreshProcess.ask` returned.
     """
     own = {key.partition("/")[2]: float(value) for key, value in received.items() if key.startswith("seconds/")}
     return {"seconds": own}

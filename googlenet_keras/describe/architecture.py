@@ -116,7 +116,7 @@ def module_graph(group: Group, boxes: Mapping[str, Box], colors: Mapping[str, st
     Args:
         group: The module.
         boxes: All boxes of the model, by name.
-        colors: Of each kind of box; see `box_colors`.
+        colors: The colours of each kind of box; see `box_colors`.
     """
     graph = _canvas()
     members = {box.name for box in group.boxes}

@@ -39,7 +39,7 @@ class ModelSummary:
         convolution_parameters: Those in convolutions, kernels and biases.
         dense_parameters: Those in dense layers.
         normalization_parameters: Those in normalizations, moving moments too.
-        multiply_adds: Of convolutions and dense layers, for one image.
+        multiply_adds: The multiply-adds of convolutions and dense layers, for one image.
         depth: Convolutions and dense layers along the longest path.
         minimum_size: Smallest height and width of an input, in pixels.
     """
@@ -59,7 +59,7 @@ def compare(names: Sequence[str], *, report: Callable[[str], None] = lambda name
     """Builds models by their names, each with its own input and classes, and summarizes them.
 
     Args:
-        names: Of `googlenet_keras.list_models`.
+        names: Names of `googlenet_keras.list_models`.
         report: Called with each name before the model is built.
 
     Returns:
@@ -108,7 +108,7 @@ def plot_comparison(summaries: Sequence[ModelSummary], path: str | Path) -> None
     """Draws parameters against multiply-adds, and where the parameters sit.
 
     Args:
-        summaries: What `compare` returns; one or more.
+        summaries: The summaries that `compare` returns; one or more.
         path: The picture to write; its suffix, ``.png`` or ``.svg``, is the format. It is replaced only by a whole
             picture.
 

@@ -55,7 +55,7 @@ class Call(NamedTuple):
     Attributes:
         layer: The layer.
         parents: The numbers of the calls that feed it, in the order of its inputs.
-        shape: Of its first output, without the batch.
+        shape: The shape of its first output, without the batch.
     """
 
     layer: keras.Operation

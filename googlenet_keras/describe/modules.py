@@ -23,11 +23,11 @@ class Box:
     Attributes:
         name: The first layer's.
         kind: Decides the colour: ``"convolution + BN + ReLU"``, ``"pooling"``, ``"dense"``, ...
-        lines: What is written in it, above its parts.
-        shape: Of its output, without the batch.
+        lines: The lines of text in it, above its parts.
+        shape: The shape of its output, without the batch.
         parents: Names of the boxes that feed it.
         called: The layers that are in it.
-        parts: What the folded layers leave to be written: ``"ReLU"``, ``"dropout 0.4"``, ...
+        parts: The texts of the folded layers: ``"ReLU"``, ``"dropout 0.4"``, ...
     """
 
     name: str
@@ -80,7 +80,7 @@ class Group:
     """A module, or a single box.
 
     Attributes:
-        name: Of the layer that joins the module's branches, or the box's.
+        name: The name of the layer that joins the module's branches, or the box's.
         boxes: From input to output, branch by branch.
         copies: Names of the equal modules in a row that are drawn as this one; its own is the first.
     """
@@ -189,7 +189,7 @@ def grouped(boxes: list[Box], answers: list[str]) -> list[Group]:
     start with its name and ``_``.
 
     Args:
-        boxes: Of `read_boxes`.
+        boxes: The boxes of `read_boxes`.
         answers: Names of the boxes that are the model's outputs.
     """
     candidates = []

@@ -25,8 +25,8 @@ def branches_text(graph: Graph, first: Layer, last: Layer) -> str:
 
     Args:
         graph: The graph of both.
-        first: Where it starts; itself left out. All ways to ``last`` pass it.
-        last: Where it ends.
+        first: The layer to start after. All paths to ``last`` pass it.
+        last: The layer to end with.
 
     Returns:
         One line; empty where there is neither convolution, pooling nor dense layer. See `LEGEND`; ``x + ...`` is added

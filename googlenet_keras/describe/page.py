@@ -64,7 +64,7 @@ class _Row:
     Attributes:
         name: Its own.
         layers: Names of the boxes in it: what a click on the picture finds it by.
-        type: What it is.
+        type: The type of the stage.
         output: The size of the feature map that it gives.
         parameters: All numbers in its layers.
         multiply_adds: For one image; None where the input's size is not known.

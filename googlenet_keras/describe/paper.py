@@ -17,9 +17,9 @@ class PaperRow:
 
     Attributes:
         stage: The stage's name.
-        weights: Of its kernels, as we count them.
+        weights: The weights of its kernels, as we count them.
         paper_weights: The same as the paper prints it, in thousands of 1024.
-        multiply_adds: As we count them.
+        multiply_adds: The multiply-adds as we count them.
         paper_multiply_adds: The same as the paper prints it, in millions.
     """
 
@@ -46,8 +46,8 @@ class PaperTable:
     Attributes:
         input_shape: (height, width, channels) of the images that it is printed for, in pixels.
         classes: The same for the classes.
-        rows: By stage, thousands of weights ("params") and millions of multiply-adds ("ops").
-        remark: What we know of its disagreements with its own network.
+        rows: Thousands of weights ("params") and millions of multiply-adds ("ops"), by stage.
+        remark: A remark on where the table is at odds with its own network.
     """
 
     input_shape: tuple[int, int, int]

@@ -15,14 +15,14 @@ class Bottleneck:
     """A convolution that a 1x1 convolution goes before, in a branch of a module.
 
     Attributes:
-        name: Of the larger convolution.
+        name: The name of the larger convolution.
         reduction: Name of the 1x1 convolution.
-        kernel_size: Of the larger convolution, (height, width) in pixels.
-        input_channels: Of the module's input.
+        kernel_size: The kernel size of the larger convolution, (height, width) in pixels.
+        input_channels: The channels of the module's input.
         reduced_channels: Filters of the 1x1 convolution.
-        filters: Of the larger convolution.
-        direct_weights: What the larger convolution would have in its kernel on the module's input itself.
-        reduced_weights: What both have in their kernels.
+        filters: The number of filters of the larger convolution.
+        direct_weights: The weights that the larger convolution's kernel would have on the module's input itself.
+        reduced_weights: The weights of both kernels.
     """
 
     name: str

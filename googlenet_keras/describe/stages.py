@@ -39,8 +39,8 @@ class Stage:
     """A row of the table: some layers of a model, from where the stage before ends.
 
     Attributes:
-        name: Of its last layer.
-        type: What it is, in the words of Table 1: ``"convolution"``, ``"max pool"``, ``"inception"``, ``"linear"``, ...
+        name: The name of its last layer.
+        type: Its type, in the words of Table 1: ``"convolution"``, ``"max pool"``, ``"inception"``, ``"linear"``, ...
         patch: Window and stride of the last convolution or pooling, such as ``"7x7/2"``; empty for modules and for
             what has none.
         output_shape: (height, width, channels), or (features,).
@@ -50,10 +50,10 @@ class Stage:
             `googlenet_keras.describe.notation`.
         weights: Numbers in the kernels of convolutions and dense layers; the paper's "params".
         parameters: All numbers in its layers: biases, normalizations and their moving moments too.
-        multiply_adds: Of convolutions and dense layers, for one image; the paper's "ops".
+        multiply_adds: The multiply-adds of convolutions and dense layers, for one image; the paper's "ops".
         receptive_field: Height and width, in pixels of the input, of what a pixel of the output may depend on; may
             exceed the input.
-        activation_bytes: What the outputs of all its layers take for one image in float32.
+        activation_bytes: The memory of the outputs of all its layers for one image in float32.
     """
 
     name: str

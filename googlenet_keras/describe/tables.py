@@ -20,10 +20,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        header: What it is.
+        header: The heading of the column.
         cells: One for each row.
         is_text: Whether it is set flush left.
-        from_width: How many characters wide a terminal must be to show it.
+        from_width: The width in characters that a terminal must have to show it.
     """
 
     header: str

@@ -39,12 +39,12 @@ class Evaluation:
         model: The network's name.
         weights: The weight files or artifacts whose probabilities were averaged.
         dataset: The dataset's name, or ``folder:PATH``.
-        split: What part of it.
+        split: The split of the dataset.
         skipped: Image files that cannot be used and were left out, and why.
         input_size: Height and width of the network's input, in pixels.
-        crops: How many crops of each image were averaged.
+        crops: The number of crops of each image whose probabilities were averaged.
         dtype: Keras dtype policy.
-        scores: What the answers were worth.
+        scores: The scores of the answers.
     """
 
     model: str
@@ -66,7 +66,7 @@ class Evaluation:
         """Writes ``evaluation.json`` and ``confusion.png``, both or neither.
 
         Args:
-            folder: Where to; it is made if need be.
+            folder: The folder to write to; it is created if it does not exist.
 
         Raises:
             OSError: If it cannot be written to.
@@ -106,9 +106,9 @@ def evaluate(
         dataset: See `open_dataset`; None is what the first card names. Its classes may be some of the network's, which
             are then found by their names.
         data_dir: See there.
-        split: In the words of TensorFlow Datasets, such as ``"test"`` or ``"train[90%:]"``; None is what the training
-            was measured on, or ``"test"``.
-        batch_size: Crops that are answered at once, though at least those of one image.
+        split: The split in the notation of TensorFlow Datasets, such as ``"test"`` or ``"train[90%:]"``; None is the
+            split that the training was measured on, or ``"test"``.
+        batch_size: The number of crops in a batch, though at least those of one image.
         input_size: Height and width of the network's input, in pixels; None is the card's or the network's own.
         dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
         crops: 1, 10 (see `ten_crops`) or 144 (see `paper_crops`).
@@ -207,13 +207,13 @@ class _Opened:
     """A network that returns predictions.
 
     Attributes:
-        name: Of the network.
+        name: The name of the network.
         file: Its weight file or artifact.
         shape: (height, width, channels) of its input.
         labels: The classes' names.
         preprocessing: From pixels to what it takes.
         dtype: Keras dtype policy, or what an artifact is.
-        answer: What it answers.
+        answer: The function that answers.
     """
 
     name: str

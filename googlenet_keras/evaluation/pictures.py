@@ -19,7 +19,7 @@ def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None
     A cell's colour is the part of its row, so that classes of different sizes compare; its number is a count.
 
     Args:
-        scores: What was counted.
+        scores: The scores to draw.
         path: The picture to write, ``.png`` or ``.svg``.
         title: A line to put above it.
 

@@ -14,7 +14,7 @@ class ClassScore:
 
     Attributes:
         label: Its name.
-        examples: How many there were of it.
+        examples: The number of examples of the class.
         precision: Part of the answers naming it that were right; None if no answer did.
         recall: Part of its examples that were answered with it; None if there were none.
         f1: The harmonic mean of both; None if there was neither such an example nor such an answer.
@@ -32,7 +32,7 @@ class Scores:
     """The scores of a model's answers.
 
     Attributes:
-        examples: How many were asked.
+        examples: The number of examples.
         top1: Part of them whose class was given the highest probability.
         top5: Part of them whose class was among the five highest.
         classes: Each class, in the order of the model's outputs.
@@ -50,7 +50,7 @@ def check_finite(probabilities: np.ndarray) -> None:
     """Refuses answers that no comparison can order.
 
     Args:
-        probabilities: What a network answered, of any shape.
+        probabilities: A network's probabilities, of any shape.
 
     Raises:
         RuntimeError: If a probability is NaN or infinite.

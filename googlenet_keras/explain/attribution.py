@@ -19,7 +19,7 @@ def grad_cam(subject: Subject, image: np.ndarray, class_index: int, *, layer: st
         subject: The network.
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
         class_index: The class, from 0.
-        layer: Whose maps; None is the last, before the classifier.
+        layer: The layer of the feature maps; None is the last before the classifier.
 
     Returns:
         float32 (rows, columns) of that layer's maps, nowhere negative; in units of the logit.
@@ -57,9 +57,9 @@ def smooth_grad(
         subject: The network.
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
         class_index: The class, from 0.
-        samples: How many noisy copies; one without noise is the plain gradient.
+        samples: The number of noisy copies; a single one without noise is the plain gradient.
         noise: Standard deviation, as a part of the image's range of pixels.
-        seed: Of the noise.
+        seed: The seed of the noise.
 
     Returns:
         float32 (height, width): the mean gradient by the pixel, its size summed over the channels; per unit of

@@ -43,7 +43,7 @@ def plot_classes(
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
         predictions: The classes.
         path: The picture to write, ``.png`` or ``.svg``.
-        layer: Whose maps Grad-CAM looks at; None is the last.
+        layer: The layer whose feature maps Grad-CAM uses; None is the last.
 
     Raises:
         ValueError: If there is no such layer, or the image is not of the network's size.

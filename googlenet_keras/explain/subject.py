@@ -107,7 +107,7 @@ class Subject:
 
         Args:
             image: Pixels (height, width, channels) in [0, 255].
-            top: How many classes to name.
+            top: The number of classes to list.
 
         Raises:
             ValueError: If the image has not the network's size.

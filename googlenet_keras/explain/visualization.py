@@ -35,8 +35,8 @@ class Target:
 
     Attributes:
         name: For people.
-        layer: Whose answer counts.
-        channel: Of the layer's maps, or the class; None is all channels, as in DeepDream.
+        layer: The layer whose response is maximized.
+        channel: The channel of the layer, or the class; None is all channels, as in DeepDream.
     """
 
     name: str
@@ -79,10 +79,10 @@ def visualize(
 
     Args:
         subject: The network.
-        target: What it is optimized for; a text is as `find_target` takes it.
-        steps: How many steps of Adam.
-        learning_rate: Of Adam.
-        seed: Of the first image, which is nearly grey, and of the transformations.
+        target: The target of the optimization, or a text that `find_target` understands.
+        steps: The number of steps of Adam.
+        learning_rate: The learning rate of Adam.
+        seed: The seed of the first image, which is nearly grey, and of the transformations.
         report: Called after each step with the number of steps done.
 
     Returns:
@@ -112,10 +112,10 @@ def dream(
     Args:
         subject: The network.
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
-        layer: Whose squared activations grow, such as ``inception_4c``.
-        steps: How many steps of Adam.
-        learning_rate: Of Adam; the larger, the less is left of the photograph.
-        seed: Of the transformations.
+        layer: The layer whose squared activations grow, such as ``inception_4c``.
+        steps: The number of steps of Adam.
+        learning_rate: The learning rate of Adam; a larger one changes the photograph more.
+        seed: The seed of the transformations.
         report: Called after each step with the number of steps done.
 
     Returns:

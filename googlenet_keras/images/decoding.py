@@ -81,7 +81,7 @@ class Inspection(NamedTuple):
     """The facts that `inspect_image` finds.
 
     Attributes:
-        height: Of the upright image, in pixels.
+        height: The height of the upright image, in pixels.
         width: The same.
         grey: Whether the file keeps the image in grey.
         turned: Whether it keeps it turned.
@@ -125,7 +125,7 @@ def refusal(error: Exception) -> str:
     """Why an image was refused, in words for its owner.
 
     Args:
-        error: What `decode_image`, or a graph that holds it, raised.
+        error: The error that `decode_image`, or a graph with it, raised.
     """
     if _TOO_LARGE in str(error):
         return _TOO_LARGE
@@ -251,8 +251,8 @@ def _number(content: tf.Tensor, place: tf.Tensor | int, size: int, big_endian: t
 
     Args:
         content: uint8 (bytes,); what is read beyond its end is its last byte.
-        place: Where each begins; an integer or int64 of any shape.
-        size: Bytes of each, 2 or 4.
+        place: The position of the first byte of each; an integer or int64 of any shape.
+        size: The number of bytes of each, 2 or 4.
         big_endian: Whether the first byte counts most.
 
     Returns:

@@ -27,7 +27,7 @@ def resize(images: tf.Tensor, size: tuple[int, int], method: str = "bilinear") -
     Args:
         images: Pixels (..., height, width, channels) of any number type.
         size: Height and width of the result, in pixels.
-        method: As `tf.image.resize` takes it.
+        method: A method of `tf.image.resize`.
 
     Returns:
         float32 pixels (..., *size, channels).

@@ -11,7 +11,7 @@ def image_files(folder: Path) -> list[Path]:
     """The image files in and below a folder, in alphabetical order; hidden files are left out.
 
     Args:
-        folder: Where to look.
+        folder: The folder to search.
     """
     return sorted(
         file

@@ -41,7 +41,7 @@ class Preprocessing:
         """The numbers to subtract and then to multiply by, per channel in the network's order.
 
         Args:
-            channels: How many the network takes.
+            channels: The number of channels that the network takes.
         """
         mean, scale = np.asarray(self.mean), np.broadcast_to(self.scale, len(self.mean))
         if channels != len(mean):

@@ -22,8 +22,8 @@ def build(
     """Builds a network: its body, stage by stage with the auxiliary heads that hang there, and its top.
 
     Args:
-        record: What the network is.
-        arguments: What the caller of the factory wants of it.
+        record: The network's record.
+        arguments: The arguments of the factory's caller.
         dropout: Fraction dropped by the top while training, where 0 leaves the layer out; None is the record's.
         aux_heads: Whether the auxiliary heads are built; the model then answers ``{"predictions", HEAD, ...}``.
 
@@ -142,7 +142,7 @@ def finished_model(
 
     Args:
         inputs: The tensor that the network started from.
-        outputs: What it answers.
+        outputs: The outputs of the model.
         name: The model's name.
         weights: None, the path of a weight file (see `googlenet_keras.load_weights`), or the name of published weights.
         input_tensor: The factory's argument; the model then starts where that tensor's own history does.

@@ -31,7 +31,7 @@ class Arguments:
         classes: Number of classes.
         classifier_activation: Activation of ``predictions`` and of auxiliary heads; None leaves the logits.
         name: The model's name; None is the network's own, as `list_models` has it.
-        kernel_regularizer: Of every convolution and dense layer, as `keras.regularizers.get` takes it.
+        kernel_regularizer: The regularizer of every convolution and dense layer, as `keras.regularizers.get` takes it.
         dtype: Keras dtype policy or its name, such as ``"mixed_bfloat16"``; None is the global policy. What answers
             does so in float32 under a half-precision policy.
     """

@@ -24,8 +24,8 @@ def save_to_preset(model: keras.Model, folder: str | Path, card: Card) -> None:
 
     Args:
         model: The network.
-        folder: Where ``model.weights.h5``, ``config.json``, ``metadata.json`` and ``README.md``, the model card, go; it
-            is created if necessary, and files of these names in it are replaced.
+        folder: The folder for ``model.weights.h5``, ``config.json``, ``metadata.json`` and ``README.md``, the model
+            card; it is created if it does not exist, and files of these names in it are replaced.
         card: The facts about the network; see `read_card` and `Card`.
 
     Raises:

@@ -25,22 +25,22 @@ class ModelRecord:
     """A network: everything that distinguishes it from the others, whatever it is built for.
 
     Attributes:
-        name: What `create_model` calls it.
-        description: What sets it apart, in a line.
+        name: The name of the network in `create_model`.
+        description: The difference from the other networks, in a line.
         stages: Its body, from the input to the last map; see `blocks.stages`.
-        style: What its blocks have in common; regularizer and dtype are the caller's.
+        style: The common style of its blocks; the caller gives the regularizer and the dtype.
         top: From the last map to the answer, called as `conventions.average_top` is, which is what None stands for.
-        dropout: What the factory's argument is where its default is None.
+        dropout: The dropout where the factory's argument is None.
         pool_name: Name of the global pooling, in the top or in its place.
         default_shape: (height, width, channels) that the factory takes, with the top, where none is given.
         fixed_size: Whether the top's weights depend on the input's height and width, which must then be known.
         minimum_size: Smallest height and width of an input, in pixels, without auxiliary heads.
         aux_head_on: The endpoint that each auxiliary head hangs off, by the head's name.
-        aux_head: What builds one, called as `blocks.convolutional_auxiliary_head` is.
+        aux_head: The function that builds one, called as `blocks.convolutional_auxiliary_head` is.
         minimum_size_of_aux_heads: Smallest height and width for them, in pixels.
-        preprocessing: What its published weights expect of an image.
-        labels: Whose class names are meant: the stem of a ``*_labels.txt`` among the package's assets.
-        arguments: What `create_model` passes to the factory where the caller says nothing.
+        preprocessing: The preprocessing that its published weights expect.
+        labels: The dataset of its class names: the stem of a ``*_labels.txt`` among the package's assets.
+        arguments: The arguments that `create_model` passes to the factory where the caller gives none.
         factory: The function that builds it; see `factories.factory`, which puts it here.
     """
 
@@ -99,7 +99,7 @@ def register(record: ModelRecord) -> None:
     """Makes a model known by its name.
 
     Args:
-        record: What there is to know of it.
+        record: The network's record.
 
     Raises:
         ValueError: If the name is taken.

@@ -26,9 +26,9 @@ class Network:
     """A network that is to be evaluated, used or exported; `find_network` makes one.
 
     Attributes:
-        record: What the package knows of the network, or of the one that it is built on.
+        record: The record of the network, or of the one that it is built on.
         weights: Its weight file, or the name of published weights; None if it is untrained.
-        card: What the weight file says of itself; None if it has no card.
+        card: The card in the weight file; None if it has none.
         input_shape: (height, width, channels) in pixels; None is what a ``.keras`` file says.
         labels: The classes' names; None is the names of as many classes as a ``.keras`` file has.
         preprocessing: From pixels in [0, 255] to what it takes, and which part of an image that is.
@@ -232,7 +232,7 @@ def class_names(record: ModelRecord, classes: int) -> tuple[str, ...]:
 
     Args:
         record: See `model_record`.
-        classes: How many there are.
+        classes: The number of classes.
     """
     asset = resources.files("googlenet_keras").joinpath("assets", f"{record.labels}_labels.txt")
     names = asset.read_text(encoding="utf-8").splitlines()

@@ -18,7 +18,7 @@ class NetworkCost:
     Attributes:
         summary: Its parameters and multiply-adds.
         largest_layer: Name of the layer with the most parameters.
-        largest_parameters: How many that layer has.
+        largest_parameters: The number of parameters of that layer.
         spared: Weights that the 1x1 convolutions before larger ones spare; see `Bottleneck`.
     """
 
@@ -33,7 +33,7 @@ def network_cost(recipe: Recipe, dataset: Dataset) -> NetworkCost:
 
     Args:
         recipe: The recipe.
-        dataset: Whose classes and channels it has.
+        dataset: The dataset, which decides the classes and channels.
 
     Returns:
         The cost; auxiliary heads are no part of it.

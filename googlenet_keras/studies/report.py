@@ -25,14 +25,14 @@ class Run:
     """A training of a study that is done.
 
     Attributes:
-        entry: Whose it is.
-        seed: Of the training.
-        epochs: How many it took.
+        entry: The entry of the study that was trained.
+        seed: The seed of the training.
+        epochs: The number of epochs.
         accuracy: On the test split after the last epoch; None if the loss became NaN or infinite.
-        seconds: Of the training, measurements after each epoch too, by the clock on the wall.
+        seconds: The seconds of the training, measurements after each epoch too, by the clock on the wall.
         cpu_seconds: The same of all cores together.
         failure: Why there is no accuracy, or None.
-        machine: What it was trained on.
+        machine: The machine that it was trained on.
     """
 
     entry: str
@@ -67,7 +67,7 @@ class Spread:
         deviation: Their sample standard deviation; None of one.
         lowest: The lowest of them.
         highest: The highest of them.
-        count: How many there are.
+        count: The number of values.
     """
 
     mean: float
@@ -117,8 +117,8 @@ def write_report(study: Study, folder: Path, costs: Mapping[str, NetworkCost], r
 
     Args:
         study: The study.
-        folder: Where to.
-        costs: What the networks cost, by entry; an entry that is not among them has no row.
+        folder: The folder to write to.
+        costs: The costs of the networks, by entry; an entry without one has no row.
         runs: The trainings that are done.
 
     Returns:
@@ -232,7 +232,7 @@ def cost_columns(entries: Sequence[Entry], costs: Mapping[str, NetworkCost]) -> 
 
     Args:
         entries: The rows.
-        costs: By entry.
+        costs: The costs of the networks, by entry.
     """
     own = [costs[entry.name] for entry in entries]
     rows = [cost.summary for cost in own]
@@ -258,9 +258,9 @@ def plot_study(study: Study, costs: Mapping[str, NetworkCost], runs: Sequence[Ru
 
     Args:
         study: The study.
-        costs: What the networks cost, by entry.
+        costs: The costs of the networks, by entry.
         runs: The trainings that are done.
-        file: Of the PNG.
+        file: The PNG file to write.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator

@@ -48,13 +48,13 @@ def run_study(
     given back before the next one.
 
     Args:
-        study: Of `load_study`, or your own.
+        study: A study of `load_study`, or your own.
         output: The folder: ``ENTRY_seedN/`` for each training, and of all that are done ``results.json``,
             ``results.md`` and ``accuracy.png``. Other seeds and entries may be added to it later.
-        seeds: Of the trainings; none are the study's.
+        seeds: The seeds of the trainings; an empty list means the study's.
         only: Names of the entries that are run; none are all.
         train_networks: Whether anything is trained; if not, the table tells what the networks cost, and what is done.
-        data_dir: Where TensorFlow Datasets keeps its data; None is its own default.
+        data_dir: The folder of TensorFlow Datasets' data; None is its own default.
         strategy: See `train`.
         callbacks: Makes the Keras callbacks of a training from its recipe and folder.
         report: Called with a line before and after each training.

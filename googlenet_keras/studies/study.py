@@ -18,9 +18,9 @@ class Entry:
     """A training of a study.
 
     Attributes:
-        name: Of its row, and of the folders of its trainings.
-        idea: What sets it apart, in a few words.
-        recipe: What is trained; a study changes its seed.
+        name: The name of its row, and of the folders of its trainings.
+        idea: The idea that it tests, in a few words.
+        recipe: The recipe to train; a study changes its seed.
         compared_with: The entry that lacks the idea and is like it otherwise; None: it is compared with none.
         published: Test accuracy that its source tells; None: it tells none.
     """
@@ -37,11 +37,11 @@ class Study:
     """Recipes that answer a question together.
 
     Attributes:
-        name: What `load_study` calls it.
-        question: What it answers, in a line.
+        name: The name of the study in `load_study`.
+        question: The question that it answers, in a line.
         entries: The trainings, in the order in which they are run.
         seeds: Those that each of them is run with where nothing else is asked for.
-        notes: How to read its table.
+        notes: Notes on reading its table.
     """
 
     name: str

@@ -28,7 +28,7 @@ def next_run(folder: Path, *, resume: bool) -> str:
     """Says where the next run of the same command starts, in words that complete a message.
 
     Args:
-        folder: Where the checkpoints are.
+        folder: The folder of the checkpoints.
         resume: Whether that command goes on from a checkpoint.
     """
     if not resume:
@@ -45,10 +45,10 @@ class Checkpoints:
     checksums tell a damaged one from a good one.
 
     Args:
-        folder: Where they are.
-        variables: What is saved and restored, by name.
-        identity: What must be the same for a checkpoint to be continued, such as the recipe; JSON.
-        kept: How many are kept.
+        folder: The folder of the checkpoints.
+        variables: The variables to save and restore, by name.
+        identity: The facts that must be equal for a checkpoint to be continued, such as the recipe; JSON.
+        kept: The number of checkpoints to keep.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Checkpoints:
 
         Args:
             step: Steps trained since the beginning.
-            facts: What else restoring it needs; JSON.
+            facts: Other facts that restoring needs; JSON.
 
         Returns:
             Its file.

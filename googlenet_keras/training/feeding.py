@@ -16,7 +16,7 @@ def feed(strategy: tf.distribute.Strategy, source: Source) -> Timed[Any]:
     """Yields what all replicas of this process see, step by step.
 
     Args:
-        strategy: Whose replicas they are.
+        strategy: The strategy that has the replicas.
         source: Makes the data of some of the replicas.
     """
     return Timed(_fetched(strategy, source) if has_accelerators() else _distributed(strategy, source))

@@ -66,12 +66,12 @@ def train(
     """Trains a recipe's model and writes its weights, log, picture and results to a folder.
 
     Args:
-        recipe: What to train, on what and how. For the dtype ``"auto"`` see `choose_dtype`; checkpoints and results
+        recipe: The recipe to train by. For the dtype ``"auto"`` see `choose_dtype`; checkpoints and results
             have the one that was taken.
         output: The folder: ``model.weights.h5``, ``results.json``, ``log.csv``, ``curves.png`` and ``checkpoints/``.
             Under several workers only the chief writes it; all must be able to read it.
-        data_dir: Where TensorFlow Datasets keeps its data; None is its own default.
-        strategy: Where to train, see `create_strategy`; None is the strategy whose scope this is called in.
+        data_dir: The folder of TensorFlow Datasets' data; None is its own default.
+        strategy: The devices, see `create_strategy`; None is the strategy in whose scope this is called.
         resume: Whether to go on from the newest checkpoint in the folder, if there is one.
         max_bad: See `googlenet_keras.data.open_dataset`.
         callbacks: Keras callbacks, called on every worker where ``fit`` calls them. They may stop the training at the
@@ -110,15 +110,15 @@ class Training:
     """Runs a recipe: it decides when to take a step, evaluate, write a checkpoint and end.
 
     Args:
-        recipe: What to train, on what and how.
+        recipe: The recipe to train by.
         output: See `train`.
-        dataset: What to train on.
-        strategy: Where to train.
+        dataset: The dataset to train on.
+        strategy: The strategy to train with.
 
     Attributes:
         recipe: The recipe, with the dtype that was taken.
         state: The networks, the optimizer, and where the training is.
-        steps: What a step does.
+        steps: The functions of a step.
 
     Raises:
         ValueError: See `train`.

@@ -27,9 +27,10 @@ class Muon(keras.optimizers.SGD):
 
     Args:
         learning_rate: A number or Keras's schedule.
-        momentum: In 0 to 1, not including 0, as in `keras.optimizers.SGD`.
+        momentum: A number above 0 and at most 1, as in `keras.optimizers.SGD`.
         nesterov: Whether Nesterov's momentum is used.
-        compute_dtype: Of the iteration's matrix products: ``"float32"``, or ``"bfloat16"``, for which it is made.
+        compute_dtype: The dtype of the iteration's matrix products: ``"float32"``, or ``"bfloat16"``, for which Muon
+            was designed.
         **options: Further arguments of `keras.optimizers.SGD`.
     """
 
@@ -72,7 +73,7 @@ def orthogonalize(matrix: Any, compute_dtype: str = "float32") -> Any:
 
     Args:
         matrix: Floating-point, (rows, columns).
-        compute_dtype: Of the matrix products.
+        compute_dtype: The dtype of the matrix products.
 
     Returns:
         Of the same shape and dtype.

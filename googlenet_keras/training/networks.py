@@ -17,9 +17,9 @@ def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any
     """A recipe's network, which answers logits; to be called in the strategy's scope.
 
     Args:
-        recipe: What to build, with a dtype that is settled.
-        dataset: Whose classes and channels it has.
-        arguments: Of the factory, as `network_arguments` has them.
+        recipe: The recipe, with a settled dtype.
+        dataset: The dataset, which decides the classes and channels.
+        arguments: The arguments of the factory, as `network_arguments` returns them.
 
     Raises:
         ValueError: If an image of the recipe is too small for the network, or the network has no such argument.

@@ -48,9 +48,9 @@ def create_optimizer(
 
     Args:
         recipe: The recipe.
-        model: What it is to train, none of it frozen yet.
+        model: The model to train, with nothing frozen yet.
         steps_per_epoch: Steps of an epoch.
-        factors: Of the learning rate of each of the model's ``trainable_variables``; none are ones.
+        factors: The factors of the learning rate of the model's ``trainable_variables``; an empty list means ones.
         frozen: The layers that are frozen at first.
 
     Raises:

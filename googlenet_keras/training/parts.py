@@ -22,7 +22,7 @@ def body_parts(model: keras.Model, record: ModelRecord) -> dict[str, list[Layer]
 
     Args:
         model: A network of this package.
-        record: What the package knows of it.
+        record: The network's record.
 
     Returns:
         For each stage, by its name and from the input on, the layers that it adds to those before it.
@@ -49,9 +49,9 @@ def frozen_layers(recipe: Recipe, model: keras.Model, record: ModelRecord) -> tu
     """The layers that a recipe freezes.
 
     Args:
-        recipe: Whose `freeze` says which.
+        recipe: The recipe, whose `freeze` names the layers.
         model: The network.
-        record: What the package knows of it.
+        record: The network's record.
 
     Raises:
         ValueError: If there are no such layers, or no others.
@@ -88,9 +88,9 @@ def rate_factors(recipe: Recipe, model: keras.Model, record: ModelRecord) -> lis
     """Returns the factor of each trainable variable's learning rate, in the order of ``trainable_variables``.
 
     Args:
-        recipe: Whose `body_learning_rate` and `layer_decay` say so.
+        recipe: The recipe, with its `body_learning_rate` and `layer_decay`.
         model: The network, none of it frozen.
-        record: What the package knows of it.
+        record: The network's record.
     """
     factors = dict(_layer_factors(recipe, model, record))
     of_variable = {

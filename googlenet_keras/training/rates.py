@@ -17,7 +17,7 @@ class ByVariable(keras.optimizers.Optimizer):
     """Mixed into a Keras optimizer: multiplies the learning rate of each variable.
 
     Args:
-        factors: Of the variables that the optimizer is built for, in their order.
+        factors: The factors of the variables that the optimizer is built for, in their order.
         **options: The optimizer's.
     """
 
@@ -46,7 +46,7 @@ class AdamWByVariable(ByVariable, keras.optimizers.Adam):
     variable that is unfrozen later has made none: else its first steps would be up to seven times too long.
 
     Args:
-        decays: What each variable loses in a step, as a share of its learning rate.
+        decays: The weight decay of each variable, as a share of its learning rate.
         joins: The step at which each variable is first trained.
         **options: Those of `keras.optimizers.Adam`, and ``factors``.
     """

@@ -26,10 +26,10 @@ def create_card(
     """The facts about the weights that a training writes.
 
     Args:
-        recipe: What was trained.
-        arguments: Of its network's factory; see `network_arguments`.
-        dataset: What it was trained on.
-        preprocessing: What its images went through.
+        recipe: The recipe of the training.
+        arguments: The arguments of the network's factory; see `network_arguments`.
+        dataset: The dataset of the training.
+        preprocessing: The preprocessing of its images.
         rows: The epochs.
     """
     return Card(
@@ -49,8 +49,8 @@ def summarize(recipe: Recipe, dataset: Dataset, model: keras.Model, rows: Rows) 
     """Summarizes a training for ``results.json``: its recipe, its network, and its last and best epoch.
 
     Args:
-        recipe: What was trained.
-        dataset: What it was trained on.
+        recipe: The recipe of the training.
+        dataset: The dataset of the training.
         model: The network.
         rows: The epochs.
     """
@@ -69,7 +69,7 @@ def write_log(folder: Path, rows: Rows) -> None:
     """Writes ``log.csv``, a line for each epoch; all of it each time, so that a resumed training has each epoch once.
 
     Args:
-        folder: Where to.
+        folder: The folder to write to.
         rows: The epochs, with the same keys each.
 
     Raises:
@@ -87,8 +87,8 @@ def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping
     """Writes the files of a finished training: weights, model card, picture, log, and last of all ``results.json``.
 
     Args:
-        folder: Where to.
-        model: Whose weights are kept.
+        folder: The folder to write to.
+        model: The model whose weights are written.
         card: The facts about them, for the weight file.
         results: The facts about the training; JSON.
         rows: The epochs.

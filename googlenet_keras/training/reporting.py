@@ -22,7 +22,7 @@ def default_callbacks(recipe: Recipe, output: Path) -> list[keras.callbacks.Call
     """Returns the command's callbacks: the reporter, the stall warning, and TensorBoard where it is installed.
 
     Args:
-        recipe: What is trained.
+        recipe: The recipe of the training.
         output: The training's folder; TensorBoard's events go to ``tensorboard/`` in it.
     """
     reporter = Reporter(recipe.epochs, recipe.batch_size)
@@ -38,7 +38,7 @@ class Reporter(keras.callbacks.Callback):
     Without a terminal a thread prints those lines, in a long step as well; `close` ends it.
 
     Args:
-        epochs: How many there will be.
+        epochs: The number of epochs.
         batch_size: Examples in a step.
         silence: Seconds without a line after which there is one, where there is no terminal.
     """
@@ -167,7 +167,7 @@ class StallWarning(keras.callbacks.Callback):
     """Warns if the loss is stuck at chance level, which is ``ln(classes)`` times the sum of the heads' weights.
 
     Args:
-        aux_loss_weight: Of each auxiliary head's loss.
+        aux_loss_weight: The weight of each auxiliary head's loss.
         say: Takes the message.
         patience: Over so many steps the loss is averaged.
     """

@@ -30,12 +30,12 @@ class Start:
     """The weights that a training starts from.
 
     Attributes:
-        weights: What the recipe calls its weights; None: it starts from random ones.
+        weights: The weights as the recipe names them; None if it starts from random ones.
         file: Their file.
         checksum: Its SHA-256.
-        card: What it says of itself, if it does.
+        card: The card in the weight file, if it has one.
         record: The network.
-        preprocessing: What images go through: as the weights want it, or else the network.
+        preprocessing: The preprocessing of images: that of the weights, or else of the network.
     """
 
     weights: str | None = None
@@ -56,7 +56,7 @@ class Start:
 
         Args:
             model: That network.
-            dataset: Whose classes and channels it has.
+            dataset: The dataset, which decides the classes and channels.
 
         Returns:
             Lines on what they are, and on what could not be taken as it was; none for random weights.
@@ -95,7 +95,7 @@ def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
     """Finds what a recipe starts from.
 
     Args:
-        recipe: As it was given.
+        recipe: The recipe as it was given.
 
     Returns:
         The recipe, with the model and the input size that it may leave to the weights, and what it starts from.
@@ -139,7 +139,7 @@ def transfer(trained: keras.Model, model: keras.Model, start: Start, labels: Seq
     Args:
         trained: The network with the weights.
         model: The other one.
-        start: What is known of `trained`.
+        start: The start that `trained` belongs to.
         labels: The names of the classes of `model`.
 
     Returns:
@@ -243,7 +243,7 @@ def fold_channels(kernel: np.ndarray, preprocessing: Preprocessing) -> tuple[np.
 
     Args:
         kernel: float32 (height, width, 3, filters).
-        preprocessing: What either image goes through; see `Preprocessing` for what it does to grey ones.
+        preprocessing: The preprocessing of either image; see `Preprocessing` for what it does to grey ones.
 
     Returns:
         The kernel (height, width, 1, filters), and what is to be added to its answers (filters,): not zero where the

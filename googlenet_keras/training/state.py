@@ -24,7 +24,7 @@ class Progress:
     Attributes:
         epoch: Completed epochs.
         step: Completed steps of the epoch that is not.
-        sums: What `Steps.train` answered, summed over those steps.
+        sums: The sums of what `Steps.train` returned in those steps.
         seconds: Spent so far by all the processes that worked on it: wall clock, CPU, and waiting for data.
         rows: A row of the log for each completed epoch.
     """
@@ -46,7 +46,7 @@ class State:
         optimizer: The optimizer of all of the model's weights, frozen or not.
         freezable: The layers of the model that are frozen in some epochs, or in all.
         frozen: Whether they are frozen now.
-        progress: Where the training is.
+        progress: The position of the training.
     """
 
     model: keras.Model
@@ -83,9 +83,9 @@ def create_state(recipe: Recipe, start: Start, dataset: Dataset, steps_per_epoch
     """Creates the state that a training of the recipe begins with, from its seed; call it in the strategy's scope.
 
     Args:
-        recipe: What to train, with a dtype that is settled.
-        start: Whose weights it is to start from; they are not loaded here.
-        dataset: What to train on.
+        recipe: The recipe, with a settled dtype.
+        start: The weights to start from; they are not loaded here.
+        dataset: The dataset to train on.
         steps_per_epoch: Steps of an epoch, for the learning rate's schedule.
 
     Raises:

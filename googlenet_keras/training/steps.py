@@ -20,10 +20,10 @@ class Steps:
     """The steps of a training as TensorFlow functions that run on all replicas.
 
     Args:
-        recipe: What the steps do.
-        state: What they change.
+        recipe: The recipe of the training.
+        state: The state that the steps change.
         classes: Number of classes.
-        strategy: Whose replicas they run on.
+        strategy: The strategy on whose replicas the steps run.
 
     Attributes:
         evaluate: A step of measuring the average, from what `train` takes to the sums of the number, the cross-entropy,
@@ -45,7 +45,7 @@ class Steps:
         """A step of training.
 
         Args:
-            batch: What it trains on.
+            batch: The examples of the step.
             number: Any number of this worker's, float32.
 
         Returns:

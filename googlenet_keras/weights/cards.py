@@ -28,17 +28,17 @@ class Card:
 
     Attributes:
         model: The network, by its name in `list_models`.
-        arguments: What else `create_model` was given, such as ``{"aux_heads": True}``.
+        arguments: The other arguments of `create_model`, such as ``{"aux_heads": True}``.
         input_shape: (height, width, channels) in pixels that the weights were last trained at.
         labels: The classes' names, in the order of the network's outputs; none of a body without its top.
         preprocessing: From pixels in [0, 255] to what the network was trained on, and which part of an image that is.
-        dataset: What it was trained on; see `open_dataset`.
+        dataset: The dataset that it was trained on; see `open_dataset`.
         recipe: All fields of the training's recipe.
         accuracy: Share of the images of the recipe's validation split that are named rightly, one crop each.
-        images: What images the weights know, where that needs saying: on others their answers mean nothing.
+        images: The kind of images that the weights know, where that must be said: on others they are wrong.
         source: The command that made the weights.
-        licence: Of the weights, and of the data behind them.
-        versions: Of the packages that trained them.
+        licence: The licence of the weights, and of the data behind them.
+        versions: The versions of the packages that trained them.
     """
 
     model: str
@@ -65,10 +65,10 @@ class Card:
         """Refuses a network that the weights are not for.
 
         Args:
-            weights: What the user calls them.
+            weights: The user's name for the weights.
             model: The network's name in `list_models`; None if it has none.
-            channels: Of the images that it takes; None if they are right in any case.
-            classes: How many it tells apart; None if it has no top.
+            channels: The number of channels of its images; None if any number is right.
+            classes: The number of classes; None if it has no top.
 
         Raises:
             ValueError: If the card says otherwise.
@@ -174,7 +174,7 @@ def save_weights(model: keras.Model, path: str | Path, card: Card) -> None:
     """Writes a model's weights with their card, whole or not at all; `keras.Model.load_weights` reads the file too.
 
     Args:
-        model: Whose weights are kept.
+        model: The model whose weights are written.
         path: A ``.weights.h5`` file, replaced if it is there.
         card: The facts about it.
 

@@ -40,7 +40,7 @@ class PublishedWeights:
         preprocessing: What the weights expect of an image.
         input_shape: (height, width, channels) in pixels that they were trained at; None is the network's own.
         dataset: What they were trained on; see `open_dataset`.
-        licence: Of the weights, and of the data behind them.
+        licence: The licence of the weights, and of the data behind them.
         top1: Published share of images that are named rightly.
         top5: Published share of images whose name is among the five likeliest.
         images: What images the weights know, where that needs saying.

@@ -37,7 +37,7 @@ class StageTensors:
 
     Attributes:
         name: The stage's last step, or "auxiliary heads" or "top".
-        layers: How many layers with weights it has.
+        layers: The number of its layers with weights.
         tensors: The names in the file.
     """
 
@@ -52,8 +52,8 @@ class Conversion:
 
     Attributes:
         path: The weight file that was made.
-        card: What it says of itself.
-        loading: Which layer took which tensors, and what was left out.
+        card: The card in the file.
+        loading: The tensors that each layer took, and those that were left out.
         published: The published file that it was made of; None if it is no such file.
     """
 
@@ -94,10 +94,10 @@ def convert_weights(
     Args:
         file: See `open_weights`.
         output: A ``.weights.h5`` file, replaced if it is there.
-        model: Which network it is, by its name in `list_models`.
-        source: Whose names the tensors have; None is what `recognize_source` says.
-        preprocessing: What the weights expect of an image, or its name in `PREPROCESSINGS`; None is what such files of
-            such a network expect.
+        model: The network, by its name in `list_models`.
+        source: The source that named the tensors; None is what `recognize_source` finds.
+        preprocessing: The preprocessing that the weights expect, or its name in `PREPROCESSINGS`; None is the usual one
+            of such files of such a network.
         labels: The classes' names; None is ImageNet's, or whatever the network is usually trained on, where their
             number fits, and numbers elsewhere.
         input_shape: (height, width, channels) in pixels that they were trained at; None is the published or the

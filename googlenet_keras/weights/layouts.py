@@ -31,7 +31,7 @@ class Tensor:
     Attributes:
         name: Its name in the state.
         transform: From the state's layout to Keras's.
-        default: What it is if the state does not have it; None if it must.
+        default: The value if the state does not have the tensor; None if the state must have it.
         factor: Another tensor of the state that it is multiplied by, along the last axis: the scale of a batch
             normalization that has none here goes into the kernel and the moving mean.
     """

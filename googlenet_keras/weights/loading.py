@@ -16,7 +16,7 @@ def load_weights(model: keras.Model, path: str | Path, source: str | None = None
     Args:
         model: A model of this package.
         path: See `open_weights`.
-        source: Whose names the tensors have, see `load_state`; None is what `recognize_source` says.
+        source: The source that named the tensors, see `load_state`; None is what `recognize_source` finds.
 
     Returns:
         Which layer took which tensors, and what was left out.

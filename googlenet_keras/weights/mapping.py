@@ -28,7 +28,7 @@ class Loading:
     """The outcome of loading a file: which tensors were used and which were left out.
 
     Attributes:
-        source: Whose names they have.
+        source: The source that named the tensors.
         placed: The tensors that each layer took, by the layer's name.
         left_out: The tensors that the model has no use for, by the reason.
     """
@@ -48,7 +48,7 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None 
         model: A model of this package that computes the same function as the other network.
         state: ``{name: array}`` with the other framework's names and layouts. Instead of an array it may hold whatever
             has a ``shape``, and a method ``read`` that returns the array: shapes are compared before anything is read.
-        source: Whose names they are: ``"torchvision"`` (a state dict), ``"caffe"`` (``LAYER.weight`` and
+        source: The source that named the tensors: ``"torchvision"`` (a state dict), ``"caffe"`` (``LAYER.weight`` and
             ``LAYER.bias`` for a layer's blobs), ``"slim"`` (checkpoint variables; a head of one class more than the
             model loses the background class), ``"timm"``, ``"facenet"`` (facenet-pytorch; for models without the top),
             ``"keras_applications"`` (``{weight.path: array}``) or ``"keras"`` (see `read_weights`). None is what
@@ -102,7 +102,7 @@ def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> d
     Args:
         model: The network, or its body.
         state: The file's tensors; see `load_state`.
-        source: Whose names they have.
+        source: The source that named the tensors.
 
     Returns:
         The numbers, of ``"predictions"`` and auxiliary heads; none of those that the file does not have as the network
@@ -154,7 +154,7 @@ def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], ex
 
     Args:
         model: The model that they are for.
-        framework: Whose names they are.
+        framework: The framework that named the tensors.
         state: The tensors by their names in the file.
         expected: The names that the model needs.
     """

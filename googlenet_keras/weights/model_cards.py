@@ -15,9 +15,9 @@ def model_card(card: Card, *, parameters: int, file: str = "model.weights.h5") -
     """The model card of a trained network.
 
     Args:
-        card: What its weight file says of itself.
-        parameters: How many weights it has.
-        file: What the reader of the card will call the network: its weight file, or the folder of its SavedModel.
+        card: The card in the weight file.
+        parameters: The number of weights of the network.
+        file: The path that the reader of the card will use: a weight file, or the folder of a SavedModel.
     """
     return f"{_head(card)}\n{_text(card, parameters, file)}"
 

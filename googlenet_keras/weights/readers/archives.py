@@ -22,7 +22,7 @@ class Archive:
         opened: The file.
 
     Attributes:
-        members: What the archive says of each.
+        members: The archive's entry of each member.
 
     Raises:
         ValueError: If a member cannot be what it says.

@@ -33,8 +33,8 @@ class Blob:
     Attributes:
         shape: Its extents; None before it is known.
         old: Whether they are the four of the old dialect.
-        data: Where its numbers are.
-        dtype: Of them.
+        data: The position of its numbers.
+        dtype: The type of its numbers.
     """
 
     shape: tuple[int, ...]

@@ -35,7 +35,7 @@ def stored_tensor(
 
     Args:
         opened: The file.
-        dataset: In it.
+        dataset: The dataset in the file.
         name: For the message.
         places: Gets the bytes that it takes in the file: begin, end, name.
         is_bfloat16: Whether Keras says so; HDF5 has no such type, and Keras writes its two bytes as they are.

@@ -27,7 +27,7 @@ def damaged(path: str | Path, reason: object) -> DamagedFileError:
 
     Args:
         path: The file.
-        reason: What is wrong with it: a sentence's part, or what a library raised.
+        reason: The fault: a part of a sentence, or the error that a library raised.
     """
     words = " ".join(str(reason)[: 2 * LONGEST_REASON].split()) or type(reason).__name__
     # A name in the file may hold anything; what is printed is letters.
@@ -42,7 +42,7 @@ def refusing(path: str | Path, tensor: str | None = None) -> Iterator[None]:
 
     Args:
         path: The file.
-        tensor: Which tensor of it is being read, if one is.
+        tensor: The tensor that is being read, if any.
 
     Raises:
         DamagedFileError: If the block fails.

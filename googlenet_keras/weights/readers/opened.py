@@ -24,11 +24,11 @@ class OpenedFile:
     """A file that a reader looks into.
 
     Attributes:
-        path: Where it is.
+        path: The path of the file.
         file: Its bytes.
-        size: How many they are.
-        resources: What is closed after the last tensor is read.
-        size_beside: How many bytes are in files that belong to it.
+        size: The number of bytes.
+        resources: The resources to close after the last tensor is read.
+        size_beside: The number of bytes in the files that belong to it.
     """
 
     path: Path
@@ -51,9 +51,9 @@ class OpenedFile:
 
         Args:
             name: For the message.
-            offset: Where they begin, in bytes.
+            offset: The position of the first byte.
             shape: Its extents.
-            dtype: Of the numbers.
+            dtype: The type of the numbers.
 
         Raises:
             ValueError: If they would end beyond the file's end.

@@ -89,7 +89,7 @@ def read_attribute(path: str | Path, name: str) -> str | None:
 
     Args:
         path: A file of HDF5.
-        name: Of the attribute of its root.
+        name: The name of the attribute of its root.
 
     Returns:
         The text; None if there is none.

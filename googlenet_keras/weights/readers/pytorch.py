@@ -104,7 +104,7 @@ def _tensors(
 
     Args:
         opened: The file.
-        views: By name.
+        views: The views, by name.
         numbers: From a view to what reads the numbers of its storage that it spans.
 
     Raises:

@@ -25,7 +25,7 @@ class StoredTensor:
 
     Attributes:
         shape: Its extents.
-        dtype: How its numbers are stored.
+        dtype: The type of its numbers in the file.
         fetch: Reads it as it is stored.
     """
 
@@ -55,7 +55,7 @@ class WeightFile:
 
     Attributes:
         format: One of `FORMATS`.
-        tensors: By their names in the file; see `open_weights`.
+        tensors: The tensors by their names in the file; see `open_weights`.
     """
 
     format: str

@@ -106,11 +106,11 @@ class _Reader:
     """TensorFlow's own reader, whose errors are those of Python.
 
     Args:
-        prefix: Of the checkpoint.
+        prefix: The prefix of the checkpoint.
 
     Attributes:
-        shapes: Of all variables.
-        dtypes: Of all variables.
+        shapes: The shapes of all variables.
+        dtypes: The dtypes of all variables.
     """
 
     def __init__(self, prefix: Path) -> None:

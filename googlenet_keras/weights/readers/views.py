@@ -29,9 +29,9 @@ class Storage:
     """Numbers that tensors are views of.
 
     Attributes:
-        key: What the file calls it.
-        dtype: Of the numbers.
-        count: How many they are.
+        key: The file's name for it.
+        dtype: The type of the numbers.
+        count: The number of elements.
     """
 
     key: str
@@ -44,10 +44,10 @@ class TensorView:
     """A tensor as a pickle describes it.
 
     Attributes:
-        storage: Where its numbers are.
+        storage: The storage that holds its numbers.
         offset: Its first one.
         shape: Its extents.
-        strides: How many numbers on the next is, along each of them.
+        strides: The distance to the next number along each dimension, in numbers.
     """
 
     storage: Storage

@@ -14,11 +14,11 @@ class Field:
     """One field of a message.
 
     Attributes:
-        number: Which.
+        number: The number of the field.
         kind: VARINT, FIXED64, BYTES or FIXED32.
-        value: Of a VARINT.
-        begin: Where the bytes of the others begin in the file.
-        end: Where they end.
+        value: The value of a VARINT.
+        begin: The position in the file where the bytes of the other types begin.
+        end: The position where they end.
     """
 
     number: int
