@@ -146,7 +146,7 @@ def export_model(
         report: Called with a few words as each step begins.
 
     Returns:
-        Where everything is, and on what it was built.
+        The paths of the export, and the devices that it was built on.
 
     Raises:
         ValueError: If an argument makes no model, contradicts the card in the weight file, or asks for a format whose

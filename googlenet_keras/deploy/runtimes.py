@@ -45,7 +45,7 @@ def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
             for a process.
 
     Returns:
-        From preprocessed float32 images (batch, height, width, channels) to ``{output: float32 array}``.
+        A function from preprocessed float32 images (batch, height, width, channels) to ``{output: float32 array}``.
 
     Raises:
         ValueError: If there is no such artifact, it is damaged, or its runtime is not installed; the message then

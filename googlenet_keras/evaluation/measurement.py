@@ -116,7 +116,7 @@ def evaluate(
         report: Called with the steps that are done and those there are, before the first and after each.
 
     Returns:
-        What was measured.
+        The results of the evaluation.
 
     Raises:
         ValueError: If an argument makes no model, no crops or no data, contradicts a card, or the weights do not fit.
@@ -325,7 +325,7 @@ def score_models(
         report: Called with the number of batches that are done, before the first and after each.
 
     Returns:
-        What the answers are worth.
+        The scores of the answers.
 
     Raises:
         ValueError: If there are no examples.

@@ -122,7 +122,7 @@ def write_report(study: Study, folder: Path, costs: Mapping[str, NetworkCost], r
         runs: The trainings that are done.
 
     Returns:
-        What ``results.json`` holds.
+        The content of ``results.json``.
 
     Raises:
         OSError: If the disk refuses.

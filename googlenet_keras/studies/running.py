@@ -60,7 +60,7 @@ def run_study(
         report: Called with a line before and after each training.
 
     Returns:
-        What is in ``results.json``.
+        The content of ``results.json``.
 
     Raises:
         ValueError: If there is no such entry, a network cannot be had at that size, the data cannot be had, or the

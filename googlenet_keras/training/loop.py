@@ -78,7 +78,7 @@ def train(
             end of an epoch through ``model.stop_training``. Keras cannot guess the ``mode`` of an EarlyStopping here.
 
     Returns:
-        What is in ``results.json``.
+        The content of ``results.json``.
 
     Raises:
         ValueError: If the data cannot be had, the folder holds another training's checkpoint, or the workers would take

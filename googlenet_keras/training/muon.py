@@ -76,7 +76,7 @@ def orthogonalize(matrix: Any, compute_dtype: str = "float32") -> Any:
         compute_dtype: The dtype of the matrix products.
 
     Returns:
-        Of the same shape and dtype.
+        A tensor of the same shape and dtype.
     """
     a, b, c = COEFFICIENTS
     wide = matrix.shape[0] <= matrix.shape[1]

@@ -134,7 +134,7 @@ def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[s
     follows the depth of the graph, which is another order.
 
     Returns:
-        From each name in the state to "LAYER/VARIABLE" with the name of the layer here.
+        A mapping from each name in the state to "LAYER/VARIABLE", with the name of the layer here.
 
     Raises:
         ValueError: If they are fewer, or of other shapes, than those here: the first place where they differ.

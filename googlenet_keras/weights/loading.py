@@ -19,7 +19,7 @@ def load_weights(model: keras.Model, path: str | Path, source: str | None = None
         source: The source that named the tensors, see `load_state`; None is what `recognize_source` finds.
 
     Returns:
-        Which layer took which tensors, and what was left out.
+        The tensors that each layer took, and those that were left out.
 
     Raises:
         ValueError: If the file cannot be read, holds NaN or infinity, or does not fit; the message names what does not.

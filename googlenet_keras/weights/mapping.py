@@ -55,7 +55,7 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None 
             `recognize_source` says.
 
     Returns:
-        Which layer took which tensors, and what was left out.
+        The tensors that each layer took, and those that were left out.
 
     Raises:
         ValueError: If the source is unknown, tensors are missing, left over or of another shape than the model's, or

@@ -23,7 +23,7 @@ def list_weights(model: str | None = None) -> list[PublishedWeights]:
         model: A network, by its name in `list_models`; None is all of them.
 
     Returns:
-        What is known of each; ``weights="imagenet"`` is the first of a network whose name begins so.
+        The facts about each; ``weights="imagenet"`` is the first of a network whose name begins with it.
     """
     return [one for one in catalogue.PUBLISHED if model in (None, one.model)]
 

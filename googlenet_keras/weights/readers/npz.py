@@ -18,7 +18,7 @@ def read_npz(archive: Archive) -> dict[str, StoredTensor]:
         archive: The file.
 
     Returns:
-        By the names that `numpy.load` gives them.
+        The tensors by the names that `numpy.load` gives them.
 
     Raises:
         ValueError: If a member is no array of numbers.

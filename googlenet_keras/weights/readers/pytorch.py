@@ -28,7 +28,7 @@ def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTe
         archive: The same.
 
     Returns:
-        By the state dict's names; of a checkpoint that has it under ``state_dict`` or ``model``, that.
+        The tensors by the names in the state dict, which a checkpoint may have under ``state_dict`` or ``model``.
 
     Raises:
         ValueError: If its pickle wants anything but tensors, or there are fewer numbers than they take.

@@ -43,7 +43,7 @@ def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
         opened: The file ``PREFIX.index``, whose data stand beside it, or a checkpoint that is one file.
 
     Returns:
-        By the variables' names; an optimizer's slots, which are called as the variable with a name more, are left out.
+        The tensors by the variables' names, without an optimizer's slots, whose names add a part to the variable's.
 
     Raises:
         ValueError: If it is damaged, or data are missing or fewer than the shapes take.
