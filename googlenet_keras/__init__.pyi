@@ -28,10 +28,12 @@ from .deploy import (
     optimize_for_inference as optimize_for_inference,
 )
 from .describe import (
+    beside_paper as beside_paper,
     bottlenecks as bottlenecks,
     compare as compare,
     count_multiply_adds as count_multiply_adds,
     describe_model as describe_model,
+    markdown_table as markdown_table,
     minimum_size as minimum_size,
     plot_architecture as plot_architecture,
     plot_model as plot_model,

@@ -9,13 +9,15 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from googlenet_keras import list_models, model_record
+from googlenet_keras import list_models, list_weights, model_record
 from googlenet_keras.commands.describe import main
 from googlenet_keras.describe import (
+    beside_paper,
     bottlenecks,
     compare,
     count_multiply_adds,
     describe_model,
+    markdown_table,
     minimum_size,
     plot_comparison,
     smallest_input,
@@ -284,6 +286,21 @@ def test_json_and_markdown(capsys):
         assert len({line.count("|") for line in table}) == 1
     assert main(["--compare", "mnist_residual", "mnist_inception", "--json"]) == 0
     assert [one["parameters"] for one in json.loads(capsys.readouterr().out)] == [41_514, 97_298]
+
+
+@pytest.mark.usefixtures("built_once")
+def test_python_has_the_commands_tables(capsys, network):
+    """A notebook shows what the command prints."""
+    cost = describe_model(network("googlenet"), model_record("googlenet").endpoints)
+    assert main(["googlenet", "--markdown", "--bottlenecks"]) == 0
+    printed = [part for part in capsys.readouterr().out.split("\n\n") if part.startswith("|")]
+    found = (cost, beside_paper(cost), bottlenecks(network("googlenet")))
+    assert [markdown_table(one) for one in found] == [part.rstrip("\n") for part in printed]
+    assert markdown_table(list_weights()).count("\n") == len(list_weights()) + 1
+    assert markdown_table(bottlenecks(network("mnist_residual"))) == ""
+    for other in (network("mnist_residual"), ["googlenet"], "googlenet"):
+        with pytest.raises(TypeError, match=r"shows what describe_model, compare, .* Received: "):
+            markdown_table(other)
 
 
 @pytest.mark.usefixtures("built_once")

@@ -1,8 +1,9 @@
 """Arranges facts about models in the columns of tables, for the terminal and for Markdown."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from googlenet_keras.describe.comparison import ModelSummary
 from googlenet_keras.describe.paper import KILO, PaperRow
@@ -127,6 +128,33 @@ def summary_columns(summaries: Sequence[ModelSummary]) -> list[Column]:
     ]
 
 
+Found = ModelCost | Sequence[ModelSummary] | Sequence[Bottleneck] | Sequence[PaperRow] | Sequence[PublishedWeights]
+
+
+def markdown_table(found: Found) -> str:
+    """Returns what `describe_model`, `compare`, `bottlenecks`, `beside_paper` or `list_weights` found as a table.
+
+    It has the columns that the command ``python -m googlenet_keras.describe --markdown`` prints.
+
+    Args:
+        found: The result of one of these functions.
+
+    Returns:
+        A table in GitHub's Markdown; an empty text for an empty list.
+
+    Raises:
+        TypeError: If it is the result of none of them.
+    """
+    if isinstance(found, ModelCost):
+        return markdown(stage_columns(found))
+    if not isinstance(found, Sequence) or (found and type(found[0]) not in _COLUMNS):
+        raise TypeError(
+            "A table shows what describe_model, compare, bottlenecks, beside_paper or list_weights returns. "
+            f"Received: {type(found).__name__}"
+        )
+    return markdown(_COLUMNS[type(found[0])](found)) if found else ""
+
+
 def markdown(columns: Sequence[Column]) -> str:
     """A table in GitHub's Markdown."""
 
@@ -136,6 +164,14 @@ def markdown(columns: Sequence[Column]) -> str:
     rules = [":--" if column.is_text else "--:" for column in columns]
     rows = zip(*(column.cells for column in columns), strict=True)
     return "\n".join([line(column.header for column in columns), line(rules), *map(line, rows)])
+
+
+_COLUMNS: dict[type, Callable[[Any], list[Column]]] = {
+    ModelSummary: summary_columns,
+    Bottleneck: bottleneck_columns,
+    PaperRow: paper_columns,
+    PublishedWeights: weight_columns,
+}
 
 
 def fitted(columns: Sequence[Column], width: int) -> list[Column]:
