@@ -51,8 +51,9 @@ def code_cells(notebook):
 
 def said(output):
     """What a cell answered, without its numbers, which may differ a little between processors."""
-    text = output.get("text") or " ".join(output.get("data", {}).get("text/plain", "").split("\n"))
-    if "image/png" in output.get("data", {}):
+    data = output.get("data", {})
+    text = output.get("text") or data.get("text/markdown") or data.get("text/plain", "")
+    if "image/png" in data:
         text = "a picture"
     return output.output_type, output.get("name"), re.sub(r"[\d.,]*\d", "#", text).split()
 
