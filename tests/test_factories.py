@@ -153,7 +153,7 @@ def commented_shapes(file):
     "factory",
     [
         pytest.param(
-            factory, id=name, marks=pytest.mark.slow if name.startswith(("Google", "Inception", "VGG")) else []
+            factory, id=name, marks=pytest.mark.slow if name.startswith(("GoogLeNet", "Inception", "VGG")) else []
         )
         for name, factory in FACTORIES.items()
     ],

@@ -158,6 +158,7 @@ def test_the_same_classes_keep_their_head(tmp_path, trained, capsys):
     assert "New" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_classes_get_a_new_head_and_the_model_of_the_card(tmp_path, trained, digits, capsys):
     """A folder of three classes: the body is the file's, the head is new, and both are said."""
     changes = {key: value for key, value in SMALL.items() if key not in ("model", "input_size")}

@@ -217,7 +217,8 @@ def stopped_late(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("damage", ["truncated", pytest.param("bits", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["truncated", "bits"])
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, undisturbed, stopped_late, capfd, damage):
     """The one before it is used, and the end is the same."""
     stopped = shutil.copytree(stopped_late, tmp_path / "stopped")
@@ -444,6 +445,7 @@ def test_accelerators_are_fed_the_same(tmp_path, monkeypatch):
     assert_same(tmp_path / "cpu", tmp_path / "accelerator")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_keras_callbacks_work(tmp_path):
     """They are called where `fit` calls them, with what it gives them, and may stop the training."""
