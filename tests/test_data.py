@@ -32,6 +32,9 @@ from googlenet_keras.images import decode_image, fit_images
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 ALL = Augmentation(flip=0.5, shift=2, erase=0.5)
 FORMATS = ["tfrecord", "array_record"]
+# Of the ways to read, those that read otherwise: from memory, and from files of records that are found by number.
+KINDS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("large", "streamed", "tfrecord")]
+KINDS += ["sample", "array_record"]
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +175,7 @@ def test_training_order(sample):
     assert (epochs[0] != other_seed).any()
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_any_step_without_its_predecessors(kind, request, monkeypatch):
     split, pipeline = training_pipeline(kind, request, monkeypatch)
     whole = read(pipeline.epoch(3))
@@ -183,7 +186,7 @@ def test_any_step_without_its_predecessors(kind, request, monkeypatch):
         pipeline.epoch(3, first_step=pipeline.steps + 1)
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_replicas_see_what_one_would(kind, request, monkeypatch):
     """The same images, whoever shares them; batches that do not divide are split evenly."""
     _, alone = training_pipeline(kind, request, monkeypatch)
@@ -218,7 +221,7 @@ def training_pipeline(kind, request, monkeypatch, **arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_epoch_of_several_passes(kind, request, monkeypatch):
     """Of a few images an epoch may be as long as of many: each pass is one over all of them, like none before it."""
     _, one_pass = training_pipeline(kind, request, monkeypatch)
@@ -251,7 +254,7 @@ def test_mixed_and_changed_images_are_the_same_on_any_number_of_replicas(kind, r
         )
 
 
-@pytest.mark.parametrize("kind", ["sample", "large", "streamed", *FORMATS])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_evaluation_over_replicas(kind, count, request, monkeypatch):
     """Every example once, whether or not the last batch has one for each replica; the rest has no weight."""

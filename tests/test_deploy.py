@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("tiny", "forked_verification")
 # Of the largest output. float32 carries 7 digits, and folding changes the order of the sums.
 TOLERANCE = 1e-5
 SMALL = "mnist_inception"
-QUICK = ("mnist_inception", "mnist_residual", "googlenet_bvlc")
+QUICK = ("mnist_inception", "mnist_residual")
 
 
 def trained(name, **arguments):

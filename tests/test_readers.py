@@ -97,7 +97,7 @@ CASES = [
 ]
 
 
-QUICK = ("slim.tar.gz", "d2l.npz")
+QUICK = ("d2l.npz",)
 
 
 @pytest.mark.parametrize(
