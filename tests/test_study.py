@@ -293,7 +293,7 @@ def test_the_command_tells_the_costs_without_a_training(tmp_path, capsys):
     """The parameter bill takes seconds, not hours."""
     options = ["--only", "mnist_residual", "--dataset", "fashion_mnist", "--data-dir", SAMPLE, "--no-train"]
     assert study_command.main(["course", "--output", str(tmp_path), *options]) == 0
-    assert capsys.readouterr().out.endswith(f"0 trainings are done; results.md are in {tmp_path}\n")
+    assert capsys.readouterr().out.endswith(f"Trainings done: 0. Wrote results.md to {tmp_path}\n")
     assert (
         "| mnist_residual | mnist_residual | 28x28x1 | 41,514 | 36,384 (87.6%) |"
         in (tmp_path / "results.md").read_text()
@@ -320,7 +320,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path, fork):
     assert said.returncode == 0, said.stderr
     assert "2 of 2: mnist_residual, seed 1" in said.stdout
     assert first.stat().st_mtime_ns == done
-    assert "2 trainings are done; results.md and accuracy.png are in" in said.stdout
+    assert "Trainings done: 2. Wrote results.md and accuracy.png to" in said.stdout
 
 
 @pytest.mark.slow

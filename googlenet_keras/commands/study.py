@@ -81,5 +81,5 @@ def _study(arguments: argparse.Namespace) -> int:
         return 128 + stopped.signal
     done = sum(len(entry["runs"]) for entry in results["entries"])
     picture = f" and {PICTURE_FILE}" if done else ""
-    print(f"{done} trainings are done; {TABLE_FILE}{picture} are in {arguments.output}")
+    print(f"Trainings done: {done}. Wrote {TABLE_FILE}{picture} to {arguments.output}")
     return 0
