@@ -156,6 +156,7 @@ def test_every_golden_file_goes_all_the_way(tmp_path, file, model, output, name,
         ("inception_v3", keras.applications.InceptionV3, 75),
         ("inception_resnet_v2", keras.applications.InceptionResNetV2, 75),
         ("vgg16", keras.applications.VGG16, 32),
+        ("vgg19", keras.applications.VGG19, 32),
     ],
 )
 def test_files_of_keras_2(tmp_path, model, original, size):

@@ -32,7 +32,7 @@ from googlenet_keras.images import decode_image, fit_images
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 ALL = Augmentation(flip=0.5, shift=2, erase=0.5)
 FORMATS = ["tfrecord", "array_record"]
-# Of the ways to read, those that read otherwise: from memory, and from files of records that are found by number.
+# The quick suite reads from memory and from ArrayRecord files, whose records are found by number.
 KINDS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("large", "streamed", "tfrecord")]
 KINDS += ["sample", "array_record"]
 

@@ -274,7 +274,10 @@ def test_trained_weights_are_served_without_their_heads(tmp_path):
     "name",
     [
         "mnist_residual",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("alexnet", "vgg11", "inception_v4")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("alexnet", "alexnet_caffe", "nin", "vgg11", "inception_v2", "inception_v3", "inception_v4")
+        ),
     ],
 )
 def test_the_rest_of_the_family_is_exported_too(name, tmp_path):

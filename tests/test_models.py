@@ -11,7 +11,7 @@ from googlenet_keras.deploy.signatures import write_saved_model
 from googlenet_keras.models import serving_model
 
 CLASSES = 7
-# One of each kind of block and normalization.
+# Inception modules, residual blocks, and batch normalization with an auxiliary head.
 QUICK = ("mnist_inception", "mnist_residual", RECORD.name)
 
 

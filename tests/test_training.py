@@ -446,7 +446,6 @@ def test_accelerators_are_fed_the_same(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("eagerly")
 def test_keras_callbacks_work(tmp_path):
     """They are called where `fit` calls them, with what it gives them, and may stop the training."""
     seen = []
@@ -468,7 +467,7 @@ def test_keras_callbacks_work(tmp_path):
         keras.callbacks.ModelCheckpoint(str(best), monitor="val_loss", save_best_only=True, save_weights_only=True),
         keras.callbacks.CSVLogger(str(tmp_path / "keras.csv")),
     ]
-    run(tmp_path / "run", callbacks=callbacks, epochs=9, steps_per_epoch=2)
+    run(tmp_path / "run", callbacks=callbacks, epochs=9)
     assert seen[0] == "begin"
     assert seen[-1] == "end"
     assert [entry[0] for entry in seen[1:-1]] == [0, 1]  # patience 1: no better than the first

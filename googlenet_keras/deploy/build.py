@@ -350,7 +350,7 @@ class _Writing:
 
     @property
     def verified_with(self) -> dict[str, object]:
-        """Returns the inputs that verify the artifacts, and the model's class for the photograph."""
+        """Returns the photograph and the tolerance of the verification, and the model's class for the photograph."""
         best = int(np.argmax(self.expected["serve_bytes/1/probabilities"]))
         return {
             "photograph": verification.PHOTOGRAPH,

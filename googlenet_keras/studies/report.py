@@ -100,7 +100,7 @@ class Spread:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Reads ``results.json`` of a study's folder; returns None if there is none.
+    """Reads ``results.json`` of a study's folder; returns an empty dict if there is none.
 
     Args:
         folder: The study's.

@@ -47,7 +47,9 @@ class Recipe:
         96, "height and width of the network's input, in pixels; none: those of the weights"
     )
     early_share: float = _field(0.0, "train on smaller, faster images for this share of the epochs, at the start")
-    early_input_size: int = _field(48, "height and width of these smaller images, in pixels")
+    early_input_size: int = _field(
+        48, "height and width of these images, in pixels, if that is less than the input size"
+    )
     batch_size: int = _field(128, "number of examples in a step, over all replicas")
     epochs: int = _field(10, "number of passes over the training split")
     steps_per_epoch: int | None = _field(None, "number of steps in an epoch, in place of a whole pass over the split")
@@ -107,8 +109,8 @@ class Recipe:
     rand_augment: float = _field(0.0, "strength, 0 to 1, of the two changes that RandAugment draws for each image")
     mixup: float = _field(
         0.0,
-        "mix images and labels in pairs by shares from a Beta distribution with this parameter; the accuracy on "
-        "training images then counts the class of the larger share",
+        "mix images and labels in pairs by shares from a Beta distribution with this parameter, 0: none; the "
+        "accuracy on training images then counts the class of the larger share",
     )
     cutmix: float = _field(0.0, "the same, with rectangles of another image; with both, each image takes one of them")
     random_interpolation: bool = _field(False, "resize each large image by one of four methods at random")
