@@ -6,7 +6,7 @@ Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR``,
 
 import argparse
 
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_data_dir, add_max_bad, path_argument
 from googlenet_keras.commands.running import run
 
 
@@ -36,21 +36,10 @@ def parser() -> Parser:
     prepare.set_defaults(command=_prepare)
     show = parts.add_parser("show", help="show what a dataset contains")
     show.add_argument("dataset", metavar="NAME", help="a name of TensorFlow Datasets, or folder:PATH")
-    show.add_argument(
-        "--max-bad",
-        type=int,
-        default=10,
-        metavar="N",
-        help="skip at most this number of broken images in a folder (default: 10)",
-    )
+    add_max_bad(show)
     show.set_defaults(command=_show)
     for part in (prepare, show):
-        part.add_argument(
-            "--data-dir",
-            type=path_argument,
-            metavar="DIR",
-            help="folder of the datasets (default: TensorFlow Datasets' own)",
-        )
+        add_data_dir(part)
     return result
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from googlenet_keras import progress
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_data_dir, add_max_bad, path_argument
 from googlenet_keras.commands.running import run
 
 if TYPE_CHECKING:
@@ -41,12 +41,7 @@ def parser() -> Parser:
         metavar="NAME",
         help="a name of TensorFlow Datasets, or folder:PATH (default: the dataset that the weights were trained on)",
     )
-    result.add_argument(
-        "--data-dir",
-        type=path_argument,
-        metavar="DIR",
-        help="folder of the datasets (default: TensorFlow Datasets' own)",
-    )
+    add_data_dir(result)
     result.add_argument(
         "--split", help="split, such as test or train[90%%:] (default: the split that the training was measured on)"
     )
@@ -74,13 +69,7 @@ def parser() -> Parser:
         metavar="DIR",
         help="folder for evaluation.json and confusion.png (default: evaluation)",
     )
-    result.add_argument(
-        "--max-bad",
-        type=int,
-        default=10,
-        metavar="N",
-        help="skip at most this number of broken images in a folder (default: 10)",
-    )
+    add_max_bad(result)
     result.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return result
 

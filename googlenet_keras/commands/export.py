@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from googlenet_keras import devices
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_data_dir, path_argument
 from googlenet_keras.commands.running import run
 
 
@@ -83,12 +83,7 @@ def parser() -> Parser:
         metavar="DATASET",
         help="dataset that calibrates int8, by name or as folder:PATH (default: that of the weights' training)",
     )
-    result.add_argument(
-        "--data-dir",
-        type=path_argument,
-        metavar="DIR",
-        help="folder of the datasets (default: TensorFlow Datasets' own)",
-    )
+    add_data_dir(result)
     result.add_argument(
         "--serving-version",
         type=int,

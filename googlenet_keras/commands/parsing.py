@@ -89,6 +89,35 @@ def path_argument(text: str) -> Path:
     return Path(text)
 
 
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag for the folder of the datasets.
+
+    Args:
+        parser: The parser of a command.
+    """
+    parser.add_argument(
+        "--data-dir",
+        type=path_argument,
+        metavar="DIR",
+        help="folder of the datasets (default: TensorFlow Datasets' own)",
+    )
+
+
+def add_max_bad(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag for the number of broken images that are skipped.
+
+    Args:
+        parser: The parser of a command.
+    """
+    parser.add_argument(
+        "--max-bad",
+        type=int,
+        default=10,
+        metavar="N",
+        help="skip at most this number of broken images in a folder (default: 10)",
+    )
+
+
 def add_network_arguments(parser: Parser) -> None:
     """Adds the flags that say of a weight file what it does not say itself.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from googlenet_keras import devices
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_data_dir
 from googlenet_keras.training.recipe import Recipe
 
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(Recipe))
@@ -20,9 +20,7 @@ def add_training_flags(parser: Parser) -> None:
     Args:
         parser: The parser of a command.
     """
-    parser.add_argument(
-        "--data-dir", type=path_argument, metavar="DIR", help="folder where TensorFlow Datasets keeps its data"
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--strategy",
         default="auto",

@@ -6,7 +6,7 @@ Run it as ``python -m googlenet_keras.train --recipe fashion_mnist --output DIR`
 import argparse
 import sys
 
-from googlenet_keras.commands.parsing import Parser, path_argument
+from googlenet_keras.commands.parsing import Parser, add_max_bad, path_argument
 from googlenet_keras.commands.recipe_flags import add_recipe_fields, add_training_flags, recipe_changes
 from googlenet_keras.commands.running import run
 from googlenet_keras.training.recipe import load_recipe, recipe_names
@@ -38,13 +38,7 @@ def parser() -> Parser:
         default=True,
         help="continue from the newest checkpoint (default: yes)",
     )
-    add(
-        "--max-bad",
-        type=int,
-        default=10,
-        metavar="N",
-        help="skip at most this number of broken images in a folder (default: 10)",
-    )
+    add_max_bad(result)
     add_recipe_fields(result, "fields of the recipe (default: the recipe's values)")
     return result
 
