@@ -1,6 +1,7 @@
 """What all commands share: they name wrong use, end cleanly by a signal or a closed pipe, and respect the backend."""
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
@@ -327,6 +328,21 @@ def test_a_clean_up_that_fails_does_not_hide_the_signal(number, status, how, err
     assert capsys.readouterr().err == f"command: {how}; nothing was changed\n"
 
 
+@pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("runs_on", [True, False], ids=["it runs on", "it ends"])
+def test_a_signal_that_other_code_drops_is_not_lost(number, status, how, runs_on, monkeypatch, capsys):
+    """TensorFlow's dispatcher drops what the Python code that it calls raises: an export ran on, and exited 0."""
+
+    def work(arguments: argparse.Namespace) -> int:
+        for _ in range(2):
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(number)
+        return wait_for_the_signal() if runs_on else 0
+
+    assert run(work, monkeypatch) == status
+    assert capsys.readouterr().err == f"command: {how}; nothing was changed\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 @pytest.mark.parametrize("wait", [0.2, 1.0, 2.0])
@@ -346,7 +362,9 @@ def test_a_stopped_export_leaves_nothing(number, status, how, wait, tmp_path):
     time.sleep(wait)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     out, error = process.communicate()
-    assert (process.returncode, out) == (status, "")
+    # TensorFlow's native code, where the signal meets it, prints the exception before it drops it.
+    ours, _, _ = out.partition("TerminatedError: <EMPTY MESSAGE>")
+    assert (process.returncode, ours) == (status, "")
     assert error == f"python -m googlenet_keras.export: {how}; nothing was changed\n"
     assert not list(tmp_path.iterdir())
 

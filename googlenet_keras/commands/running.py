@@ -9,8 +9,9 @@ import sys
 import tempfile
 import textwrap
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from typing import IO, NoReturn, TypeAlias
+from typing import IO, Any, NoReturn, TypeAlias
 
 from googlenet_keras import files
 from googlenet_keras.commands.parsing import WRONG_USE, Parser
@@ -25,6 +26,14 @@ LONGEST_MESSAGE = 600  # characters
 
 class TerminatedError(BaseException):
     """SIGTERM came; as `KeyboardInterrupt`, it is no `Exception`, so that nothing but clean-up takes note of it."""
+
+
+class _CtrlCError(KeyboardInterrupt):
+    """A KeyboardInterrupt that can be watched: the built-in one takes no weak reference."""
+
+
+_STOPS: dict[int, type[BaseException]] = {signal.SIGTERM: TerminatedError, signal.SIGINT: _CtrlCError}
+_DEFAULTS: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
 
 def run(command: Command, parser: Parser, argv: list[str] | None, *, needs_tensorflow: bool = True) -> int:
@@ -120,66 +129,64 @@ def _interrupted(parser: Parser, number: int, how: str, placed_before: int) -> i
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """While the block runs, SIGTERM raises a TerminatedError; neither that nor a KeyboardInterrupt is lost."""
+    """While the block runs, SIGTERM and Ctrl-C raise an exception, again and again until one arrives here.
 
-    def stop(number: int, frame: object) -> NoReturn:
-        raise TerminatedError
+    Python drops what a callback of its garbage collector raises (JAX, which Keras imports where it is installed, has
+    such a callback), and native code may drop what the Python code that it calls raises: in an export, one signal in
+    some ten was lost. An exception that is freed while the block still runs has been dropped.
 
+    Raises:
+        TerminatedError: If SIGTERM came.
+        KeyboardInterrupt: If SIGINT came.
+    """
     # Only the main thread may set handlers; one that is set already is its owner's, and an ignored signal is ignored.
     in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    with _raised_again():
-        signal.signal(signal.SIGTERM, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _raised_again() -> Iterator[None]:
-    """Repeats a signal whose exception Python has dropped because it came in a callback of the garbage collector.
-
-    JAX, which Keras imports where it is installed, has such a callback: one signal in some ten was lost in an export.
-    """
+    ours = [number for number, default in _DEFAULTS.items() if in_main_thread and signal.getsignal(number) is default]
     others = sys.unraisablehook
     timers: list[threading.Timer] = []
-    dropped: list[type[BaseException]] = []
+    came: list[int] = []
+    over = threading.Event()
 
-    def repeat(unraisable: "sys.UnraisableHookArgs") -> None:
-        for kind, number in ((KeyboardInterrupt, signal.SIGINT), (TerminatedError, signal.SIGTERM)):
-            if issubclass(unraisable.exc_type, kind):
-                dropped.append(kind)
-                # A little later, when the callback is over.
-                timers.append(threading.Timer(0.05, _thread.interrupt_main, [number]))
-                timers[-1].start()
-                return
-        others(unraisable)
+    def stop(number: int, frame: object) -> NoReturn:
+        came.append(number)
+        # No name is given to it here: this frame, which its traceback holds, would keep it from being freed.
+        raise watched(number)
 
-    sys.unraisablehook = repeat
+    def watched(number: int) -> BaseException:
+        exception = _STOPS[number]()
+        weakref.finalize(exception, repeat, number).atexit = False
+        return exception
+
+    def repeat(number: int) -> None:
+        if not over.is_set():
+            # A little later, when the callback is over.
+            timers.append(threading.Timer(0.05, _thread.interrupt_main, [number]))
+            timers[-1].start()
+
+    def say(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(unraisable.exc_type, tuple(_STOPS.values())):
+            others(unraisable)
+
+    sys.unraisablehook = say
+    for number in ours:
+        signal.signal(number, stop)
     try:
         yield
+        if came:
+            raise _STOPS[came[-1]]
     except Exception as error:
         # The signal has reached the command's other processes, whose end may be what failed here, or what the
         # clean-up failed on.
-        ended_by = _first_stop(error) or (dropped[-1]() if dropped else None)
-        if ended_by:
-            raise ended_by from error
+        if came:
+            raise _STOPS[came[-1]] from error
         raise
     finally:
-        sys.unraisablehook = others
+        over.set()
         for timer in timers:
             timer.cancel()
-
-
-def _first_stop(error: BaseException) -> BaseException | None:
-    """The KeyboardInterrupt or TerminatedError during whose handling an error came, if it came so."""
-    context = error.__context__
-    if context is None or isinstance(context, (KeyboardInterrupt, TerminatedError)):
-        return context
-    return _first_stop(context)
+        for number in ours:
+            signal.signal(number, _DEFAULTS[number])
+        sys.unraisablehook = others
 
 
 def _say(line: str) -> None:
