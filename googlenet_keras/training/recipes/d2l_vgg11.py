@@ -5,7 +5,7 @@
     python -m googlenet_keras.train --recipe d2l_vgg11 --output runs/d2l_vgg11
 
 The course saw 0.857, 0.888, 0.900, 0.903 and 0.909 test accuracy after its five epochs. We have not run it at 224x224,
-where an epoch takes an hour on two cores with AVX2; docs/study.md has a part of the same training at 96x96.
+where an epoch takes an hour on two cores with AVX2; docs/study.md has the same training at 96x96.
 
 Source: d2l-ai/d2l-zh chapter_convolutional-neural-networks/vgg.md, first edition, with ratio 4 and Xavier
 initialization, which is Keras's own. Its images are in 0 to 1; here they are standardized, as `vgg11` expects.
