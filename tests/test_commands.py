@@ -234,7 +234,9 @@ def test_a_stopped_command_clears_up_and_says_so(number, status, how, monkeypatc
 
     def work(arguments: argparse.Namespace) -> int:
         with files.output_folder(folder), files.Publication(folder, "thing") as publication:
-            (publication.aside / "thing").write_text("half")
+            with files.write_aside(publication.aside / "one") as file:
+                file.write(b"whole")
+            (publication.aside / "other").write_text("half")
             signal.raise_signal(number)
             return wait_for_the_signal()
 

@@ -121,7 +121,8 @@ def _start_keras(needs_tensorflow: bool) -> None:
 
 def _interrupted(parser: Parser, number: int, how: str, placed_before: int) -> int:
     """Says what a signal has left behind, and returns the exit status."""
-    placed = [str(path) for path in dict.fromkeys(files.placed[placed_before:])]
+    # What was placed in a folder aside went with it.
+    placed = [str(path) for path in dict.fromkeys(files.placed[placed_before:]) if path.exists()]
     left = f"it had written {', '.join(placed)}" if placed else "nothing was changed"
     _say(f"{parser.prog}: {how}; {_one_line(left)}")
     return KILLED_BY + number
