@@ -1,7 +1,7 @@
-"""GoogLeNet in Keras 3: the factory, the build script and what belongs around them.
+"""GoogLeNet and its family of networks in Keras 3, with tools to train, evaluate, explain and deploy them.
 
-Names are looked up when they are first used, so that ``import googlenet_keras`` and the commands' ``--help`` cost
-next to nothing.
+The names of the package are imported when they are first used, so that ``import googlenet_keras`` and the ``--help`` of
+the commands take almost no time.
 """
 
 import lazy_loader

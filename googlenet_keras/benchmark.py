@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.benchmark``; what it does is in `googlenet_keras.commands.benchmark`."""
+"""Runs the command ``python -m googlenet_keras.benchmark``; see `googlenet_keras.commands.benchmark`."""
 
 from googlenet_keras import __main__
 

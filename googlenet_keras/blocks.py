@@ -1,7 +1,7 @@
 """The building blocks of networks: functions that take a tensor and return a tensor.
 
-Every layer's name follows from the ``name`` given to its block, never from what was built before, and tensors are
-NHWC whatever `keras.config.image_data_format` says.
+The name of every layer depends only on the ``name`` that is given to its block, and not on what was built before.
+Tensors have the NHWC layout regardless of `keras.config.image_data_format`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from googlenet_keras.layers import BatchNormalization, CeilAveragePooling2D, Loc
 
 
 def initializer(class_name: str, **config: Any) -> Initializer:
-    """The Keras config of an initializer, of which every layer makes its own."""
+    """Returns the Keras config of an initializer, from which every layer creates its own instance."""
     return {"class_name": class_name, "config": config}
 
 
@@ -25,10 +25,11 @@ class BatchNormalizationStyle:
     """The settings of all batch normalization layers of one network.
 
     Attributes:
-        momentum: Weight of the past in the moving moments (PyTorch's ``momentum`` is one minus this).
-        epsilon: Added to the variance.
-        scale: Whether there is a learned factor (gamma); TF-slim's networks have none.
-        bias: Whether the convolution before it keeps a bias, as torchvision's VGG does.
+        momentum: The weight of the previous value in the moving mean and variance (PyTorch's ``momentum`` is one minus
+            this).
+        epsilon: The number that is added to the variance.
+        scale: Whether the layers have a learned factor (gamma); those of TF-slim's networks have none.
+        bias: Whether the convolution before the layer keeps its bias, as in torchvision's VGG.
     """
 
     momentum: float = 0.99
@@ -42,14 +43,17 @@ class Style:
     """The settings that all blocks of one network share.
 
     Attributes:
-        batch_normalization: Its settings, if every convolution is followed by one; convolutions then have no bias.
-        padding: ``"same"`` is TensorFlow's, which at stride 2 puts the odd pixel behind; ``"explicit"`` is Caffe's
-            and PyTorch's: ``kernel_size // 2`` zeros on every side of a convolution, and pooling in ceil mode.
-        kernel_initializer: The initializer of convolutions and dense layers; a name or a Keras config, never an
-            instance, which would draw the same numbers for every layer.
-        bias_initializer: The initializer of all biases but the classifiers', which start at zero.
-        kernel_regularizer: The regularizer of convolutions and dense layers, as `keras.regularizers.get` takes it.
-        dtype: Keras dtype policy or its name; None is the global policy.
+        batch_normalization: The settings of the batch normalization after every convolution, or None for no batch
+            normalization. Convolutions with batch normalization have no bias, except if its ``bias`` is true.
+        padding: ``"same"`` is TensorFlow's padding, which at stride 2 adds the odd pixel at the bottom and right.
+            ``"explicit"`` is the padding of Caffe and PyTorch: ``kernel_size // 2`` zeros on every side of a
+            convolution, and pooling in ceil mode.
+        kernel_initializer: The initializer of convolutions and dense layers: a name or a Keras config, but not an
+            instance, because an instance would draw the same numbers for every layer.
+        bias_initializer: The initializer of all biases except those of classifiers, which start at zero.
+        kernel_regularizer: The regularizer of convolutions and dense layers: any value that `keras.regularizers.get`
+            accepts.
+        dtype: A Keras dtype policy or its name; None means the global policy.
     """
 
     batch_normalization: BatchNormalizationStyle | None = None
@@ -61,7 +65,7 @@ class Style:
 
 
 class ModuleFilters(NamedTuple):
-    """One row of the paper's Table 1: the filters of an Inception module's six convolutions."""
+    """One row of Table 1 of the paper: the number of filters of each of the six convolutions of an Inception module."""
 
     conv1x1: int
     conv3x3_reduce: int
@@ -88,27 +92,28 @@ def conv_block(
     name: str,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
-    """Convolution and ReLU, with batch normalization between them if the style has it.
+    """Applies a convolution and a ReLU, with batch normalization between them if the style has it.
 
     Args:
         x: Float tensor (batch, height, width, channels).
         filters: Number of output channels.
-        kernel_size: Height and width of the kernel, in pixels; a single number is both.
-        strides: Steps of the kernel down and to the right, in pixels; a single number is both.
-        padding: ``"same"``, ``"valid"``, or the number of zeros on every side, or those above and below and those on
-            the left and right; None is the style's.
-        groups: The number of groups of channels, each convolved separately.
-        bias: The initial value of the biases; None is the style's.
-        activation: ``"relu"``, or None for none.
-        normalize: Whether the style's batch normalization follows; without it the convolution has a bias.
-        name: Name of the convolution; ``NAME_bn`` and ``NAME_relu`` are the layers after it.
+        kernel_size: Height and width of the kernel, in pixels; a single number applies to both.
+        strides: Vertical and horizontal step of the kernel, in pixels; a single number applies to both.
+        padding: ``"same"``, ``"valid"``, the number of zeros on every side, or a pair: the number of zeros above and
+            below, and the number on the left and on the right. None means the padding of the style.
+        groups: The number of groups of channels, each of which is convolved separately.
+        bias: The initial value of the biases; None means the bias initializer of the style.
+        activation: ``"relu"``, or None for no activation.
+        normalize: Whether to apply the batch normalization of the style; without it the convolution has a bias.
+        name: Name of the convolution; the layers after it are named ``NAME_bn`` and ``NAME_relu``.
         style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, height', width', filters).
     """
     if padding is None:
-        # At stride 1 an odd kernel is padded alike on both sides by everyone, and a 1x1 kernel by nobody.
+        # The two paddings differ only at a stride above 1 and for a kernel above 1x1. At stride 1 every framework pads
+        # equally on both sides for an odd kernel, and no framework pads for a 1x1 kernel.
         height, width = _pair(kernel_size)
         explicit = style.padding == "explicit" and max(_pair(strides)) > 1 and max(height, width) > 1
         padding = (height // 2, width // 2) if explicit else "same"
@@ -147,26 +152,27 @@ def conv_block(
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """A size of height and width, given as Keras takes it: both, or one number for both."""
+    """Returns the height and width of a size, which may be a pair or one number for both, as in Keras."""
     height, width = (size, size) if isinstance(size, int) else size
     return height, width
 
 
 def relu(x: Tensor, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
-    """ReLU as a layer of its own: a tensor of any shape to the same shape."""
+    """Applies a ReLU as a separate layer to a tensor of any shape, and returns a tensor of the same shape."""
     return layers.ReLU(dtype=style.dtype, name=name)(x)
 
 
 def max_pool(
     x: Tensor, pool_size: int, *, strides: int = 2, padding: str = "same", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
-    """Max pooling.
+    """Applies max pooling.
 
     Args:
-        x: Float tensor (batch, height, width, channels); nowhere negative, as behind a ReLU, where it is padded.
+        x: Float tensor (batch, height, width, channels). If the style's padding is ``"explicit"``, it must have no
+            negative values (as after a ReLU), because it may be padded with zeros.
         pool_size: Height and width of the window, in pixels.
         strides: Step of the window, in pixels.
-        padding: ``"same"``, or ``"valid"``: rows and columns that fill no window are left out.
+        padding: ``"same"``, or ``"valid"``, which leaves out the rows and columns that do not fill a window.
         name: Name of the pooling layer; explicit padding adds ``NAME_padding``.
         style: The common style of the network's blocks.
 
@@ -174,8 +180,8 @@ def max_pool(
         Float tensor (batch, height', width', channels).
     """
     if padding == "same" and style.padding == "explicit" and pool_size > strides > 1:
-        # Ceil mode: one more row and column behind let the last window hang over an even map; on an odd map they are
-        # left over. Zeros never win, for nothing is negative.
+        # This is ceil mode: on a feature map of even size, the last window extends into the additional row and column;
+        # on one of odd size, no window reaches them. The zeros do not change a maximum, as no value is negative.
         x = layers.ZeroPadding2D(
             ((0, 1), (0, 1)), data_format="channels_last", dtype=style.dtype, name=f"{name}_padding"
         )(x)
@@ -186,7 +192,7 @@ def max_pool(
 
 
 def local_response_normalization(x: Tensor, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
-    """Local response normalization with BVLC's numbers (window 5, alpha 1e-4, beta 0.75, k 1).
+    """Applies local response normalization with the parameters of BVLC (window 5, alpha 1e-4, beta 0.75, k 1).
 
     Args:
         x: Float tensor (batch, height, width, channels).
@@ -208,18 +214,18 @@ def inception_module(
     residual: bool = False,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
-    """The Inception module with dimension reductions: four branches side by side, joined along the channels.
+    """Applies the Inception module with dimension reductions: four parallel branches, concatenated along the channels.
 
     Args:
-        x: Float tensor (batch, height, width, channels), nowhere negative.
-        filters: Filters of the six convolutions, in the order of Table 1.
-        name: Name of the concatenation; the branches' layers are ``NAME_1x1``, ``NAME_3x3_reduce``, ``NAME_3x3``,
+        x: Float tensor (batch, height, width, channels) without negative values.
+        filters: Number of filters of each of the six convolutions, in the order of Table 1.
+        name: Name of the concatenation; the layers of the branches are ``NAME_1x1``, ``NAME_3x3_reduce``, ``NAME_3x3``,
             ``NAME_5x5_reduce``, ``NAME_5x5``, ``NAME_pool`` and ``NAME_pool_proj``.
-        branch5x5_kernel_size: 5 in the paper; 3 in TF-slim and torchvision (pytorch/vision#906), whose layer keeps
-            the paper's name here.
-        residual: Whether the input is added to the joined branches, by way of a linear 1x1 convolution
-            ``NAME_shortcut`` where it has another depth, and rectified; the concatenation is then ``NAME_mixed``, the
-            sum ``NAME_add`` and the ReLU NAME (after arXiv 1602.07261, figure 10).
+        branch5x5_kernel_size: Kernel size of the layer ``NAME_5x5``: 5 in the paper, 3 in TF-slim and torchvision
+            (pytorch/vision#906). The layer has the same name in both cases.
+        residual: Whether the input is added to the concatenated branches and a ReLU follows. An input with a different
+            number of channels first passes a linear 1x1 convolution, ``NAME_shortcut``. The concatenation is then
+            called ``NAME_mixed``, the sum ``NAME_add`` and the ReLU NAME (after arXiv 1602.07261, figure 10).
         style: The common style of the network's blocks.
 
     Returns:
@@ -246,17 +252,17 @@ def inception_module(
 
 
 def flatten(x: Tensor, *, name: str = "flatten", style: Style = DEFAULT_STYLE) -> Tensor:
-    """Flattens a feature map: (batch, height, width, channels) to (batch, height * width * channels)."""
+    """Flattens a feature map of shape (batch, height, width, channels) to (batch, height * width * channels)."""
     return layers.Flatten(data_format="channels_last", dtype=style.dtype, name=name)(x)
 
 
 def drop(x: Tensor, rate: float, *, name: str = "dropout", style: Style = DEFAULT_STYLE) -> Tensor:
-    """Drops a fraction of the features while training; at 0 there is no layer."""
+    """Drops a fraction of the features during training; adds no layer if the rate is 0."""
     return layers.Dropout(rate, dtype=style.dtype, name=name)(x) if rate else x
 
 
 def dense(x: Tensor, units: int, *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
-    """Dense layer and ReLU: (batch, features) to (batch, units)."""
+    """Applies a dense layer and a ReLU to a tensor (batch, features), and returns a tensor (batch, units)."""
     return layers.Dense(
         units,
         activation="relu",
@@ -271,12 +277,12 @@ def dense(x: Tensor, units: int, *, name: str, style: Style = DEFAULT_STYLE) -> 
 def classifier(
     x: Tensor, classes: int, *, activation: Activation = "softmax", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
-    """The dense classification layer, in float32 if the style computes in half precision.
+    """Applies the dense classification layer, in float32 if the style computes in half precision.
 
     Args:
         x: Float tensor (batch, features).
         classes: Number of classes.
-        activation: An activation of `keras.activations.get`; None leaves the logits.
+        activation: Any value that `keras.activations.get` accepts; None means that the output is the logits.
         name: Name of the layer.
         style: The common style of the network's blocks.
 
@@ -294,7 +300,7 @@ def classifier(
 
 
 def answer_policy(style: Style) -> Dtype:
-    """The dtype policy of the outputs: float32 if the style computes in half precision, and the style's otherwise."""
+    """Returns the dtype policy of outputs: float32 if the style computes in half precision, else that of the style."""
     policy = keras.config.dtype_policy() if style.dtype is None else keras.dtype_policies.get(style.dtype)
     return "float32" if policy.compute_dtype in ("bfloat16", "float16") else policy
 
@@ -309,27 +315,30 @@ def auxiliary_head(
     name: str,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
-    """The auxiliary classifier on top of a middle module, which passes gradients to that module during training.
+    """Applies the auxiliary classifier to a middle module's output; it passes gradients to that module during training.
 
-    Average pooling 5x5 at stride 3, 1x1 convolution to 128, dense 1024, dropout, dense. The dense layer's size
-    follows the map's, so that the map's size must be known.
+    The layers are a 5x5 average pooling at stride 3, a 1x1 convolution with 128 filters, a dense layer with 1024 units,
+    dropout, and a dense layer. The weights of the first dense layer depend on the size of the feature map, which must
+    therefore be known.
 
     Args:
-        x: Float tensor (batch, height, width, channels), height and width known and at least 5; 3 are enough for
-            explicit padding's ceil mode, 1 for the adaptive pool.
+        x: Float tensor (batch, height, width, channels) of known height and width, both at least 5. With explicit
+            padding, which pools in ceil mode, 3 is enough, and with the adaptive pooling 1.
         classes: Number of classes.
-        activation: The activation of the output, as `keras.activations.get` takes it; None leaves the logits.
-        dropout: Fraction of the 1024 features dropped while training; 0 leaves the layer out.
-        adaptive_pool: Average down to 4x4 whatever the map's size, as torchvision does, in place of 5x5 at stride 3.
-        name: Name of the answering layer; the others are ``NAME_pool``, ``NAME_conv``, ``NAME_flatten``, ``NAME_fc``
-            and ``NAME_dropout``.
+        activation: The activation of the output: any value that `keras.activations.get` accepts; None means that the
+            output is the logits.
+        dropout: Fraction of the 1024 features that is dropped during training; 0 leaves the layer out.
+        adaptive_pool: Whether to average the feature map to 4x4 regardless of its size, as torchvision does, instead of
+            pooling 5x5 at stride 3.
+        name: Name of the output layer; the others are ``NAME_pool``, ``NAME_conv``, ``NAME_flatten``, ``NAME_fc`` and
+            ``NAME_dropout``.
         style: The common style of the network's blocks.
 
     Returns:
         Float tensor (batch, classes).
 
     Raises:
-        ValueError: If the map's size is unknown or too small for the pool.
+        ValueError: If the size of the feature map is unknown or too small for the pooling.
 
     Source: arXiv 1409.4842, section 5; BVLC caffe models/bvlc_googlenet/train_val.prototxt (loss1, loss2).
     """
@@ -346,8 +355,8 @@ def auxiliary_head(
         )
     if any(extent is None or extent < smallest for extent in x.shape[1:3]):
         raise ValueError(
-            f"Auxiliary head {name!r} needs a map of known size, {smallest}x{smallest} or larger: give the model a "
-            f"larger input. Received: a map of shape {x.shape}"
+            f"Auxiliary head {name!r} needs a feature map of known size, at least {smallest}x{smallest}: give the "
+            f"model a larger input. Received: a feature map of shape {x.shape}"
         )
     x = conv_block(pool(x), 128, 1, name=f"{name}_conv", style=style)
     x = flatten(x, name=f"{name}_flatten", style=style)
@@ -357,7 +366,7 @@ def auxiliary_head(
 
 
 class Conv(NamedTuple):
-    """A `conv_block` in a table."""
+    """Describes a `conv_block` in the table of a network."""
 
     filters: int
     kernel_size: int | tuple[int, int] = 1
@@ -369,7 +378,7 @@ class Conv(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """A pooling in a table; an average leaves out what lies beyond the border, as TensorFlow's does."""
+    """Describes a pooling in the table of a network; average pooling does not count padded pixels, as in TensorFlow."""
 
     kind: Literal["max", "avg"]
     strides: int = 1
@@ -378,7 +387,7 @@ class Pool(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """Convolutions side by side at the end of a branch, joined with the branches."""
+    """Describes parallel convolutions at the end of a branch, which are concatenated together with the branches."""
 
     arms: tuple[Conv, ...]
 
@@ -387,7 +396,7 @@ Branch = tuple[Conv | Pool | Fork, ...]
 
 
 class Inception(NamedTuple):
-    """An `inception_module` in a table."""
+    """Describes an `inception_module` in the table of a network."""
 
     filters: ModuleFilters
     branch5x5_kernel_size: int = 5
@@ -395,16 +404,16 @@ class Inception(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """A `residual_block` in a table."""
+    """Describes a `residual_block` in the table of a network."""
 
     branches: tuple[Branch, ...]
     scale: float
     activation: Literal["relu"] | None = "relu"
 
 
-# Branches alone are a `mixed_block`; a function is called as ``step(x, name=name, style=style)``.
+# A tuple of branches describes a `mixed_block`; a function is called as ``step(x, name=name, style=style)``.
 Step = Conv | Pool | Inception | Residual | tuple[Branch, ...] | Callable[..., Tensor]
-# Steps one after the other, by the names of their layers.
+# Consecutive steps; the keys are the names of their layers.
 Stage = Mapping[str, Step]
 
 
@@ -413,11 +422,11 @@ def stages(x: Tensor, table: Sequence[Stage], *, style: Style = DEFAULT_STYLE) -
 
     Args:
         x: Float tensor (batch, height, width, channels).
-        table: The stages, from the input on.
+        table: The stages, starting at the input.
         style: The common style of the network's blocks.
 
     Yields:
-        The name of the layer that ends a stage, see `endpoint`, and its output (batch, height', width', channels').
+        The name of the last layer of a stage (see `endpoint`), and its output (batch, height', width', channels').
     """
     for stage in table:
         x = chain(x, stage, style=style)
@@ -425,14 +434,14 @@ def stages(x: Tensor, table: Sequence[Stage], *, style: Style = DEFAULT_STYLE) -
 
 
 def chain(x: Tensor, stage: Stage, *, style: Style = DEFAULT_STYLE) -> Tensor:
-    """Builds the steps of one stage, (batch, height, width, channels) to (batch, height', width', channels')."""
+    """Builds the steps of one stage; (batch, height, width, channels) becomes (batch, height', width', channels')."""
     for name, step in stage.items():
         x = _take(x, step, name=name, style=style)
     return x
 
 
 def endpoint(stage: Stage, *, style: Style = DEFAULT_STYLE) -> str:
-    """The name of the last layer of a stage, which is a convolution's ReLU where that is a layer of its own."""
+    """Returns the name of the last layer of a stage, including the normalization and ReLU after a convolution."""
     name, step = list(stage.items())[-1]
     if isinstance(step, Conv) and style.batch_normalization:
         return f"{name}_{'relu' if step.activation else 'bn'}"
@@ -462,17 +471,17 @@ def _pool(x: Tensor, *, kind: str, strides: int, padding: str, size: int, name: 
 
 
 def mixed_block(x: Tensor, branches: tuple[Branch, ...], *, name: str, style: Style = DEFAULT_STYLE) -> Tensor:
-    """Branches side by side, joined along the channels: what the later Inception networks are made of.
+    """Applies parallel branches and concatenates them along the channels, as the later Inception networks do.
 
     Args:
         x: Float tensor (batch, height, width, channels).
         branches: The steps of each branch.
-        name: Name of the concatenation. Step I of branch B is ``NAME_branchB_I`` (``NAME_branchB`` if it is the only
-            one), the arms of a fork are ``NAME_branchB_Ia``, ``NAME_branchB_Ib``.
+        name: Name of the concatenation. Step I of branch B is called ``NAME_branchB_I`` (``NAME_branchB`` if it is the
+            only step of the branch), and the arms of a fork are called ``NAME_branchB_Ia`` and ``NAME_branchB_Ib``.
         style: The common style of the network's blocks.
 
     Returns:
-        Float tensor (batch, height', width', the branches' channels in their order).
+        Float tensor (batch, height', width', channels'), with the channels of the branches in their order.
     """
     outputs = []
     for number, branch in enumerate(branches):
@@ -499,19 +508,21 @@ def residual_block(
     name: str,
     style: Style = DEFAULT_STYLE,
 ) -> Tensor:
-    """Inception-ResNet's block: branches, a 1x1 convolution back to the input's depth, scaled and added to the input.
+    """Applies the block of Inception-ResNet: scales the output of parallel branches and adds it to the input.
+
+    A 1x1 convolution after the branches restores the number of channels of the input.
 
     Args:
         x: Float tensor (batch, height, width, channels).
-        branches: See `mixed_block`.
-        scale: The factor of what is added to the input.
-        activation: After the addition.
-        name: Name of the block's last layer; before it are ``NAME_mixed``, ``NAME_conv``, ``NAME_scale`` and, where a
-            ReLU follows, ``NAME_add``.
+        branches: The steps of each branch; see `mixed_block`.
+        scale: The factor by which the residual is multiplied before it is added to the input.
+        activation: The activation after the addition: ``"relu"``, or None for no activation.
+        name: Name of the last layer of the block; the layers before it are ``NAME_mixed``, ``NAME_conv``,
+            ``NAME_scale`` and, if the block ends in a ReLU, ``NAME_add``.
         style: The common style of the network's blocks.
 
     Returns:
-        Float tensor of the input's shape.
+        Float tensor of the same shape as the input.
 
     Source: arXiv 1602.07261, section 3.3 (scaling of residuals).
     """
@@ -527,15 +538,17 @@ def residual_block(
 def convolutional_auxiliary_head(
     x: Tensor, classes: int, *, activation: Activation = "softmax", name: str, style: Style = DEFAULT_STYLE
 ) -> Tensor:
-    """The auxiliary classifier of Inception v3, v4 and Inception-ResNet v2.
+    """Applies the auxiliary classifier of Inception v3, v4 and Inception-ResNet v2.
 
-    Average pooling 5x5 at stride 3, 1x1 convolution to 128, a convolution over the whole map to 768, dense.
+    The layers are a 5x5 average pooling at stride 3, a 1x1 convolution with 128 filters, a convolution with 768 filters
+    over the whole feature map, and a dense layer.
 
     Args:
-        x: Float tensor (batch, height, width, channels), height and width known and at least 5.
+        x: Float tensor (batch, height, width, channels) of known height and width, both at least 5.
         classes: Number of classes.
-        activation: The activation of the output, as `keras.activations.get` takes it; None leaves the logits.
-        name: Name of the answering layer; the others are ``NAME_pool``, ``NAME_conv1``, ``NAME_conv2`` and
+        activation: The activation of the output: any value that `keras.activations.get` accepts; None means that the
+            output is the logits.
+        name: Name of the output layer; the others are ``NAME_pool``, ``NAME_conv1``, ``NAME_conv2`` and
             ``NAME_flatten``.
         style: The common style of the network's blocks.
 

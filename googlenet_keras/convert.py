@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.convert``; what it does is in `googlenet_keras.commands.convert`."""
+"""Runs the command ``python -m googlenet_keras.convert``; see `googlenet_keras.commands.convert`."""
 
 from googlenet_keras import __main__
 

@@ -1,7 +1,7 @@
-"""Finds the processors and accelerators of this process: strategies by name, and the dtype that fits the hardware.
+"""Detects the hardware of this process, creates strategies by name, and chooses the dtype that fits the hardware.
 
-Nothing else in the package asks what hardware there is. TensorFlow is imported inside the functions, so that the layers
-can ask on any Keras backend and importing this module costs nothing.
+The other modules of the package learn from this one what hardware there is. TensorFlow is imported inside the
+functions, so that the module can be imported on any Keras backend, and importing it takes almost no time.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 STRATEGIES = ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
-SLURM_PORT = 8888  # of a node's first task; the next ones take the next ports
+SLURM_PORT = 8888  # the port of the first task on a node; the next tasks use the next ports
 
 CPUINFO = Path("/proc/cpuinfo")
-# Processors with one of these multiply bfloat16. avx_ne_convert (oneDNN's avx2_vnni_2) only converts it to float32 and
-# back, and with avx512f alone oneDNN emulates it. Source: oneDNN's developer guide, "Data Types".
+# Processors with one of these flags can multiply bfloat16 numbers. avx_ne_convert (oneDNN's avx2_vnni_2) only converts
+# them to float32 and back, and with avx512f alone oneDNN emulates them. Source: oneDNN's developer guide, "Data Types".
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
-# The instruction sets below avx512_core_bf16 that oneDNN can be limited to. Source: oneDNN's developer guide, "CPU
-# Dispatcher Control".
+# The instruction sets that oneDNN can be limited to and that lack bfloat16, because they are below avx512_core_bf16.
+# Source: oneDNN's developer guide, "CPU Dispatcher Control".
 ISAS_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-# NVIDIA's tensor cores take bfloat16 from Ampere on. Source: CUDA C++ Programming Guide, "Compute Capabilities".
+# NVIDIA's tensor cores support bfloat16 since Ampere. Source: CUDA C++ Programming Guide, "Compute Capabilities".
 COMPUTE_CAPABILITY = (8, 0)
 # Seconds that a training step of googlenet_bn (64x64, batch 32) took on an AVX2-only machine (Zen 3 class, two cores).
 FLOAT32_SECONDS, EMULATED_SECONDS = 1.24, 6.86
 
 
-# What fast arithmetic depends on: the widest vectors, and the products of 8 and 16 bits.
+# The instruction sets that make arithmetic fast, by wide vectors or by products of 8-bit and 16-bit numbers.
 INSTRUCTION_SETS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd")
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """Those of `INSTRUCTION_SETS` that the processor has, by their names in ``/proc/cpuinfo``; none elsewhere."""
+    """Returns those of `INSTRUCTION_SETS` that ``/proc/cpuinfo`` lists; none if there is no such file."""
     text = CPUINFO.read_text(errors="replace") if CPUINFO.exists() else ""
     line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
     found = line[1].split() if line else []
@@ -47,7 +47,7 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def describe_processor() -> str:
-    """The processor in words: its model, the cores that this process may use, and its instruction sets."""
+    """Describes the processor: its model, the number of cores that this process may use, and its instruction sets."""
     text = CPUINFO.read_text(errors="replace") if CPUINFO.exists() else ""
     line = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
     cores = core_count()
@@ -61,27 +61,28 @@ def core_count() -> int:
 
 
 def has_accelerators() -> bool:
-    """True if TensorFlow sees other devices than CPUs."""
+    """Returns whether TensorFlow sees devices other than CPUs."""
     import tensorflow as tf
 
     return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
 
 
 def create_strategy(name: str = "auto") -> tuple["tf.distribute.Strategy", str]:
-    """Makes the strategy in whose scope a model is to be built.
+    """Creates the strategy in whose scope a model is to be built.
 
     Args:
-        name: ``"cpu"`` and ``"gpu"`` are the first device of their kind; ``"mirrored"`` is every GPU, or where
-            there is none every logical CPU, of which each core becomes one if TensorFlow has not done anything yet;
-            ``"auto"`` is every GPU there is, or else the CPU; ``"none"`` leaves the placing to TensorFlow.
-            ``"multi_worker"`` is one process of several, told of each other by TF_CONFIG or by Slurm; it must come
-            before TensorFlow has done anything. ``"tpu"`` is the TPU that TPU_NAME names.
+        name: ``"auto"`` uses all GPUs, or the CPU if there are none. ``"cpu"`` and ``"gpu"`` use the first device of
+            their kind. ``"mirrored"`` uses all GPUs, or all logical CPUs if there are no GPUs; if TensorFlow has not
+            been used yet, each core becomes a logical CPU. ``"none"`` leaves the placement to TensorFlow.
+            ``"multi_worker"`` makes this process one of several workers, which TF_CONFIG or Slurm describes; it must
+            be created before TensorFlow is used. ``"tpu"`` uses the TPU that TPU_NAME names.
 
     Returns:
-        The strategy, and in words what it took.
+        The strategy, and a description of the devices that it uses.
 
     Raises:
-        ValueError: If the name is unknown, a GPU is asked for and there is none, or nothing tells of other workers.
+        ValueError: If the name is unknown, the GPU or TPU that it asks for is not found, or neither TF_CONFIG nor Slurm
+            describes the workers.
     """
     if name not in STRATEGIES:
         raise ValueError(f"The strategy must be one of {', '.join(STRATEGIES)}. Received: {name!r}")
@@ -109,11 +110,11 @@ def create_strategy(name: str = "auto") -> tuple["tf.distribute.Strategy", str]:
 
 @dataclass(frozen=True)
 class DtypeChoice:
-    """A Keras dtype policy, and why it is that one.
+    """A Keras dtype policy, and the reason for choosing it.
 
     Attributes:
         name: The name of the policy, such as ``"mixed_bfloat16"``.
-        reason: The reason for the choice, in words, without a full stop.
+        reason: The reason for the choice, as a phrase without a full stop.
     """
 
     name: str
@@ -121,14 +122,14 @@ class DtypeChoice:
 
 
 def choose_dtype(requested: str = "auto", strategy: "tf.distribute.Strategy | None" = None) -> DtypeChoice:
-    """The dtype policy to compute in.
+    """Chooses the dtype policy to compute in.
 
     Args:
-        requested: A Keras dtype policy, which is taken as it is, or ``"auto"``: ``mixed_bfloat16`` where bfloat16 is
-            computed natively (TPUs, GPUs of compute capability 8.0 or more, CPUs with AVX512_BF16 or AMX), and
-            ``float32`` elsewhere. A policy of bfloat16 that would be emulated triggers a UserWarning, once in a
-            process.
-        strategy: The strategy whose devices compute; None is the strategy in whose scope this is called.
+        requested: A Keras dtype policy, which is returned unchanged, or ``"auto"``, which chooses ``mixed_bfloat16``
+            on hardware that computes bfloat16 natively (TPUs, GPUs of compute capability 8.0 or more, CPUs with
+            AVX512_BF16 or AMX) and ``float32`` on all other hardware. A policy with bfloat16 triggers a UserWarning,
+            once per process, if the hardware has to emulate bfloat16.
+        strategy: The strategy whose devices compute; None means the strategy in whose scope the function is called.
 
     Returns:
         The policy, and the reason for it.
@@ -144,14 +145,14 @@ def choose_dtype(requested: str = "auto", strategy: "tf.distribute.Strategy | No
 
 
 def _computes_bfloat16(strategy: "tf.distribute.Strategy | None") -> tuple[bool, str]:
-    """Returns whether a strategy's devices have native bfloat16 arithmetic, and how that is known."""
+    """Returns whether a strategy's devices have native bfloat16 arithmetic, and the reason for the answer."""
     import tensorflow as tf
 
     strategy = strategy or tf.distribute.get_strategy()
     try:
         places = strategy.extended.worker_devices
         kinds = {tf.DeviceSpec.from_string(place).device_type for place in places}
-    except RuntimeError:  # TensorFlow's default strategy leaves the placing to TensorFlow.
+    except RuntimeError:  # TensorFlow's default strategy has no list of devices.
         kinds = {device.device_type for device in tf.config.get_visible_devices()}
     if "TPU" in kinds:
         return True, "TPUs compute bfloat16"
@@ -163,18 +164,18 @@ def _computes_bfloat16(strategy: "tf.distribute.Strategy | None") -> tuple[bool,
 
 
 def cpu_computes_bfloat16(cpuinfo: str | None, environment: Mapping[str, str]) -> tuple[bool, str]:
-    """True if TensorFlow computes bfloat16 natively on a CPU, which it does by oneDNN alone.
+    """Returns whether TensorFlow computes bfloat16 natively on a CPU, which it does only with oneDNN.
 
     Args:
-        cpuinfo: The text of ``/proc/cpuinfo``, or None where there is no such file.
-        environment: The process's environment variables, which can turn oneDNN off or limit its instruction set.
+        cpuinfo: The text of ``/proc/cpuinfo``, or None if there is no such file.
+        environment: The environment variables of the process, which can turn oneDNN off or limit its instruction set.
 
     Returns:
-        Whether it does, and the reason.
+        True if bfloat16 is computed natively and False if it is not, and the reason.
     """
     if environment.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false"):
-        return False, "TF_ENABLE_ONEDNN_OPTS turns oneDNN off, without which TensorFlow emulates bfloat16"
-    # oneDNN looks at the older name where the newer one is not set.
+        return False, "TF_ENABLE_ONEDNN_OPTS turns oneDNN off, and without oneDNN TensorFlow emulates bfloat16"
+    # oneDNN reads the older variable only if the newer one is not set.
     limit = environment.get("ONEDNN_MAX_CPU_ISA") or environment.get("DNNL_MAX_CPU_ISA", "")
     if limit.upper() in ISAS_WITHOUT_BFLOAT16:
         return False, f"oneDNN is limited to {limit}, which has no bfloat16 arithmetic"
@@ -188,20 +189,20 @@ def cpu_computes_bfloat16(cpuinfo: str | None, environment: Mapping[str, str]) -
 
 
 class GPUDetails(TypedDict, total=False):
-    """The fields of ``tf.config.experimental.get_device_details`` for a GPU, as far as TensorFlow knows them."""
+    """The fields of ``tf.config.experimental.get_device_details`` for a GPU; each may be missing."""
 
     device_name: str
     compute_capability: tuple[int, int]
 
 
 def gpus_compute_bfloat16(gpus: Sequence[GPUDetails]) -> tuple[bool, str]:
-    """True if all of some GPUs compute bfloat16 natively.
+    """Returns whether all GPUs compute bfloat16 natively.
 
     Args:
         gpus: The details of each GPU, from ``tf.config.experimental.get_device_details``.
 
     Returns:
-        Whether they do, and the reason, which names the weakest of them.
+        True if all of them do and False if not, and the reason, which names the GPU of the lowest compute capability.
     """
     weakest = min(gpus, key=lambda gpu: gpu.get("compute_capability", (0, 0)))
     name = weakest.get("device_name", "GPU")
@@ -210,21 +211,21 @@ def gpus_compute_bfloat16(gpus: Sequence[GPUDetails]) -> tuple[bool, str]:
         return False, f"the compute capability of the {name} is unknown"
     needed = ".".join(map(str, COMPUTE_CAPABILITY))
     reason = f"the {name} has compute capability {'.'.join(map(str, capability))}"
-    return capability >= COMPUTE_CAPABILITY, f"{reason}, and bfloat16 arithmetic comes with {needed}"
+    return capability >= COMPUTE_CAPABILITY, f"{reason}, and bfloat16 arithmetic needs {needed}"
 
 
 @functools.cache
 def _warn_of_emulation(reason: str) -> None:
     warnings.warn(
         f"bfloat16 is emulated here: {reason}. On an AVX2-only processor a training step of googlenet_bn took "
-        f"{EMULATED_SECONDS / FLOAT32_SECONDS:.1f} times as long in mixed_bfloat16 as in float32. Take the dtype auto "
-        "or float32 to avoid that",
+        f"{EMULATED_SECONDS / FLOAT32_SECONDS:.1f} times as long in mixed_bfloat16 as in float32. Use the dtype auto "
+        "or float32 to avoid this",
         stacklevel=3,
     )
 
 
 def is_chief(strategy: "tf.distribute.Strategy") -> bool:
-    """True if this process writes the files that all workers share: the chief, or else worker 0."""
+    """Returns whether this process writes the shared files, which the chief does, or worker 0 if there is no chief."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
@@ -234,7 +235,7 @@ def is_chief(strategy: "tf.distribute.Strategy") -> bool:
 
 
 def has_other_workers(strategy: "tf.distribute.Strategy") -> bool:
-    """True if this process trains together with others."""
+    """Returns whether this process trains together with others."""
     import tensorflow as tf
 
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and _workers(strategy.cluster_resolver) > 1
@@ -245,9 +246,9 @@ def _workers(resolver: "tf.distribute.cluster_resolver.ClusterResolver") -> int:
 
 
 def _one_cpu_per_core() -> None:
-    """Makes a logical CPU of each core, unless TensorFlow's devices are settled.
+    """Makes each core a logical CPU, unless TensorFlow's devices are already configured or in use.
 
-    Replicas of one thread each do not wait for each other at every layer, as the threads of one replica do.
+    Replicas with one thread each do not wait for each other at every layer, unlike the threads of a single replica.
     """
     import tensorflow as tf
 
@@ -273,16 +274,16 @@ def _multi_worker() -> tuple["tf.distribute.Strategy", str]:
             "docs/scaling.md. Received: neither"
         )
     where = f"{resolver.task_type} {resolver.task_id} of {_workers(resolver)} workers"
-    # TensorFlow says nothing until all of them have come, however long that takes.
+    # TensorFlow prints nothing until all workers are connected, however long that takes.
     print(f"This is {where}; waiting for the others", flush=True)
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver), where
 
 
 def _slurm() -> "tf.distribute.cluster_resolver.ClusterResolver":
-    """The tasks of this Slurm step as workers, each with the GPUs that Slurm lets it see.
+    """Makes the tasks of this Slurm step the workers, each with the GPUs that Slurm lets it see.
 
-    TensorFlow's own resolver reads Slurm's variables, but makes a cluster that sorts node10 before node9, so that
-    tasks have each other's addresses, and fails without GPUs, or where a task sees only its own.
+    TensorFlow's own resolver can read Slurm's variables, but its cluster sorts node10 before node9, so that tasks get
+    each other's addresses. It also fails if there are no GPUs or if a task sees only its own GPUs.
     """
     import tensorflow as tf
 

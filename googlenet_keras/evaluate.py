@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.evaluate``; what it does is in `googlenet_keras.commands.evaluate`."""
+"""Runs the command ``python -m googlenet_keras.evaluate``; see `googlenet_keras.commands.evaluate`."""
 
 from googlenet_keras import __main__
 

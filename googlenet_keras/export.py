@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.export``; what it does is in `googlenet_keras.commands.export`."""
+"""Runs the command ``python -m googlenet_keras.export``; see `googlenet_keras.commands.export`."""
 
 from googlenet_keras import __main__
 

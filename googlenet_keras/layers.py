@@ -1,4 +1,4 @@
-"""Keras layers that Keras itself does not have."""
+"""Defines Keras layers that Keras itself does not provide."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -14,32 +14,32 @@ AlphaConvention = Literal["caffe", "tensorflow"]
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides every activation by a power of the energy of its neighbours across channels.
+    """Divides every activation by a power of the energy of its neighbouring channels.
 
-    With ``n = size`` and the sum running over the ``n`` channels centred on ``c`` (channels beyond either end count
-    as zero)::
+    With ``n = size``, and with the sum over the ``n`` channels centred on ``c`` (channels beyond either end count as
+    zero), the output is::
 
         y[c] = x[c] / (k + scale * sum(x[c'] ** 2)) ** beta
 
-    What ``scale`` is divides the frameworks. Caffe, PyTorch and ONNX take it as ``alpha / n``; TensorFlow's
-    ``tf.nn.local_response_normalization`` and the AlexNet paper take it as ``alpha``. The same network therefore has
-    ``alpha=1e-4`` in one and ``alpha=2e-5`` in the other, and a wrong reading goes unnoticed until the accuracy
-    suffers: say whose number you pass with ``alpha_convention``.
+    Frameworks disagree about ``scale``. It is ``alpha / n`` in Caffe, PyTorch and ONNX, and ``alpha`` in TensorFlow's
+    ``tf.nn.local_response_normalization`` and in the AlexNet paper. The same network therefore has ``alpha=1e-4`` in
+    the former and ``alpha=2e-5`` in the latter. Because a confusion of the two only shows as a lower accuracy,
+    ``alpha_convention`` states which definition the given ``alpha`` follows.
 
-    The arithmetic is done in float32 whatever the layer's dtype policy, for ``sum(x ** 2)`` leaves the range of
-    float16 and the precision of bfloat16; the output has the policy's compute dtype.
+    The layer computes in float32 regardless of its dtype policy, because ``sum(x ** 2)`` exceeds the range of float16
+    and the precision of bfloat16; the output has the compute dtype of the policy.
 
-    The defaults are those of BVLC's GoogLeNet and AlexNet, which the GoogLeNet paper does not print.
+    The defaults are those of BVLC's GoogLeNet and AlexNet; the GoogLeNet paper does not give these numbers.
 
     Args:
         size: Number of channels in the window, ``n``; odd and positive.
-        alpha: Weight of the window's energy, in the meaning of ``alpha_convention``.
-        beta: Exponent.
-        k: Constant under the exponent (Caffe's ``k``, TensorFlow's ``bias``).
+        alpha: Weight of the window's energy, according to ``alpha_convention``.
+        beta: The exponent.
+        k: The constant that is added before the exponent is applied (Caffe's ``k``, TensorFlow's ``bias``).
         alpha_convention: ``"caffe"`` divides ``alpha`` by ``size``, ``"tensorflow"`` does not.
-        **kwargs: Keras's arguments of every layer (``name``, ``dtype``, ...).
+        **kwargs: The arguments of every Keras layer (``name``, ``dtype``, ...).
 
-    Input and output: a float tensor of shape ``(batch, ..., channels)``.
+    Input and output are float tensors of shape ``(batch, ..., channels)``.
 
     Raises:
         ValueError: If ``size`` is not an odd positive integer or ``alpha_convention`` is unknown.
@@ -62,7 +62,8 @@ class LocalResponseNormalization(keras.layers.Layer):
             raise ValueError(f"`size` must be an odd positive integer, the width of a centred window. Received: {size}")
         if alpha_convention not in ("caffe", "tensorflow"):
             raise ValueError(
-                f'`alpha_convention` must be "caffe" or "tensorflow", whose alpha it is. Received: {alpha_convention!r}'
+                '`alpha_convention` must be "caffe" or "tensorflow", the framework that `alpha` is taken from. '
+                f"Received: {alpha_convention!r}"
             )
         self.size = int(size)
         self.alpha = alpha
@@ -71,23 +72,23 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.alpha_convention = alpha_convention
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Normalizes ``inputs`` of shape (batch, ..., channels) to the same shape, in the compute dtype."""
+        """Normalizes ``inputs`` of shape (batch, ..., channels) and returns the same shape in the compute dtype."""
         x = ops.cast(inputs, "float32")
         return ops.cast(ops.custom_gradient(self._normalize)(x), self.compute_dtype)
 
     def _normalize(self, x: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-        """The output, and the function from its gradient to the input's.
+        """Returns the output, and the function that computes the input's gradient from the output's gradient.
 
-        With ``t`` the bracket of the formula, ``dx = dy * t ** -beta - 2 * beta * scale * x * window(dy * y / t)``: the
-        window is symmetric, and so its own transpose. What automatic differentiation does instead passes over the
-        tensor some five times more, which is where the time goes.
+        With ``t`` for the expression in brackets in the formula, the gradient is ``dx = dy * t ** -beta - 2 * beta *
+        scale * x * window(dy * y / t)``, because the window is symmetric and thus its own transpose. Automatic
+        differentiation would pass over the tensor about five more times, and these passes take most of the time.
         """
         scale = self._scale
         energy = self._energy(x)
         factor = _negative_power(energy, self.beta)
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
-            # TensorFlow passes it by name, JAX by position.
+            # TensorFlow passes the output's gradient by name, JAX by position.
             direct = (arguments[0] if upstream is None else upstream) * factor
             window = _window_sum(direct * x / energy, self.size // 2, 2 * self.beta * scale)
             return direct - x * window
@@ -105,16 +106,16 @@ class LocalResponseNormalization(keras.layers.Layer):
         """Computes the output for a float32 tensor with Keras operations only, and without a custom gradient.
 
         Args:
-            x: Keras tensor (batch, ..., channels), all but the batch known.
+            x: Keras tensor (batch, ..., channels), of which all dimensions except the batch are known.
         """
         return ops.multiply(x, _negative_power(self._energy(x), self.beta))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's shape."""
+        """Returns the shape of the input, which is also the shape of the output."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's arguments, from which `from_config` makes it again."""
+        """Returns the arguments of the layer, from which `from_config` creates it again."""
         return {
             **super().get_config(),
             "size": self.size,
@@ -125,18 +126,20 @@ class LocalResponseNormalization(keras.layers.Layer):
         }
 
 
-# Above this many channels the window is summed in strips: a band matrix would multiply by zeros for the most part. For
-# 64 channels the matrix takes 0.7 of the strips' time on AVX2 too, for 192 channels 1.3 times as long.
+# Above this number of channels the window is summed in strips, because a band matrix over all channels would consist
+# mostly of zeros. On AVX2, too, the matrix takes 0.7 times as long as the strips for 64 channels, and 1.3 times as long
+# for 192 channels.
 DENSE_CHANNELS = 64
-# So many channels out at a time, from so many in and those beside them; measured best for 192 channels on AVX-512. On
-# AVX2, units of 8 would take 0.93 to 0.95 of the time.
+# STRIP output channels are computed at a time, and input channels are read in units of UNIT. These values were the
+# fastest ones measured for 192 channels on AVX-512; on AVX2, units of 8 would take 0.93 to 0.95 of the time.
 STRIP, UNIT = 16, 4
 
 
 def _window_sum(x: Tensor, radius: int, scale: float, bias: float | None = None) -> Tensor:
-    """``scale * (sum over the channels c - radius .. c + radius) + bias`` of a float32 tensor (..., channels).
+    """Returns ``scale * (sum over the channels c - radius .. c + radius) + bias`` of a float32 tensor (..., channels).
 
-    It is a convolution along the channels, in units of channels: the fastest thing that Keras has for it.
+    The sum is computed as a convolution along the channels, which are grouped into units, because no other operation of
+    Keras is faster for it.
     """
     channels = x.shape[-1]
     in_strips = channels > DENSE_CHANNELS and channels % STRIP == 0
@@ -148,13 +151,13 @@ def _window_sum(x: Tensor, radius: int, scale: float, bias: float | None = None)
     rows = ops.reshape(x, (1, -1, channels // unit, unit))
     sums = ops.conv(rows, kernel, (1, strip // unit), padding="same", data_format="channels_last")
     if bias is not None:
-        sums = ops.add(sums, np.full(strip, bias, "float32"))  # as a vector, for TensorFlow to fuse it
+        sums = ops.add(sums, np.full(strip, bias, "float32"))  # a vector, which TensorFlow can fuse
     known = None not in x.shape[1:]
     return ops.reshape(sums, (-1, *x.shape[1:]) if known else ops.shape(x))
 
 
 def _negative_power(x: Tensor, exponent: float) -> Tensor:
-    """``x ** -exponent`` of a positive tensor; `ops.power` takes five times as long on a CPU."""
+    """Returns ``x ** -exponent`` of a positive tensor, as `ops.power` takes five times as long on a CPU."""
     if exponent == 0.75:
         return ops.sqrt(ops.sqrt(x)) / x
     return ops.exp(-exponent * ops.log(x))
@@ -162,18 +165,19 @@ def _negative_power(x: Tensor, exponent: float) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")
 class CeilAveragePooling2D(keras.layers.Layer):
-    """Averages as Caffe does: the last window may extend beyond the border, and averages the pixels that it covers.
+    """Averages as Caffe does: the last window may extend beyond the border, and averages only the pixels it covers.
 
-    The output has ``ceil((n - pool_size) / strides) + 1`` positions along an axis of ``n``; where that divides evenly
-    it is the same as `keras.layers.AveragePooling2D` with ``padding="valid"``.
+    Along an axis of ``n`` pixels, the output has ``ceil((n - pool_size) / strides) + 1`` positions. If
+    ``n - pool_size`` is a multiple of ``strides``, the output is that of `keras.layers.AveragePooling2D` with
+    ``padding="valid"``.
 
     Args:
         pool_size: Height and width of the window, in pixels.
         strides: Distance between windows, in pixels; at most ``pool_size``.
-        **kwargs: Keras's arguments of every layer.
+        **kwargs: The arguments of every Keras layer.
 
-    Input: a float tensor (batch, height, width, channels), height and width known. Output: (batch, positions,
-    positions, channels).
+    The input is a float tensor (batch, height, width, channels) of known height and width. The output is a tensor
+    (batch, positions, positions, channels).
 
     Source: caffe src/caffe/layers/pooling_layer.cpp (``Reshape``, and the clipped ``pool_size`` of ``Forward_cpu``).
     """
@@ -201,36 +205,37 @@ class CeilAveragePooling2D(keras.layers.Layer):
         return sums(inputs) / covered
 
     def compute_output_shape(self, input_shape: tuple[int | None, int, int, int]) -> tuple[int | None, int, int, int]:
-        """(batch, positions, positions, channels)."""
+        """Returns (batch, positions, positions, channels)."""
         batch, height, width, channels = input_shape
         return (batch, self._positions(height), self._positions(width), channels)
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's arguments, from which `from_config` makes it again."""
+        """Returns the arguments of the layer, from which `from_config` creates it again."""
         return {**super().get_config(), "pool_size": self.pool_size, "strides": self.strides}
 
 
-# What TensorFlow's fused batch normalization takes; it computes the moments in float32 whichever it is.
+# The input dtypes that TensorFlow's fused batch normalization supports; it computes the moments in float32 for each.
 _FUSED_DTYPES = ("float32", "bfloat16", "float16")
 
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Subclasses Keras's batch normalization and calls TensorFlow's fused kernel where possible.
+    """Normalizes as Keras's batch normalization does, but with TensorFlow's fused operation where possible.
 
-    Keras 3 computes the moments, and normalizes, in separate float32 operations; of what bfloat16 gains in a training
-    step of GoogLeNet on a CPU that takes half. The fused operation reads and writes the tensor in its own dtype and is
-    used on the TensorFlow backend for a float32, bfloat16 or float16 tensor (batch, height, width, channels)
-    normalized over its last axis; Keras's own code does the rest: other backends and shapes, masks, ``renorm`` and
-    ``synchronized``, which is read at each call or trace and may be set on a layer that is built.
+    Keras 3 computes the moments and normalizes in separate float32 operations, which costs half of the time that
+    bfloat16 saves in a training step of GoogLeNet on a CPU. The fused operation reads and writes the tensor in the
+    tensor's own dtype. It is used on the TensorFlow backend for a float32, bfloat16 or float16 tensor (batch, height,
+    width, channels) that is normalized over its last axis. Keras's own code handles all other cases: other backends and
+    shapes, masks, ``renorm`` and ``synchronized``. The attribute ``synchronized`` is read at each call or trace, so it
+    may also be set on a layer that is already built.
 
-    Arguments, weights and configuration are those of `keras.layers.BatchNormalization`, and so is what the moving
-    variance gathers: the biased variance of a batch, of which the fused operation returns ``n / (n - 1)`` times, for
-    ``n`` values of a channel.
+    The arguments, weights and configuration are those of `keras.layers.BatchNormalization`. As in Keras, the moving
+    variance averages the biased variance of the batches. The fused operation returns ``n / (n - 1)`` times this
+    variance, for ``n`` values of a channel, and the layer corrects it.
     """
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
-        """Normalizes ``inputs`` of shape (batch, ..., channels) to the same shape, in the compute dtype."""
+        """Normalizes ``inputs`` of shape (batch, ..., channels) and returns the same shape in the compute dtype."""
         fused = (
             keras.backend.backend() == "tensorflow"
             and len(inputs.shape) == 4
@@ -243,7 +248,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return self._call_fused(inputs, training) if fused else super().call(inputs, training=training, mask=mask)
 
     def _call_fused(self, inputs: Tensor, training: bool | None) -> Tensor:
-        """`call` of a TensorFlow tensor (batch, height, width, channels)."""
+        """Does what `call` does, for a TensorFlow tensor (batch, height, width, channels)."""
         import tensorflow as tf
 
         by_batch = bool(training and self.trainable)

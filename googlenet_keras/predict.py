@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.predict``; what it does is in `googlenet_keras.commands.predict`."""
+"""Runs the command ``python -m googlenet_keras.predict``; see `googlenet_keras.commands.predict`."""
 
 from googlenet_keras import __main__
 

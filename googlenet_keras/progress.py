@@ -1,4 +1,4 @@
-"""Reports the progress of long work: a line at least every 30 seconds where no terminal shows a bar."""
+"""Reports the progress of long work, with a line at least every 30 seconds if no terminal can show a progress bar."""
 
 import contextlib
 import sys
@@ -13,17 +13,19 @@ LONGEST_SILENCE = 30.0  # seconds
 
 
 def shows_bars(console: Console) -> bool:
-    """True if a console can draw and move a bar, so that lines are not needed."""
+    """Returns whether a console can draw and update a progress bar, so that lines are not needed."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class Heartbeat:
-    """While the block runs, a thread says what is going on whenever nothing has been said for a while.
+    """Reports the state of long work, from a thread, whenever nothing has been printed for a while.
+
+    It can be used as a context manager, or with `start` and `stop`.
 
     Args:
-        describe: A function that returns the state of the work in a line; the thread calls it.
-        say: Takes the line, in the thread.
-        silence: Seconds without a line after which there is one.
+        describe: A function that returns the state of the work in one line; the thread calls it.
+        say: A function that prints a line; the thread calls it.
+        silence: The number of seconds without a line after which one is printed.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Heartbeat:
         self.stop()
 
     def start(self) -> None:
-        """Starts to count the seconds."""
+        """Starts the thread, which counts the seconds from now on."""
         self.stop()
         self._ended = threading.Event()
         self.postpone()
@@ -53,11 +55,11 @@ class Heartbeat:
         self._thread.start()
 
     def postpone(self) -> None:
-        """Counts the seconds from now on, for something has just been said."""
+        """Counts the seconds anew from now on; call it after something else was printed."""
         self._said_at = time.monotonic()
 
     def stop(self) -> None:
-        """Says nothing more; there may be nothing to stop."""
+        """Ends the thread; does nothing if none is running."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -66,24 +68,24 @@ class Heartbeat:
     def _run(self, ended: threading.Event) -> None:
         while not ended.wait(max(0.0, self._said_at + self._silence - time.monotonic())):
             if time.monotonic() < self._said_at + self._silence:
-                continue  # Something else was said meanwhile.
+                continue  # Something else was printed in the meantime.
             self.postpone()
             try:
                 self._say(self._describe())
-            except OSError:  # Nobody reads it any more; the work itself will find out.
+            except OSError:  # The reader has closed the stream; the work itself will notice that too.
                 return
 
 
 @contextlib.contextmanager
 def status(message: str, *, silence: float = LONGEST_SILENCE) -> Iterator[Callable[[str], None]]:
-    """Shows on stderr what is going on: a spinner on a terminal, and otherwise a line whenever it takes long.
+    """Shows the state of the work on stderr: a spinner on a terminal, and otherwise a line after each long silence.
 
     Args:
         message: The first message.
-        silence: Seconds without a line after which there is one.
+        silence: The number of seconds without a line after which one is printed, if there is no terminal.
 
     Yields:
-        A function that takes the next message.
+        A function that replaces the message.
     """
     console = Console(stderr=True)
     if shows_bars(console):

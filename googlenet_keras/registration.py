@@ -1,4 +1,4 @@
-"""Makes the package's own classes known to Keras, which finds only registered ones when it loads a model."""
+"""Registers the package's own classes with Keras, which can only load a model whose classes are registered."""
 
 import contextlib
 import importlib
@@ -8,12 +8,12 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# Every module that registers a class; importing them costs nothing beyond Keras itself.
+# Every module that registers a class. After Keras has been imported, importing these modules costs almost nothing.
 MODULES = ("googlenet_keras.layers", "googlenet_keras.training.muon")
 
 
 def register_with_keras() -> None:
-    """Registers the package's layers and its optimizer: now if Keras is imported, otherwise right after its import."""
+    """Registers the package's layers and its optimizer: now if Keras is imported, or else right after its import."""
     if sys.modules.get("keras"):
         _register()
     else:
@@ -26,17 +26,17 @@ def _register() -> None:
 
 
 class _AfterKeras:
-    """Lets the other finders find Keras, and has the classes registered once it has been imported.
+    """Leaves it to the other finders to find Keras, and registers the classes after Keras has been imported.
 
-    ``import googlenet_keras`` and every command's ``--help`` take milliseconds, and an import of Keras takes seconds:
-    the package cannot import it only to register. Keras has no hook for classes that are not imported yet, and does not
-    import the module that a saved model names.
+    ``import googlenet_keras`` and every command's ``--help`` take milliseconds, but an import of Keras takes seconds,
+    so the package must not import Keras only to register its classes. Keras has no hook for classes that are not
+    imported yet, and does not import the module that a saved model names.
     """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns what the finders after this one find, if Keras is imported."""
+        """Returns the spec that the finders after this one return for Keras, and None for any other module."""
         if name != "keras":
             return None
         others = sys.meta_path[sys.meta_path.index(self) + 1 :]
@@ -54,5 +54,5 @@ class _AfterKeras:
                 sys.meta_path.remove(self)
             _register()
 
-        # The loader stays the object that it was: resources and source code are read through it too.
-        loader.exec_module = exec_module  # type: ignore[method-assign]  # of this loader alone
+        # The loader is changed, not wrapped, because resources and source code are read through the same object.
+        loader.exec_module = exec_module  # type: ignore[method-assign]  # changes this loader only

@@ -1,4 +1,4 @@
-"""Keeping off the terminal what libraries say about their own inner work."""
+"""Keeps messages that libraries log about their own internals off the terminal."""
 
 import contextlib
 import logging
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_logger(name: str) -> Iterator[None]:
-    """Lets a library's logger report nothing but errors while the block runs.
+    """Makes a library's logger report only errors while the block runs.
 
     Args:
-        name: The logger's, such as ``"tensorflow"``.
+        name: The name of the logger, such as ``"tensorflow"``.
     """
     logger = logging.getLogger(name)
     level = logger.level

@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.study``; what it does is in `googlenet_keras.commands.study`."""
+"""Runs the command ``python -m googlenet_keras.study``; see `googlenet_keras.commands.study`."""
 
 from googlenet_keras import __main__
 

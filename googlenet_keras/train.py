@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.train``; what it does is in `googlenet_keras.commands.train`."""
+"""Runs the command ``python -m googlenet_keras.train``; see `googlenet_keras.commands.train`."""
 
 from googlenet_keras import __main__
 

@@ -168,9 +168,9 @@ def test_training_command(capsys, root):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lrn", "--rounds", "1"], "2 rounds or more"),
-        (["train", "--batch-size", "0"], "an image or more"),
-        (["train", "--input-size", "0"], "a pixel or more"),
+        (["lrn", "--rounds", "1"], "at least 2 rounds"),
+        (["train", "--batch-size", "0"], "at least 1 image in a batch"),
+        (["train", "--input-size", "0"], "--input-size must be at least 1"),
         (["train", "--peer", "nowhere.py"], "no such file"),
         (["train", "--peer", "README.md"], "NAME.py"),
         (["train", "--peer", "tests/golden.py"], "function build"),
@@ -230,7 +230,12 @@ def test_figures_of_infer_come_from_the_seconds_of_each_round(monkeypatch, capsy
     assert benchmark.main(["infer", "--model", tiny, "--batch", "2", "--rounds", "3", "--output", str(output)]) == 0
     said = capsys.readouterr().out
     for name in ("onnx", "litert", "openvino"):
-        assert said.count(f"{name} is left out: pip install 'googlenet-keras[{name}]'\n") == 1
+        assert (
+            said.count(
+                f"{name} was not measured because its packages are missing: pip install 'googlenet-keras[{name}]'\n"
+            )
+            == 1
+        )
     (found,) = json.loads((output / "inference.json").read_text())
     plain, ours = found["speeds"]
     # Four answers a call: 2 s each in the first round, 4 s in the second, 6 s in the third.
@@ -294,7 +299,10 @@ def test_growth_is_measured_at_each_size_and_batch(monkeypatch, capsys, tmp_path
     flags = ["growth", "--model", tiny, "--sizes", "64", "32", "--batch", "1", "4", "--output", str(tmp_path)]
     assert benchmark.main(flags) == 0
     said = capsys.readouterr().out
-    assert "tiny: 1000.0 ms a call and 1000000 ms a megapixel; half of the times are within 0% of that." in said
+    assert (
+        "tiny: 1000.0 ms per call plus 1000000 ms per megapixel; half of the measured times are within 0% of that."
+        in said
+    )
     found = json.loads((tmp_path / "growth.json").read_text())
     (line,) = found["growths"]
     assert [(point["input_size"], point["batch_size"]) for point in line["points"]] == [
@@ -309,9 +317,9 @@ def test_growth_is_measured_at_each_size_and_batch(monkeypatch, capsys, tmp_path
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--batch", "0"], "A batch has an image or more"),
+        (["--batch", "0"], "--batch must be at least 1"),
         (["--sizes", "8", "32"], "pixels a side or more. Received: 8"),
-        (["--sizes", "32", "--batch", "1"], "Growth is seen between two sizes"),
+        (["--sizes", "32", "--batch", "1"], "Growth can be measured only between two or more sizes"),
         (["--format", "onyx"], "The format must be one of"),
         (["--model", "googlenet_nb"], "did you mean googlenet_bn"),
     ],
@@ -371,7 +379,7 @@ def test_a_process_that_dies_says_why(tmp_path, capsys):
     path.write_bytes(b"nothing")
     assert benchmark.main(["infer", "--artifact", str(path), "--size", "32", "--output", str(tmp_path / "made")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "damaged.tflite does not answer in a process of its own" in line
+    assert "damaged.tflite failed in a process of its own" in line
     assert "The artifact is damaged" in line
     assert not (tmp_path / "made").exists()
 
@@ -412,7 +420,7 @@ def test_inference_of_a_network_and_of_what_was_exported(tmp_path, capsys, monke
 
 def test_wrong_use_of_infer(tmp_path, capsys):
     for flags, message in [
-        (["--batch", "0"], "A batch has an image or more"),
+        (["--batch", "0"], "--batch and --size must be at least 1"),
         (["--model", "googlenet_nb"], "did you mean googlenet_bn"),
         (["--artifact", str(tmp_path / "none.onnx")], "has no card of this package"),
     ]:

@@ -162,7 +162,7 @@ def test_a_file_without_a_card_works_as_ever_and_says_what_is_missing(animals, t
     path = tmp_path / "plain.weights.h5"
     create_model("mnist_inception", classes=2).save_weights(path)
     assert read_card(path) is None
-    with pytest.raises(ValueError, match="does not say which network it is of"):
+    with pytest.raises(ValueError, match="does not say which network it belongs to"):
         load_model(path)
     for command in (["--dataset", f"folder:{animals}"], ["--model", "mnist_inception"]):
         assert evaluate_command.main(["--weights", str(path), "--output", str(tmp_path / "results"), *command]) == 2
@@ -175,10 +175,10 @@ def test_weights_of_another_network_are_refused_by_name(file):
     """Layers of one name and shape are not yet one network: padding and preprocessing differ."""
     write_card(file, dataclasses.replace(CARD, model="googlenet"))
     for build in (lambda: create_model("googlenet_bvlc", weights=file), lambda: load_model(file, variant="bvlc")):
-        with pytest.raises(ValueError, match=r"those of googlenet\. Received: googlenet_bvlc"):
+        with pytest.raises(ValueError, match=r"belong to googlenet: .* Received: googlenet_bvlc"):
             build()
     write_card(file, CARD)
-    with pytest.raises(ValueError, match=r"that sees 1 channels: .* Received: 3 channels"):
+    with pytest.raises(ValueError, match=r"input channels is 1: .* Received: 3 channels"):
         create_model("mnist_inception", weights=file, include_top=False, input_shape=(32, 32, 3))
 
 
@@ -199,7 +199,8 @@ def test_a_backbone_says_only_what_it_leaves_out(file, caplog):
     """The file has one head, and the message must not name those of other networks."""
     create_model("mnist_inception", weights=file, include_top=False)
     (record,) = caplog.records
-    assert record.getMessage() == "The file has a head of 3 classes: left out 2 tensors, for mnist_inception has none"
+    said = "The file has a head of 3 classes: left out 2 tensors, because mnist_inception has no such part"
+    assert record.getMessage() == said
 
 
 def own_network(path, classes=3):
@@ -245,10 +246,10 @@ def test_labels_files(tmp_path):
     good.write_bytes("\ufeffcat\r\nline\u2028separator\n\u00c5ngstr\u00f6m".encode())
     assert read_labels(good) == ("cat", "line\u2028separator", "\u00c5ngstr\u00f6m")
     for content, message in (
-        ("\u00c5ngstr\u00f6m\n".encode("latin-1"), r"read as UTF-8; save the file so\. Received: .*bad\.txt"),
-        (b"cat\n\ndog\n", "without empty lines"),
+        ("\u00c5ngstr\u00f6m\n".encode("latin-1"), r"must be UTF-8: save it as UTF-8\. Received: .*bad\.txt"),
+        (b"cat\n\ndog\n", "no empty lines"),
         (b"cat\ndog\ncat\n", r"'cat' twice in .*bad\.txt"),
-        (b"", "without empty lines"),
+        (b"", "no empty lines"),
     ):
         bad.write_bytes(content)
         with pytest.raises(ValueError, match=message):

@@ -96,7 +96,7 @@ def test_values_are_not_taken_for_flags():
 def test_an_empty_path_is_not_the_working_folder(command, arguments, capsys, tmp_path, monkeypatch):
     """``--output "$RESULTS"`` with a variable that is not set would write between the user's own files."""
     monkeypatch.chdir(tmp_path)
-    assert "the path is empty; the working folder is '.'. Received: ''" in refusal(command, arguments, capsys)
+    assert "the path is empty; for the working folder, give '.'. Received: ''" in refusal(command, arguments, capsys)
     assert not list(tmp_path.iterdir())
 
 
@@ -370,6 +370,27 @@ def test_a_stopped_export_leaves_nothing(number, status, how, wait, tmp_path):
     assert (process.returncode, ours) == (status, "")
     assert error == f"python -m googlenet_keras.export: {how}; nothing was changed\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_help_is_there_at_once(python):
+    """Users wait seconds for the help of a command if it imports Keras or TensorFlow."""
+    code = (
+        "import contextlib, runpy, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    sys.argv = [name, '--help']\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        runpy.run_module(f'googlenet_keras.{name}', run_name='__main__')\n"
+        "    heavy = {'keras', 'tensorflow', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "    print('loaded by', name, sorted(heavy))\n"
+    )
+    answer = python("-c", code, *everything.COMMANDS)
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    assert [line for line in lines if line.startswith("loaded")] == [
+        f"loaded by {name} []" for name in everything.COMMANDS
+    ]
+    usages = [line.split()[:4] for line in lines if line.startswith("usage: ")]
+    assert usages == [["usage:", "python", "-m", f"googlenet_keras.{name}"] for name in everything.COMMANDS]
 
 
 def test_the_commands_by_one_name(python, capsys):

@@ -192,9 +192,9 @@ def test_a_body_without_a_head(written, tmp_path):
     assert built.output.shape == body.output.shape == (None, 1, 1, 1024)
     kernel = built.get_layer("inception_5b_1x1").kernel
     np.testing.assert_array_equal(kernel, state["inception_5b/1x1.weight"].transpose(2, 3, 1, 0))
-    with pytest.raises(ValueError, match="those of a body: build the model with include_top=False"):
+    with pytest.raises(ValueError, match="without its top: build the model with include_top=False"):
         create_model("googlenet_bvlc", weights=made, include_top=True)
-    with pytest.raises(ValueError, match="body alone, which names nothing"):
+    with pytest.raises(ValueError, match="only the body of a network, which predicts no classes"):
         find_network(None, made)
 
 

@@ -338,13 +338,13 @@ def test_other_precisions(format_name, precision, package, tmp_path, root):
     ("flags", "message"),
     [
         (["--formats", "onyx"], "must be one of saved_model, onnx, litert, openvino. Received: 'onyx'"),
-        (["--precision", "int8"], "int8 needs a format that has it (onnx, litert, openvino)"),
-        (["--formats", "onnx", "--precision", "bfloat16"], "bfloat16 needs a format that has it (openvino)"),
+        (["--precision", "int8"], "int8 needs a format that supports it (onnx, litert, openvino)"),
+        (["--formats", "onnx", "--precision", "bfloat16"], "bfloat16 needs a format that supports it (openvino)"),
         (["--formats", "onnx", "--precision", "int8"], "int8 is calibrated on real images"),
         (["--formats", "onnx", "--dtype", "mixed_float16"], "leave --dtype out, and give --precision"),
-        (["--serving-version", "-1"], "A version of TensorFlow Serving is 0 or more"),
+        (["--serving-version", "-1"], "A version for TensorFlow Serving must be 0 or more"),
         (["--optimize-for", "speed"], "must be one of latency, throughput, size. Received: 'speed'"),
-        (["--optimize-for", "size", "--serving-version", "1"], "leave --serving-version or --optimize-for out"),
+        (["--optimize-for", "size", "--serving-version", "1"], "leave one of them out"),
     ],
 )
 def test_wrong_use_of_formats(flags, message, tmp_path, capsys):

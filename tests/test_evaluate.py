@@ -304,10 +304,3 @@ def test_wrong_use(sample, weights, tmp_path, capsys):
         (line,) = output.err.splitlines()
         assert message in line
         assert not list((tmp_path / "results").glob("*"))
-
-
-def test_help_is_light(python):
-    answer = python("-X", "importtime", "-m", "googlenet_keras.evaluate", "--help")
-    assert "--crops" in answer.stdout
-    imported = {line.split("|")[-1].strip() for line in answer.stderr.splitlines()}
-    assert not imported & {"tensorflow", "keras", "matplotlib", "numpy"}

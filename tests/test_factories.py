@@ -224,6 +224,6 @@ def test_a_renamed_model_finds_its_networks_weights(of_mnist, factory, arguments
 )
 def test_a_network_of_ones_own_has_no_published_weights(of_mnist, factory, arguments):
     """They would fit in part, or not at all, and the message must not blame the file."""
-    with pytest.raises(ValueError, match=r"'digits' are those of another network: .* for (this network|bn_inception)"):
+    with pytest.raises(ValueError, match=r"'digits' belong to another network: .* for (this network|bn_inception)"):
         factory(**{**GREY, "include_top": False, **arguments})
     assert not of_mnist

@@ -280,7 +280,7 @@ def test_a_published_body_is_a_start(tmp_path, digits, tiny):
     lines = made._start.load(made.state.model, made._dataset)
     assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1: its"]
     assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
-    with pytest.raises(ValueError, match=r"are those of tiny\. Received: vgg16"):
+    with pytest.raises(ValueError, match=r"belong to tiny: build that network\. Received: vgg16"):
         settle_start(recipe({**changes, "model": "vgg16"}))
 
 
@@ -303,15 +303,15 @@ def test_the_preprocessing_is_the_files(tmp_path, trained):
     [
         (
             ["--weights", "fashion_mnist", "--model", "googlenet_slim"],
-            "of another network: build googlenet_bn",
+            "belong to another network: build googlenet_bn",
         ),
         (["--weights", "imagenet"], "Several networks have weights of that name, so say which (--model)"),
-        (["--model", "auto"], "Say which network is trained, or give weights"),
+        (["--model", "auto"], "The network is unknown: give model or weights"),
         (
             ["--weights", "FILE", "--model", "mnist_residual"],
             "says model 'mnist_inception'; leave it out or give the same",
         ),
-        (["--weights", "fashoin_mnist"], "those published by name are"),
+        (["--weights", "fashoin_mnist"], "the published weights are"),
         (["--weights", "none.weights.h5"], "There is no such weight file; check the path. Received: 'none.weights.h5'"),
         (["--weights", "FILE", "--unfreeze-after", "1"], "Nothing is frozen: give freeze as well"),
         (
@@ -340,7 +340,7 @@ def test_the_command_says_what_it_starts_from(tmp_path, trained, capfd):
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith("Training mnist_inception on fashion_mnist, ")
     assert lines[1] == f"Starts from the weights '{trained}' of mnist_inception"
-    assert lines[2] == "Frozen to the end: 8 of 17 layers with weights; the others have 77,934 of 97,298 numbers"
+    assert lines[2] == "Frozen to the end: 8 of 17 layers with weights; the others have 77,934 of 97,298 parameters"
 
 
 @pytest.mark.slow

@@ -252,7 +252,7 @@ def test_feature_extractor_names_what_is_near(network):
         ({"input_shape": (224, 224)}, r"\(height, width, channels\). Received: \(224, 224\)"),
         ({"input_shape": (224, 224, None)}, r"\(height, width, channels\)"),
         ({"input_shape": (0, 224, 3)}, r"\(height, width, channels\)"),
-        ({"weights": "imagenet"}, "are those of another network: build googlenet_slim"),
+        ({"weights": "imagenet"}, "belong to another network: build googlenet_slim"),
         ({"classifier_activation": "softmacks"}, "softmacks"),
     ],
 )
@@ -301,7 +301,7 @@ def test_blocks_make_other_networks():
     answers = model(np.zeros((2, 32, 32, 3)))
     assert answers["map"].shape == (2, 16, 16, 40)
     assert answers["helper"].shape == (2, 5)
-    with pytest.raises(ValueError, match="5x5 or larger"):
+    with pytest.raises(ValueError, match="at least 5x5"):
         auxiliary_head(inception_module(keras.Input((4, 4, 8)), (8, 8, 16, 4, 8, 8), name="small"), 5, name="helper")
 
 

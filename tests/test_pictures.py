@@ -113,7 +113,7 @@ def test_svg_fits_its_frame(model, tmp_path):
 
 def test_too_tall_is_said_and_nothing_scaled_down():
     tall = "digraph { " + " -> ".join(f"n{i}" for i in range(400)) + " }"
-    with pytest.raises(ValueError, match=r"exceeds 32767 pixels.*fewer dots, or SVG"):
+    with pytest.raises(ValueError, match=r"exceeds 32767 pixels.*fewer dots per inch, or SVG"):
         render(tall, dpi=200)
     width, height = png_size(render(tall, dpi=40))
     assert height > 10_000 > width
@@ -124,10 +124,10 @@ def test_very_tall_pictures_take_fewer_dots_while_letters_are_legible(model, tmp
     monkeypatch.setattr(pictures, "CAIRO_LIMIT", 2000)
     plot_model(model, tmp_path / "picture.png")
     assert 1950 < max(png_size((tmp_path / "picture.png").read_bytes())) < 2000
-    with pytest.raises(pictures.PictureTooLargeError, match="fewer dots, or SVG"):
+    with pytest.raises(pictures.PictureTooLargeError, match="fewer dots per inch, or SVG"):
         plot_model(model, tmp_path / "picture.png", dpi=96)
     monkeypatch.setattr(pictures, "CAIRO_LIMIT", 1000)
-    with pytest.raises(pictures.PictureTooLargeError, match="fewer dots, or SVG"):
+    with pytest.raises(pictures.PictureTooLargeError, match="fewer dots per inch, or SVG"):
         plot_model(model, tmp_path / "picture.png")
 
 

@@ -94,10 +94,10 @@ def test_wrong_use(saved_model, photographs, capsys, tmp_path):
         ([str(saved_model), str(tmp_path / "no_images")], "no image files there"),
         ([str(saved_model)], "Name a SavedModel or a weight file, and then images"),
         ([str(saved_model), image, "--weights", "fashion_mnist"], "Give a SavedModel or --weights, not both"),
-        ([image, image, "--input-shape", "48", "48", "1"], "--input-shape goes with a weight file"),
-        ([image, image, "--model", "googlenet_bn"], "--model goes with a weight file"),
+        ([image, image, "--input-shape", "48", "48", "1"], "--input-shape can be given only with a weight file"),
+        ([image, image, "--model", "googlenet_bn"], "--model can be given only with a weight file"),
         ([image, "--model", "googlenet_nb", "--weights", "fashion_mnist"], "did you mean googlenet_bn"),
-        ([image, "--model", "vgg16", "--weights", "fashion_mnist"], "those of another network: build googlenet_bn"),
+        ([image, "--model", "vgg16", "--weights", "fashion_mnist"], "belong to another network: build googlenet_bn"),
         ([image, "--model", "googlenet_bn", "--weights", "missing.weights.h5"], "no such weight file"),
         (
             [image, "--model", "googlenet_bn", "--weights", "fashion_mnist", "--classes", "9"],

@@ -77,7 +77,7 @@ def test_a_model_card_tells_no_secrets():
     card = dataclasses.replace(CARD, dataset="folder:/home/me/holidays", licence="data: CC0")
     text = model_card(card, parameters=1)
     assert "/home/me" not in text
-    assert text.count("images of the author's") == 3
+    assert text.count("the author's own images") == 3
     assert 'license: other\nlicense_name: "data: CC0"\n' in text
     assert "model-index" not in model_card(dataclasses.replace(card, accuracy=None), parameters=1)
 
@@ -88,7 +88,7 @@ def test_what_is_no_preset_is_said(tmp_path):
     with pytest.raises(ValueError, match="There is no model of that name"):
         create_model(str(tmp_path))
     create_model("mnist_inception").save_weights(tmp_path / presets.WEIGHTS_FILE)
-    with pytest.raises(ValueError, match="does not say which network it is of"):
+    with pytest.raises(ValueError, match="does not say which network it belongs to"):
         create_model(str(tmp_path))
 
 
@@ -159,7 +159,7 @@ def test_the_hub_gives_the_same_network(preset, tmp_path, python):
     server.server_close()
     assert process.returncode == 0, process.stderr
     np.testing.assert_allclose(np.load(files[1]), model(images()), rtol=1e-6)
-    assert process.stdout.startswith("The hub does not give that preset (")
+    assert process.stdout.startswith("The preset cannot be downloaded from the hub (")
     assert "Received: 'hf://me/other'" in process.stdout
 
 
@@ -173,5 +173,5 @@ def test_preprocessing_is_the_weights_own(tmp_path, preset):
     file = tmp_path / "other.weights.h5"
     save_weights(preset[1], file, dataclasses.replace(CARD, preprocessing=ZERO_TO_ONE))
     np.testing.assert_allclose(np.ravel(preprocess_input(pixels, "mnist_inception", weights=file)), [0, 1])
-    with pytest.raises(ValueError, match="are those of mnist_inception"):
+    with pytest.raises(ValueError, match="belong to mnist_inception"):
         preprocess_input(pixels, "googlenet", weights=file)

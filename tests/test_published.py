@@ -119,21 +119,21 @@ def test_the_factory_itself_and_an_input_with_a_past(model, sample):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("googlenet_bn", {"classes": 1000}, "are those of 10 classes: .* Received: 1000 classes"),
-        ("googlenet_bn", {"input_shape": (*SHAPE[:2], 3)}, "a network that sees 1 channels: .* Received: 3 channels"),
+        ("googlenet_bn", {"classes": 1000}, "belong to a network with 10 classes: .* Received: 1000 classes"),
+        ("googlenet_bn", {"input_shape": (*SHAPE[:2], 3)}, "input channels is 1: .* Received: 3 channels"),
         (
             "googlenet_bn",
             {"weights": "imagenet22k"},
-            "by name are 'fashion_mnist' of googlenet_bn. Received",
+            "published weights are 'fashion_mnist' of googlenet_bn. Received",
         ),
         ("googlenet_bn", {"weights": "imagenet22k"}, "no weights of googlenet_bn of that name, and no such file"),
         (
             "nin",
             {"weights": "resnet"},
-            "by name are 'fashion_mnist' of googlenet_bn, 'imagenet/slim' of ",
+            "published weights are 'fashion_mnist' of googlenet_bn, 'imagenet/slim' of ",
         ),
-        ("vgg16", {}, "those of another network: build googlenet_bn. Received: 'fashion_mnist' for vgg16"),
-        ("googlenet", {"classes": 10}, "those of another network: build googlenet_bn. Received: 'fashion_mnist'"),
+        ("vgg16", {}, "belong to another network: build googlenet_bn. Received: 'fashion_mnist' for vgg16"),
+        ("googlenet", {"classes": 10}, "belong to another network: build googlenet_bn. Received: 'fashion_mnist'"),
         ("googlenet", {"weights": "imagenet/bvlc"}, "build googlenet_bvlc. Received: 'imagenet/bvlc' for googlenet"),
         ("googlenet", {"weights": "imagenet"}, "build googlenet_slim or googlenet_bvlc or googlenet_torchvision. Rec"),
         ("inception_v3", {"weights": "imagenet/timm"}, "build inception_v4 or inception_resnet_v2. Received"),
@@ -224,7 +224,7 @@ def test_imagenets_names():
 @pytest.mark.parametrize("change", [{"checksum": f"sha256:{'0' * 64}"}, {"file": "missing.weights.h5"}], ids=str)
 def test_another_file_is_not_loaded(monkeypatch, change):
     monkeypatch.setattr(catalogue, "PUBLISHED", (dataclasses.replace(PUBLISHED[0], **change),))
-    with pytest.raises(ValueError, match="missing or damaged; install it again"):
+    with pytest.raises(ValueError, match="missing or damaged; reinstall the package"):
         create_model("googlenet_bn", weights="fashion_mnist")
 
 

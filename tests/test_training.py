@@ -520,10 +520,10 @@ def test_every_field_is_a_flag():
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs must be above 0"),
-        ({"dropout": 1.5}, "dropout must be in 0 to 1"),
+        ({"dropout": 1.5}, "dropout must be between 0 and 1"),
         ({"seed": -1}, "^seed must be at least 0. Received: -1$"),
         ({"schedule": "polynomial"}, "schedule must be one of constant, cosine, staircase"),
-        ({"warmup_epochs": 1.0}, "warm-up belongs to the schedule cosine"),
+        ({"warmup_epochs": 1.0}, "Only the schedule cosine has a warm-up"),
         ({"dtype": "mixed_float16"}, "use mixed_bfloat16"),
         ({"optimizer": "muon", "momentum": 0.0}, "muon orthogonalizes the momentum"),
     ],

@@ -124,7 +124,7 @@ def test_sources_of_keras_and_of_the_authors_of_vgg(inception_v3):
     "names", [[], ["layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias"], ["a", "b"]]
 )
 def test_names_of_no_source(names):
-    with pytest.raises(ValueError, match=r"named as in none of caffe, facenet, keras, .*: say whose"):
+    with pytest.raises(ValueError, match=r"tensors match none of caffe, facenet, keras, .*: give the source"):
         recognize_source(names)
 
 

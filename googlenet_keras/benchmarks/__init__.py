@@ -1,1 +1,1 @@
-"""Comparisons of speed, side by side in one run."""
+"""Compares speeds side by side in one run."""

@@ -1,4 +1,4 @@
-"""Training steps to be timed, in this process or in one whose replicas are the machine's cores."""
+"""Builds training steps to be timed, in this process or in another one that has a replica per core."""
 
 import functools
 import multiprocessing
@@ -19,12 +19,12 @@ LEARNING_RATE = 1e-3
 
 
 def network(name: str, dtype: str, input_size: int) -> keras.Model:
-    """A network of the package that answers images (batch, input_size, input_size, 1) with 10 logits.
+    """Builds a network of the package that maps images (batch, input_size, input_size, 1) to 10 logits.
 
     Args:
         name: One of `googlenet_keras.list_models`.
-        dtype: Keras dtype policy.
-        input_size: Height and width of the images, in pixels.
+        dtype: The Keras dtype policy.
+        input_size: The height and width of the images, in pixels.
 
     Returns:
         The model, with the same weights every time.
@@ -40,12 +40,12 @@ def network(name: str, dtype: str, input_size: int) -> keras.Model:
 
 
 def training_step(model: keras.Model, *, batch_size: int, input_size: int) -> Callable[[], object]:
-    """One step of plain SGD on one batch of noise; the call returns when the loss is known.
+    """Returns a function that runs one step of plain SGD on one batch of noise, and returns when the loss is known.
 
     Args:
-        model: Takes images (batch, input_size, input_size, 1) and answers with 10 logits.
-        batch_size: Images in a step.
-        input_size: Height and width of the images, in pixels.
+        model: The model, which maps images (batch, input_size, input_size, 1) to 10 logits.
+        batch_size: The number of images in a step.
+        input_size: The height and width of the images, in pixels.
     """
     images, labels = _noise(batch_size, input_size)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -54,13 +54,14 @@ def training_step(model: keras.Model, *, batch_size: int, input_size: int) -> Ca
 
 
 class PerCore:
-    """The same steps in a process where each core trains a part of the batch; a context manager, which ends it.
+    """Runs the same steps in another process, where each core trains on a part of the batch.
 
-    How many devices and threads TensorFlow has is settled once for a process.
+    This needs another process because TensorFlow's numbers of devices and threads can be set only once in a process.
+    Use it as a context manager: the process ends with the block.
 
     Args:
-        batch_size: Images in a step, over all cores; as many as cores or more.
-        input_size: Height and width of the images, in pixels.
+        batch_size: The number of images in a step, over all cores; at least the number of cores.
+        input_size: The height and width of the images, in pixels.
     """
 
     def __init__(self, *, batch_size: int, input_size: int) -> None:
@@ -74,7 +75,7 @@ class PerCore:
         self._process.shutdown()
 
     def step(self, name: str, dtype: str) -> float:
-        """One step of a `network`; returns the loss."""
+        """Runs one step of a `network`, and returns the loss."""
         return self._process.submit(_step_per_core, name, dtype, *self._shape).result()
 
 

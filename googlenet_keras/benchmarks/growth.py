@@ -1,4 +1,4 @@
-"""Measures how the time of an answer grows with the pixels of an image and the images of a batch."""
+"""Measures how the time of inference grows with the number of pixels in an image and of images in a batch."""
 
 import contextlib
 import json
@@ -29,9 +29,9 @@ class Point:
     """The time that a network takes for one batch.
 
     Attributes:
-        input_size: Height and width of an image, in pixels.
-        batch_size: Images in the batch.
-        seconds: The seconds of the batch, in each round.
+        input_size: The height and width of an image, in pixels.
+        batch_size: The number of images in the batch.
+        seconds: The seconds that the batch takes in each round.
     """
 
     input_size: int
@@ -40,24 +40,24 @@ class Point:
 
     @property
     def pixels(self) -> int:
-        """Pixels of all images together."""
+        """The number of pixels of all images together."""
         return self.batch_size * self.input_size**2
 
     @property
     def median(self) -> float:
-        """Seconds of the batch, by the median of the rounds."""
+        """The median over the rounds of the seconds that the batch takes."""
         return statistics.median(self.seconds)
 
 
 @dataclass(frozen=True)
 class Growth:
-    """A line through the times of a network: seconds are ``call + pixel * images * pixels``.
+    """A line through the times of a network: a batch takes ``call + pixel * images * pixels`` seconds.
 
     Attributes:
-        model: The network's name.
-        call: Seconds of a call, however small.
-        pixel: Seconds of a pixel of each image.
-        deviation: The median deviation of the points from the line, as a part of the measured time.
+        model: The name of the network.
+        call: The seconds that every call takes, however small the batch is.
+        pixel: The seconds that each pixel of each image adds.
+        deviation: The median deviation of the points from the line, as a fraction of the measured time.
         points: The measured points.
     """
 
@@ -74,7 +74,7 @@ class GrowthComparison:
 
     Attributes:
         format: The format of the artifacts, one of `googlenet_keras.deploy.artifacts.FORMATS`.
-        instruction_sets: Those of the processor that matter here.
+        instruction_sets: The instruction sets of the processor that matter here.
         growths: The growth of each network.
     """
 
@@ -83,7 +83,7 @@ class GrowthComparison:
     growths: list[Growth]
 
     def markdown(self) -> str:
-        """The lines as a table of Markdown, with what they were measured on."""
+        """Returns the lines as a Markdown table, and the images and the processor that they were measured with."""
         head = ["network", "ms a call", "ms a megapixel", "median deviation"]
         lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         lines += [
@@ -100,10 +100,10 @@ class GrowthComparison:
         """Writes ``growth.json``, ``growth.md`` and ``growth.png``.
 
         Args:
-            folder: It exists; files of these names are replaced.
+            folder: An existing folder; files of these names in it are replaced.
 
         Raises:
-            OSError: If the disk refuses.
+            OSError: If the files cannot be written.
         """
         text = json.dumps(asdict(self), indent=2) + "\n"
         for name, content in (("growth.json", text), ("growth.md", self.markdown())):
@@ -137,23 +137,23 @@ def compare_growth(
     format_name: str = "saved_model",
     rounds: int = 3,
 ) -> GrowthComparison:
-    """Times untrained networks, as the build script writes them, at several sizes of image and batch.
+    """Times untrained networks, as the build script writes them, at several image sizes and batch sizes.
 
-    All networks and batches of one size take turns, each network in a process of its own.
+    For each image size, all networks and batch sizes take turns. Each network runs in a process of its own.
 
     Args:
         models: Some of `list_models`.
-        sizes: Heights and widths of the images, in pixels.
-        batch_sizes: Images at once. There must be two different numbers of pixels in all.
+        sizes: The heights and widths of the images, in pixels.
+        batch_sizes: The numbers of images in a batch. Two of the batches must differ in their number of pixels.
         format_name: One of `googlenet_keras.deploy.artifacts.FORMATS`.
         rounds: The number of timed rounds; at least 2.
 
     Returns:
-        The times, and the line through them.
+        The times of each network, and the line through them.
 
     Raises:
-        ValueError: If there is no such network, an image is too small for it, what writes or runs the format is not
-            installed, or there is nothing that grows.
+        ValueError: If there is no such network, an image is too small for it, a package that writes or runs the format
+            is not installed, or all batches have the same number of pixels.
         RuntimeError: If a process fails.
     """
     planned([format_name], ["float32"])
@@ -163,7 +163,7 @@ def compare_growth(
             raise ValueError(f"{model} takes images of {least} pixels a side or more. Received: {min(sizes)}")
     if len({size**2 * batch for size in sizes for batch in batch_sizes}) < 2:
         raise ValueError(
-            "Growth is seen between two sizes of image or batch, or more. "
+            "Growth can be measured only between two or more sizes of the image or the batch. "
             f"Received: images of {_listed(sizes)} pixels a side in batches of {_listed(batch_sizes)}"
         )
     points: dict[str, list[Point]] = {model: [] for model in models}
@@ -198,19 +198,19 @@ def _measure(
 
 
 def fit(model: str, points: Sequence[Point]) -> Growth:
-    """The line through times by least squares of the relative deviations: small batches count as much as large ones.
+    """Fits a line to the times by least squares of relative deviations, which weighs small and large batches equally.
 
     Args:
-        model: The network's name.
-        points: The measured points, for two different numbers of pixels or more.
+        model: The name of the network.
+        points: The measured points, for at least two different numbers of pixels.
     """
     seconds = np.array([point.median for point in points])
     pixels = np.array([point.pixels for point in points], "float64")
-    # In units of the largest: numbers of pixels are large, and seconds of one are small.
+    # The unit is the largest number of pixels, because these numbers are large and the seconds per pixel are small.
     largest = pixels.max()
     columns = np.stack([np.ones_like(pixels), pixels / largest], axis=1) / seconds[:, np.newaxis]
     (call, pixel), *_ = np.linalg.lstsq(columns, np.ones_like(seconds))
-    if call < 0:  # no call takes less than nothing: the best line through the origin
+    if call < 0:  # no call takes negative time, so the best line through the origin is used
         call, (pixel,) = 0.0, np.linalg.lstsq(columns[:, 1:], np.ones_like(seconds))[0]
     deviations = np.abs(columns @ [call, pixel] - 1)
     return Growth(model, float(call), float(pixel / largest), float(np.median(deviations)), list(points))

@@ -1,4 +1,4 @@
-"""Measures how fast a network answers: our exports beside Keras's own, each in its own runtime."""
+"""Measures the speed of inference of our exports next to that of Keras's own, each in its own runtime."""
 
 import contextlib
 import importlib.util
@@ -32,37 +32,37 @@ from googlenet_keras.weights import Card
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A timed call lasts at least so long: the clock and the pipe to the process do not count then.
+# A timed call lasts at least this long, so that the time for the clock and the pipe to the process is negligible.
 SECONDS = 0.2
-# Large enough for the rate to be the machine's, small enough for a tenth of a second.
+# Large enough to reach the machine's full rate, and small enough to take a tenth of a second.
 MATRIX_SIZE = 2048
 MATRIX_OPERATIONS = 2 * MATRIX_SIZE**3
-# What each format needs to be written and run.
+# The packages that each format needs to be written and run.
 _PACKAGES = {
     "onnx": ("tf2onnx", "onnx", "onnxruntime"),
     "openvino": ("openvino", "scipy"),
     "litert": ("ai_edge_litert",),
 }
 _NAMES = {"saved_model": "SavedModel", "onnx": "ONNX Runtime", "openvino": "OpenVINO", "litert": "LiteRT"}
-# Networks that torchvision has too, by its names, and the forms in which they are asked; see `inference_process`.
+# The networks that torchvision has too, with its names for them, and the forms that `inference_process` runs.
 _TORCHVISION = {"googlenet_bn": "googlenet", "inception_v3": "inception_v3"}
 _TORCHVISION_FORMS = ("eager", "channels_last", "compiled")
 
 
 @dataclass(frozen=True)
 class InferenceSpeed:
-    """The speed at which one artifact answers batches of one size.
+    """The speed of one artifact at one batch size.
 
     Attributes:
         artifact: The artifact, in words.
-        batch_size: Images at once.
+        batch_size: The number of images in a batch.
         images_per_second: The images per second of the median call.
-        ratio: Median, over the rounds, of its throughput to the baseline's in the same round.
-        lower: First quartile of that ratio.
-        upper: Third quartile of that ratio.
-        share: Operations of its convolutions and dense layers in a second, as a fraction of those of a matrix product
-            in float32, by the median of the rounds; None if they are not known.
-        seconds: The seconds of a batch in each round, from which the figures above are computed.
+        ratio: The median over the rounds of its throughput divided by the baseline's in the same round.
+        lower: The first quartile of that ratio.
+        upper: The third quartile of that ratio.
+        share: The operations per second of its convolutions and dense layers, as a fraction of those of a matrix
+            product in float32, by the median of the rounds; None if they are not known.
+        seconds: The seconds that a batch takes in each round, from which the values above are computed.
     """
 
     artifact: str
@@ -77,13 +77,14 @@ class InferenceSpeed:
 
 @dataclass(frozen=True)
 class Footprint:
-    """The memory, disk space and start time that an artifact takes.
+    """The memory, disk space and start time that an artifact needs.
 
     Attributes:
         artifact: The artifact, in words.
-        disk: Its bytes on the disk; None of what is no file.
-        first_answer: Seconds from the start of a process to its first answer.
-        peak_memory: The most bytes that the process had, at the largest batch; None where the system does not tell.
+        disk: The size on the disk in bytes; None if the artifact is not a file.
+        first_answer: The seconds from the start of the process to its first output.
+        peak_memory: The peak memory of the process in bytes, over all batch sizes; None if the system does not report
+            it.
     """
 
     artifact: str
@@ -97,11 +98,11 @@ class InferenceComparison:
     """The measurements of one run.
 
     Attributes:
-        model: The network's name, or the artifacts'.
+        model: The name of the network, or the names of the artifacts.
         input_shape: (height, width, channels) of an image, in pixels.
-        instruction_sets: Those of the processor that matter here.
-        matrix_product: Operations in a second of a large matrix product in float32, by the median of all rounds.
-        speeds: The speeds by artifact and batch size, with the baseline's artifact first.
+        instruction_sets: The instruction sets of the processor that matter here.
+        matrix_product: The operations per second of a large matrix product in float32, by the median of all rounds.
+        speeds: The speeds of all artifacts at each batch size, the baseline first.
         footprints: The footprint of each artifact.
         missing: Formats whose runtime or converter is not installed.
     """
@@ -115,7 +116,7 @@ class InferenceComparison:
     missing: list[str]
 
     def markdown(self) -> str:
-        """The results as a table of Markdown, with what they were measured on."""
+        """Returns the results as a Markdown table, and the images and the processor that they were measured with."""
         sizes = sorted({speed.batch_size for speed in self.speeds})
         head = ["artifact", *(f"images/s at {size}" for size in sizes), *(f"ratio at {size}" for size in sizes)]
         head += ["first answer", "peak memory", "on disk"]
@@ -143,10 +144,10 @@ def save_comparisons(comparisons: Sequence[InferenceComparison], folder: Path) -
 
     Args:
         comparisons: The measurements.
-        folder: It exists; files of these names are replaced.
+        folder: An existing folder; files of these names in it are replaced.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If the files cannot be written.
     """
     text = json.dumps([asdict(comparison) for comparison in comparisons], indent=2) + "\n"
     tables = "\n".join(comparison.markdown() for comparison in comparisons)
@@ -166,24 +167,24 @@ def compare_inference(
     precisions: Sequence[str] = ("float32",),
     rounds: int = 7,
 ) -> InferenceComparison:
-    """Times artifacts, each in a process of its own, in turns.
+    """Times artifacts, which take turns, each in a process of its own.
 
     Args:
-        model: One of `list_models`. It is untrained, and written as Keras exports it and as the build script does, in
-            every format whose tools are installed.
-        artifacts: Artifacts of the build script to be timed instead.
-        batch_sizes: Images at once.
-        input_size: Height and width of the images, in pixels; None is the network's own, or what the card of the first
-            artifact says.
-        precisions: The precisions of the build script's ONNX and OpenVINO files: ``"float32"``, ``"int8"``, which is
-            calibrated on noise here, and ``"bfloat16"``.
+        model: One of `list_models`. The untrained network is written both as Keras exports it and as the build script
+            does, in every format whose tools are installed.
+        artifacts: Artifacts of the build script that are timed instead.
+        batch_sizes: The numbers of images in a batch.
+        input_size: The height and width of the images, in pixels; None means the network's own size, or the size in the
+            cards of the artifacts.
+        precisions: The precisions of the build script's files: ``"float32"``, ``"int8"`` for ONNX and OpenVINO, which
+            is calibrated on noise here, and ``"bfloat16"`` for OpenVINO.
         rounds: The number of timed rounds; at least 2.
 
     Returns:
-        The figures; the baseline is Keras's own SavedModel, or the first of ``artifacts``.
+        The measurements; the baseline is Keras's own SavedModel, or the first of ``artifacts``.
 
     Raises:
-        ValueError: If there is no such network or artifact.
+        ValueError: If there is no such network or artifact, or the artifacts have different input sizes.
         RuntimeError: If an artifact's process fails.
     """
     with contextlib.ExitStack() as stack:
@@ -226,7 +227,10 @@ def compare_inference(
 
 
 def matrix_product() -> partial[np.ndarray]:
-    """A product of large matrices in float32, of `MATRIX_OPERATIONS`, to be called between artifacts."""
+    """Returns a function that multiplies large float32 matrices, to be timed in turns with the artifacts.
+
+    A call takes `MATRIX_OPERATIONS` operations.
+    """
     product = np.random.default_rng(0).normal(size=(MATRIX_SIZE, MATRIX_SIZE)).astype("float32")
     return partial(np.matmul, product, product)
 
@@ -238,14 +242,14 @@ def _speeds(
     matrix_seconds: Sequence[float],
     operations: int | None,
 ) -> Iterator[InferenceSpeed]:
-    """The speeds of a batch size, the baseline first, from the seconds of each round.
+    """Yields the speeds at one batch size, the baseline first, from the seconds of each round.
 
-    Artifacts answer several times a call, not all as often: what is compared is seconds of one batch.
+    In a call, each artifact runs several batches, and their number differs, so the seconds of one batch are compared.
 
     Args:
         timings: The timings of the calls.
-        batch_size: Images in a batch.
-        calls: The number of answers of each artifact in a call.
+        batch_size: The number of images in a batch.
+        calls: The number of batches that each artifact runs in a call.
         matrix_seconds: The seconds of the matrix product in each round.
         operations: The operations of one image; None if they are not known.
     """
@@ -265,23 +269,25 @@ def _speeds(
 
 
 class ArtifactProcess:
-    """An artifact in a process of its own; a context manager, which ends it.
+    """Runs an artifact in a process of its own.
+
+    Use it as a context manager: the process ends with the block.
 
     Args:
-        artifact: Its path, or what else `inference_process` takes.
+        artifact: The path of the artifact, or another name that `inference_process` takes.
         shape: (height, width, channels) of an image, in pixels.
 
     Attributes:
-        first_answer: Seconds from the start of the process to its first answer.
-        peak_memory: The most bytes that it has had; None where the system does not tell.
+        first_answer: The seconds from the start of the process to its first output.
+        peak_memory: The peak memory of the process so far, in bytes; None if the system does not report it.
 
     Raises:
-        RuntimeError: If the process ends; the message is the last that it said.
+        RuntimeError: If the process ends; the message contains the last line of its error output.
     """
 
     def __init__(self, artifact: Path | str, shape: Sequence[int]) -> None:
         self._name = Path(artifact).name
-        # A pipe that nobody reads would fill.
+        # This is a file because a pipe that nobody reads would fill up.
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         script = Path(__file__).with_name("inference_process.py")
         self._process = subprocess.Popen(
@@ -303,7 +309,7 @@ class ArtifactProcess:
 
     def __exit__(self, *exception: object) -> None:
         self._process.kill()
-        # What it was asked last may be unread.
+        # The process may not have read its last request.
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
         self._errors.close()
@@ -311,34 +317,34 @@ class ArtifactProcess:
     def _said(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("{"):  # runtimes greet
+            if line.startswith("{"):  # runtimes print messages of their own
                 facts = json.loads(line)
                 self.peak_memory = facts["peak_memory"]
                 return facts
         status = self._process.wait()
         self._errors.seek(0)
         last = (self._errors.read().strip().splitlines() or [""])[-1]
-        raise RuntimeError(f"{self._name} does not answer in a process of its own (exit status {status}): {last}")
+        raise RuntimeError(f"{self._name} failed in a process of its own (exit status {status}): {last}")
 
     def ask(self, batch_size: int, calls: int) -> float:
-        """Has the process answer a batch so many times; seconds of one answer."""
-        # A process that has died says why when its answer is read.
+        """Lets the process run a batch ``calls`` times, and returns the seconds of one run."""
+        # If the process has died, `_said` reports the reason.
         with contextlib.suppress(BrokenPipeError):
             print(batch_size, calls, file=self._process.stdin, flush=True)
         return self._said()["seconds"]
 
     def calls(self, batch_size: int) -> int:
-        """Returns the number of answers that take `SECONDS`."""
+        """Returns the number of runs of a batch that take `SECONDS` together."""
         self.ask(batch_size, 1)
         return max(1, math.ceil(SECONDS / self.ask(batch_size, 1)))
 
 
 def untrained_network(name: str, input_size: int | None) -> keras.Model:
-    """A network with moments of batch normalization that are not those of the start: folding must not be trivial.
+    """Builds a network whose batch normalization has random moments, because folding the initial ones is trivial.
 
     Args:
         name: One of `list_models`.
-        input_size: Height and width of the images, in pixels; None is the network's own.
+        input_size: The height and width of the images, in pixels; None means the network's own size.
     """
     shape = model_record(name).input_shape
     if input_size is not None:
@@ -354,7 +360,7 @@ def untrained_network(name: str, input_size: int | None) -> keras.Model:
 
 
 def _write_plain(network: keras.Model, folder: Path, formats: Sequence[str]) -> dict[str, Path | str]:
-    """The network as Keras exports it, by what the files are called here."""
+    """Writes the network as Keras exports it, and returns the files by their names in the results."""
     paths: dict[str, Path | str] = {}
     with quiet_converters():
         for one in ("saved_model", *formats):
@@ -366,7 +372,7 @@ def _write_plain(network: keras.Model, folder: Path, formats: Sequence[str]) -> 
 
 
 def _hinted(path: Path, precision: str) -> Path:
-    """A copy of an OpenVINO file that says in which precision it is to be computed, as `open_artifact` reads it."""
+    """Writes a copy of an OpenVINO file that tells `open_artifact` which precision to use, and returns its path."""
     openvino = runtime(path.suffix)
     graph = openvino.Core().read_model(str(path))
     graph.set_rt_info(precision, [CARD, "precision"])
@@ -376,7 +382,7 @@ def _hinted(path: Path, precision: str) -> Path:
 
 
 def _torchvision(name: str) -> dict[str, Path | str]:
-    """Torchvision's network of the same name, where it is installed, as `inference_process` takes it."""
+    """Returns the corresponding network of torchvision, if it is installed, as `inference_process` takes it."""
     if name not in _TORCHVISION or importlib.util.find_spec("torchvision") is None:
         return {}
     return {f"torchvision {form}": f"torchvision:{_TORCHVISION[name]}:{form}" for form in _TORCHVISION_FORMS}
@@ -385,7 +391,7 @@ def _torchvision(name: str) -> dict[str, Path | str]:
 def _write_ours(
     network: keras.Model, folder: Path, formats: Sequence[str], precisions: Sequence[str]
 ) -> dict[str, Path | str]:
-    """The network as the build script writes it, by what the files are called here."""
+    """Writes the network as the build script does, and returns the files by their names in the results."""
     served = optimize_for_inference(serving_model(network))
     paths: dict[str, Path | str] = {_NAMES["saved_model"]: folder / "ours"}
     write(served, network.name, folder / "ours")
@@ -403,8 +409,8 @@ def write(served: keras.Model, name: str, path: Path, precision: str = "float32"
 
     Args:
         served: The model that `serving_model` returns, optimized or not.
-        name: The name of its record, one of `list_models`.
-        path: A file, whose ending names the format, or a SavedModel's folder.
+        name: The name of the network, one of `list_models`.
+        path: A file, whose suffix determines the format, or a SavedModel's folder.
         precision: The precision of the arithmetic.
     """
     record = model_record(name)
@@ -423,7 +429,7 @@ def write(served: keras.Model, name: str, path: Path, precision: str = "float32"
 
 
 def _shortest(artifacts: Sequence[str | Path]) -> list[str]:
-    """The artifacts' names, or their paths where two have the same name."""
+    """Returns the names of the artifacts, or their paths if two have the same name."""
     names = [Path(artifact).name for artifact in artifacts]
     return names if len(set(names)) == len(names) else [str(artifact) for artifact in artifacts]
 
@@ -433,7 +439,7 @@ def _common_shape(artifacts: Sequence[str | Path], input_size: int | None) -> tu
     first = next(iter(shapes.values()))
     if set(shapes.values()) != {first}:
         found = ", ".join(f"{path} {'x'.join(map(str, shape))}" for path, shape in shapes.items())
-        raise ValueError(f"Artifacts are compared on the same images: give those of one input size. Received: {found}")
+        raise ValueError(f"Artifacts to compare must have the same input size. Received: {found}")
     return first
 
 
@@ -441,7 +447,7 @@ def _shape_of(artifact: Path, input_size: int | None) -> tuple[int, int, int]:
     try:
         height, width, channels = Card.from_dict(read_artifact_card(artifact)).input_shape
     except ValueError:
-        # What another tool exported has no card.
+        # An artifact that another tool exported has no card.
         if input_size is None or not artifact.exists():
             raise
         return input_size, input_size, 3
@@ -456,7 +462,7 @@ def _size(artifact: Path | str) -> int | None:
 
 
 def _draw(comparisons: Sequence[InferenceComparison]) -> "Figure":
-    """Images in a second, by artifact and batch size: a panel for each network."""
+    """Draws the images per second by artifact and batch size, in one panel for each network."""
     from matplotlib.figure import Figure
 
     heights = [0.9 + 0.28 * len(comparison.speeds) for comparison in comparisons]

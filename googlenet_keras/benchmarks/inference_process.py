@@ -1,11 +1,13 @@
-"""One artifact in a process that has nothing but its runtime, asked again and again; run as a script.
+"""Runs one artifact again and again in a process that has imported nothing but its runtime; run as a script.
 
-Arguments: the artifact, and the height, width and channels of its images. An artifact ``torchvision:NETWORK:FORM`` is a
-peer that is no file: torchvision's network ``eager``, ``channels_last`` or, in that layout, ``compiled``.
+The arguments are the artifact, and the height, width and channels of its images. ``torchvision:NETWORK:FORM`` means a
+network of torchvision instead of a file; its form is ``eager``, ``channels_last``, or ``compiled``, which also has the
+layout ``channels_last``.
 
-It prints a line of JSON for the first answer (``first_answer``, seconds since the process began), and one for each line
-that it reads, which holds a batch size and how often to answer; ``peak_memory``, the most bytes that the process has
-had, stands in each.
+After the first output, the script prints a line of JSON with ``first_answer``, the seconds since the process began.
+Then it reads lines that contain a batch size and a number of repetitions, and prints a line of JSON with ``seconds``,
+the time of one repetition, for each of them. Every line that it prints contains ``peak_memory``, the peak memory of the
+process so far, in bytes.
 """
 
 import importlib.util
@@ -21,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-# The package would bring Keras along.
+# The module is loaded from its file, so that the rest of the package is not imported.
 spec = importlib.util.spec_from_file_location("runtimes", Path(__file__).parents[1] / "deploy" / "runtimes.py")
 assert spec is not None
 assert spec.loader is not None
@@ -30,14 +32,14 @@ spec.loader.exec_module(runtimes)
 
 
 def say(**facts: float) -> None:
-    """Prints facts, with the most memory so far."""
+    """Prints facts as a line of JSON, with the peak memory so far."""
     status = Path("/proc/self/status")
     peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
     print(json.dumps({**facts, "peak_memory": int(peak[1]) * 1024 if peak else None}), flush=True)
 
 
 def torchvision_network(name: str, form: str) -> Callable[[np.ndarray], object]:
-    """Torchvision's network, untrained, as a function of images (batch, height, width, channels)."""
+    """Returns an untrained network of torchvision as a function of images (batch, height, width, channels)."""
     import torch
     import torchvision
 
@@ -55,7 +57,7 @@ def torchvision_network(name: str, form: str) -> Callable[[np.ndarray], object]:
 
 
 def main(artifact: str, *shape: str) -> None:
-    """See the module."""
+    """Runs the script; see the module."""
     kind, *peer = artifact.split(":")
     answer = torchvision_network(*peer) if kind == "torchvision" else runtimes.open_artifact(artifact)
     images = np.random.default_rng(0).uniform(-1, 1, (1, *map(int, shape))).astype("float32")

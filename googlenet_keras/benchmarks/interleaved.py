@@ -1,4 +1,4 @@
-"""Fair comparisons on a machine that is not quiet: all candidates in one process, taking turns."""
+"""Compares speeds fairly on a machine that also does other work, by letting all candidates take turns."""
 
 import random
 import statistics
@@ -16,11 +16,11 @@ class Timing(Generic[Name]):
 
     Attributes:
         name: The name of the candidate.
-        seconds: Median of a call.
-        ratio: Median, over the rounds, of its time to the baseline's in the same round.
-        lower: First quartile of that ratio.
-        upper: Third quartile of that ratio.
-        rounds: The seconds of each round, which the others are made of.
+        seconds: The median seconds of a call.
+        ratio: The median over the rounds of the candidate's time divided by the baseline's in the same round.
+        lower: The first quartile of that ratio.
+        upper: The third quartile of that ratio.
+        rounds: The seconds of the call in each round, from which the other values are computed.
     """
 
     name: Name
@@ -32,15 +32,15 @@ class Timing(Generic[Name]):
 
 
 def compare(candidates: Mapping[Name, Callable[[], object]], *, rounds: int, seed: int = 0) -> list[Timing[Name]]:
-    """Times candidates against the first of them, which call each other's neighbours in every order.
+    """Times candidates against the first of them; each round calls all of them in a new random order.
 
     Args:
         candidates: The functions to time, by name, the baseline first; a call must not return before its work is done.
-        rounds: The number of timed calls of each, after one untimed call; at least 2.
-        seed: The seed of the order within a round.
+        rounds: The number of timed calls of each candidate, after one untimed call; at least 2.
+        seed: The seed of the random orders.
 
     Returns:
-        A timing for each candidate, in their order.
+        A timing for each candidate, in the order of ``candidates``.
     """
     for call in candidates.values():
         call()

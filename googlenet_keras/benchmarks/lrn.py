@@ -1,4 +1,4 @@
-"""Measures what each way to compute local response normalization adds to a training step of GoogLeNet."""
+"""Measures how much time local response normalization adds to a training step of GoogLeNet, for each implementation."""
 
 import keras
 import numpy as np
@@ -14,20 +14,20 @@ INPUT_SIZE = 96  # pixels
 
 
 class TensorFlowOp(LocalResponseNormalization):
-    """`tf.nn.local_response_normalization`, whose kernel for CPUs is a loop."""
+    """Calls `tf.nn.local_response_normalization`, whose CPU kernel is a loop."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Normalizes (batch, height, width, channels)."""
+        """Normalizes a tensor (batch, height, width, channels)."""
         x = tf.cast(inputs, "float32")
         x = tf.nn.local_response_normalization(x, self.size // 2, self.k, self.alpha / self.size, self.beta)
         return tf.cast(x, self.compute_dtype)
 
 
 class BandedConvolution(LocalResponseNormalization):
-    """The window as a 1x1 convolution with a band matrix, differentiated by TensorFlow."""
+    """Sums over the window with a 1x1 convolution by a band matrix; TensorFlow computes the gradient."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Normalizes (batch, height, width, channels)."""
+        """Normalizes a tensor (batch, height, width, channels)."""
         x = ops.cast(inputs, "float32")
         channels = np.arange(x.shape[-1])
         band = np.abs(channels[:, None] - channels) <= self.size // 2
@@ -36,10 +36,10 @@ class BandedConvolution(LocalResponseNormalization):
 
 
 class ShiftedSlices(LocalResponseNormalization):
-    """The window as a sum of shifted tensors, differentiated by TensorFlow."""
+    """Sums over the window by adding shifted tensors; TensorFlow computes the gradient."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Normalizes (batch, height, width, channels)."""
+        """Normalizes a tensor (batch, height, width, channels)."""
         x = ops.cast(inputs, "float32")
         radius, channels = self.size // 2, x.shape[-1]
         squares = ops.pad(ops.square(x), [(0, 0), (0, 0), (0, 0), (radius, radius)])
@@ -49,15 +49,15 @@ class ShiftedSlices(LocalResponseNormalization):
 
 
 def compare_normalizations(*, batch_size: int, rounds: int, dtype: str) -> list[Timing[str]]:
-    """Times a training step of GoogLeNet at 96x96x1 without normalization and with each form of it.
+    """Times a training step of GoogLeNet at 96x96x1 without normalization and with each implementation of it.
 
     Args:
-        batch_size: Images in a step.
-        rounds: Steps timed of each.
-        dtype: Keras dtype policy.
+        batch_size: The number of images in a step.
+        rounds: The number of timed steps of each network.
+        dtype: The Keras dtype policy.
 
     Returns:
-        Timings; the first is without normalization, and the second the same again, which shows the noise.
+        The timings. The first is without normalization, and the second is the same again, which shows the noise.
     """
     shape = (INPUT_SIZE, INPUT_SIZE, CHANNELS)
     arguments = {"input_shape": shape, "classes": CLASSES, "classifier_activation": None, "dtype": dtype}

@@ -1,4 +1,4 @@
-"""Measures our training step in float32 and bfloat16, beside another model and the machine's own rate."""
+"""Measures our training steps in float32 and bfloat16, next to another model and to the machine's own rate."""
 
 import contextlib
 import importlib.util
@@ -17,10 +17,10 @@ from googlenet_keras.devices import core_count
 from googlenet_keras.layers import BatchNormalization
 
 NETWORKS = ("googlenet_d2l", "googlenet_bn")
-# Large enough for the rate to be the machine's, small enough for a fraction of a second.
+# Large enough to reach the machine's full rate, and small enough to take a fraction of a second.
 MATRIX_SIZE = 4096
-# A multiply-add is two operations, and a step three passes of as many: the output, its inputs' and its filters'
-# gradients.
+# A multiply-add is two operations, and a step has three passes with equally many: the outputs, the gradients of the
+# inputs, and the gradients of the filters.
 OPERATIONS = 2 * 3
 
 
@@ -32,11 +32,11 @@ class Speed:
         name: The name of the candidate.
         dtype: The dtype of its arithmetic.
         examples_per_second: The examples per second of the median step.
-        ratio: Median, over the rounds, of its throughput to the baseline's in the same round.
-        lower: First quartile of that ratio.
-        upper: Third quartile of that ratio.
-        share: Operations of its convolutions and dense layers in a second, as a fraction of those of a matrix product
-            in the same dtype; None for the peer, whose operations are not counted.
+        ratio: The median over the rounds of its throughput divided by the baseline's in the same round.
+        lower: The first quartile of that ratio.
+        upper: The third quartile of that ratio.
+        share: The operations per second of its convolutions and dense layers, as a fraction of those of a matrix
+            product in the same dtype; None for the peer, whose operations are not counted.
     """
 
     name: str
@@ -53,7 +53,7 @@ class TrainingComparison:
     """The measurements of one run.
 
     Attributes:
-        matrix_product: Operations in a second of a large matrix product, by dtype.
+        matrix_product: The operations per second of a large matrix product, by dtype.
         training: The candidates' speeds, the baseline first.
     """
 
@@ -62,18 +62,18 @@ class TrainingComparison:
 
 
 def load_peer(path: str | Path) -> Callable[[], keras.Model]:
-    """The function ``build`` of a Python file, which is run.
+    """Runs a Python file and returns its function ``build``.
 
     Args:
-        path: The file. Its ``build()`` returns a model not yet compiled, which takes images (batch, height, width, 1)
-            and answers with 10 logits.
+        path: The file. Its ``build()`` returns a model that is not compiled yet and maps images (batch, height, width,
+            1) to 10 logits.
 
     Raises:
-        ValueError: If there is no such file, or no function of that name in it.
+        ValueError: If there is no such file, it is not a Python file, or it has no function ``build``.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no such file to take a peer from. Received: {path}")
+        raise ValueError(f"There is no such file to load a peer from. Received: {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"A peer must be a Python file, NAME.py. Received: {path}")
@@ -85,7 +85,7 @@ def load_peer(path: str | Path) -> Callable[[], keras.Model]:
 
 
 def with_keras_normalization(model: keras.Model) -> keras.Model:
-    """The same network with Keras's batch normalization in place of ours.
+    """Returns the same network with Keras's batch normalization in place of ours.
 
     Args:
         model: The network.
@@ -101,19 +101,20 @@ def with_keras_normalization(model: keras.Model) -> keras.Model:
 def compare_training(
     *, batch_size: int, rounds: int, input_size: int, peer: Callable[[], keras.Model] | None = None
 ) -> TrainingComparison:
-    """Times training steps, and large matrix products between them, in turns.
+    """Times training steps and large matrix products, which take turns.
 
-    Where there are several cores, and images for all of them, the networks train in bfloat16 by a replica per core too.
+    If there are several cores, and at least one image for each of them, the networks are also trained in bfloat16 with
+    a replica per core.
 
     Args:
-        batch_size: Images in a step.
-        rounds: Steps timed of each; at least 2.
-        input_size: Height and width of the images, in pixels.
-        peer: Builds the model to compare with, in float32, as `load_peer` describes it; without it the baseline is
+        batch_size: The number of images in a step.
+        rounds: The number of timed steps of each candidate; at least 2.
+        input_size: The height and width of the images, in pixels.
+        peer: A function that builds the model to compare with, in float32; see `load_peer`. Without it, the baseline is
             ``googlenet_d2l`` in float32.
 
     Returns:
-        The rates and the speeds.
+        The rates of the matrix products, and the speeds of the candidates.
     """
     models = {("peer", "float32"): peer()} if peer else {}
     for name in NETWORKS:

@@ -1,1 +1,1 @@
-"""The commands, a module for each: it parses, calls and prints, and holds nothing that a Python caller would miss."""
+"""Implements the commands, one module each: they parse, call and print; all else is available to Python callers."""

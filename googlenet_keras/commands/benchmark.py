@@ -1,4 +1,4 @@
-"""Compares speeds side by side in one run.
+"""Compares the speed of training or inference side by side, in one run.
 
 Run it as ``python -m googlenet_keras.benchmark infer``, or with ``growth``, ``train`` or ``lrn``.
 """
@@ -18,33 +18,40 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.benchmark", description=__doc__.splitlines()[0])
     subjects = result.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     lrn = subjects.add_parser(
-        "lrn", help="measure what each way to compute local response normalization adds to a training step"
+        "lrn", help="measure how much time each implementation of local response normalization adds to a training step"
     )
     lrn.add_argument("--dtype", default="float32", metavar="POLICY", help="Keras dtype policy (default: float32)")
     lrn.set_defaults(run=_compare_normalizations)
     train = subjects.add_parser(
-        "train", help="time training steps in float32 and bfloat16, beside the machine's own rate"
+        "train", help="measure the speed of training steps in float32 and bfloat16, and of large matrix products"
     )
     train.add_argument(
-        "--input-size", type=int, default=96, metavar="N", help="height and width in pixels (default: 96)"
+        "--input-size",
+        type=int,
+        default=96,
+        metavar="N",
+        help="height and width of the images, in pixels (default: 96)",
     )
     train.add_argument(
         "--peer",
         metavar="FILE",
-        help="Python file whose build() returns the Keras model to compare with, (batch, N, N, 1) to 10 logits",
+        help="Python file whose build() returns a Keras model to compare with, from images (batch, N, N, 1) to 10 "
+        "logits",
     )
     train.set_defaults(run=_compare_training)
-    infer = subjects.add_parser("infer", help="time the inference of our exports, beside Keras's own export")
+    infer = subjects.add_parser(
+        "infer", help="measure the inference speed of this package's exports, and of Keras's own export"
+    )
     infer.add_argument(
         "--model",
         nargs="+",
         default=["googlenet_bn"],
         metavar="NAME",
-        help="untrained networks to measure (default: googlenet_bn)",
+        help="names of the networks to measure, which are untrained (default: googlenet_bn)",
     )
     infer.add_argument(
         "--artifact",
@@ -52,31 +59,37 @@ def parser() -> Parser:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="measure these artifacts of googlenet_keras.export instead",
+        help="measure these artifacts of googlenet_keras.export instead of untrained networks",
     )
     infer.add_argument(
         "--batch", type=int, nargs="+", default=[1, 8, 32], metavar="N", help="batch sizes (default: 1 8 32)"
     )
-    infer.add_argument("--size", type=int, metavar="N", help="height and width in pixels (default: the network's)")
+    infer.add_argument(
+        "--size", type=int, metavar="N", help="height and width of the images, in pixels (default: the network's own)"
+    )
     infer.add_argument(
         "--precision",
         nargs="+",
         default=["float32"],
         metavar="P",
-        help="one or more of float32, bfloat16, int8 (default: float32)",
+        help="precisions to export in, one or more of float32, bfloat16, int8 (default: float32)",
     )
     infer.add_argument(
         "--output", type=path_argument, metavar="DIR", help="folder for the results as JSON, Markdown and a picture"
     )
-    infer.add_argument("--rounds", type=int, default=7, metavar="N", help="timed calls of each artifact (default: 7)")
+    infer.add_argument(
+        "--rounds", type=int, default=7, metavar="N", help="number of timed calls of each artifact (default: 7)"
+    )
     infer.set_defaults(run=_compare_inference, batch_size=1)
-    growth = subjects.add_parser("growth", help="measure how the time of inference grows with the image and the batch")
+    growth = subjects.add_parser(
+        "growth", help="measure how the inference time grows with the image size and the batch size"
+    )
     growth.add_argument(
         "--model",
         nargs="+",
         default=["googlenet_bn"],
         metavar="NAME",
-        help="untrained networks to measure (default: googlenet_bn)",
+        help="names of the networks to measure, which are untrained (default: googlenet_bn)",
     )
     growth.add_argument(
         "--sizes",
@@ -84,7 +97,7 @@ def parser() -> Parser:
         nargs="+",
         default=[96, 160, 224, 320, 448],
         metavar="N",
-        help="heights and widths in pixels (default: 96 160 224 320 448)",
+        help="image sizes, each the height and width in pixels (default: 96 160 224 320 448)",
     )
     growth.add_argument(
         "--batch", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="batch sizes (default: 1 4 16)"
@@ -93,13 +106,13 @@ def parser() -> Parser:
         "--format",
         default="saved_model",
         metavar="FORMAT",
-        help="saved_model, onnx, litert or openvino (default: saved_model)",
+        help="format of the exports: saved_model, onnx, litert or openvino (default: saved_model)",
     )
     growth.add_argument(
         "--output", type=path_argument, metavar="DIR", help="folder for the results as JSON, Markdown and a picture"
     )
     growth.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="timed calls of each combination (default: 3)"
+        "--rounds", type=int, default=3, metavar="N", help="number of timed calls of each combination (default: 3)"
     )
     growth.set_defaults(run=_compare_growth, batch_size=1)
     for subject in (lrn, train):
@@ -107,7 +120,7 @@ def parser() -> Parser:
             "--batch-size", type=int, default=128, metavar="N", help="number of images in a step (default: 128)"
         )
         subject.add_argument(
-            "--rounds", type=int, default=15, metavar="N", help="timed steps of each candidate (default: 15)"
+            "--rounds", type=int, default=15, metavar="N", help="number of timed steps of each candidate (default: 15)"
         )
     for subject in (lrn, train, infer, growth):
         subject.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -122,16 +135,17 @@ def main(argv: list[str] | None = None) -> int:
 def _benchmark(arguments: argparse.Namespace) -> int:
     if arguments.rounds < 2 or arguments.batch_size < 1:
         raise ValueError(
-            f"There must be 2 rounds or more, of an image or more. Received: {arguments.rounds}, {arguments.batch_size}"
+            f"There must be at least 2 rounds and at least 1 image in a batch. Received: {arguments.rounds} rounds, "
+            f"{arguments.batch_size} images in a batch"
         )
     return arguments.run(arguments)
 
 
-WIDTH = 160  # characters, where there is no terminal that has a width
+WIDTH = 160  # characters, if the output is not a terminal
 
 
 def _console() -> "Console":
-    """A console that cuts no names where there is no terminal."""
+    """Returns a console, which is wide enough not to cut names if the output is not a terminal."""
     from rich.console import Console
 
     console = Console()
@@ -149,15 +163,15 @@ def _compare_inference(arguments: argparse.Namespace) -> int:
 
     if min(arguments.batch) < 1 or (arguments.size is not None and arguments.size < 1):
         size = "" if arguments.size is None else f", --size {arguments.size}"
-        raise ValueError(f"A batch has an image or more, of a pixel or more. Received: {arguments.batch}{size}")
+        raise ValueError(f"--batch and --size must be at least 1. Received: --batch {arguments.batch}{size}")
     if not arguments.artifact:
-        for model in arguments.model:  # before the first is measured
+        for model in arguments.model:  # reports an unknown name before anything is measured
             model_record(model)
     with output_folder(arguments.output) if arguments.output else contextlib.nullcontext():
         comparisons = []
-        with Console(stderr=True).status("taking turns") as status:
+        with Console(stderr=True).status("measuring") as status:
             for model in ["artifacts"] if arguments.artifact else dict.fromkeys(arguments.model):
-                status.update(f"{model}: taking turns")
+                status.update(f"measuring {model}")
                 comparisons.append(
                     compare_inference(
                         model,
@@ -209,7 +223,10 @@ def _show_inference(comparison: "InferenceComparison") -> None:
     rate = comparison.matrix_product / 1e9
     console.print(f"Instruction sets: {machine}. A large matrix product: {rate:.0f} GFLOP/s in float32.")
     for name in comparison.missing:
-        console.print(f"{name} is left out: pip install 'googlenet-keras[{name}]'", markup=False)
+        console.print(
+            f"{name} was not measured because its packages are missing: pip install 'googlenet-keras[{name}]'",
+            markup=False,
+        )
 
 
 def _compare_growth(arguments: argparse.Namespace) -> int:
@@ -222,9 +239,9 @@ def _compare_growth(arguments: argparse.Namespace) -> int:
     from googlenet_keras.files import output_folder
 
     if min(arguments.batch) < 1:
-        raise ValueError(f"A batch has an image or more. Received: {arguments.batch}")
+        raise ValueError(f"--batch must be at least 1. Received: {arguments.batch}")
     with output_folder(arguments.output) if arguments.output else contextlib.nullcontext():
-        with Console(stderr=True).status("taking turns"):
+        with Console(stderr=True).status("measuring"):
             comparison = compare_growth(
                 arguments.model,
                 sizes=arguments.sizes,
@@ -247,8 +264,8 @@ def _compare_growth(arguments: argparse.Namespace) -> int:
     console = _console()
     console.print(table)
     for growth in comparison.growths:
-        line = f"{growth.call * 1e3:.1f} ms a call and {growth.pixel * 1e9:.0f} ms a megapixel"
-        console.print(f"{growth.model}: {line}; half of the times are within {growth.deviation:.0%} of that.")
+        line = f"{growth.call * 1e3:.1f} ms per call plus {growth.pixel * 1e9:.0f} ms per megapixel"
+        console.print(f"{growth.model}: {line}; half of the measured times are within {growth.deviation:.0%} of that.")
     return 0
 
 
@@ -260,7 +277,7 @@ def _compare_normalizations(arguments: argparse.Namespace) -> int:
 
     from googlenet_keras.benchmarks.lrn import compare_normalizations
 
-    with Console(stderr=True).status("taking turns"):
+    with Console(stderr=True).status("measuring"):
         timings = compare_normalizations(
             batch_size=arguments.batch_size, rounds=arguments.rounds, dtype=arguments.dtype
         )
@@ -284,9 +301,9 @@ def _compare_training(arguments: argparse.Namespace) -> int:
     from googlenet_keras.benchmarks.training_speed import compare_training, load_peer
 
     if arguments.input_size < 1:
-        raise ValueError(f"An image has a pixel or more. Received: --input-size {arguments.input_size}")
+        raise ValueError(f"--input-size must be at least 1. Received: {arguments.input_size}")
     peer = load_peer(arguments.peer) if arguments.peer else None
-    with Console(stderr=True).status("taking turns"):
+    with Console(stderr=True).status("measuring"):
         comparison = compare_training(
             batch_size=arguments.batch_size, rounds=arguments.rounds, input_size=arguments.input_size, peer=peer
         )

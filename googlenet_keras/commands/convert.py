@@ -1,4 +1,4 @@
-"""Converts a weight file of another framework into one of this package.
+"""Converts a weight file of another framework to a weight file of this package.
 
 Run it as ``python -m googlenet_keras.convert FILE --model NAME --output FILE.weights.h5``.
 """
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.convert", description=__doc__.splitlines()[0])
-    result.add_argument("file", type=path_argument, metavar="FILE", help="the weight file, of any source")
+    result.add_argument("file", type=path_argument, metavar="FILE", help="the weight file to convert")
+    result.add_argument("--model", required=True, metavar="NAME", help="name of the network that the weights belong to")
     result.add_argument(
-        "--model", required=True, metavar="NAME", help="the network that the weights belong to, by its name"
-    )
-    result.add_argument(
-        "--output", required=True, type=path_argument, metavar="FILE.weights.h5", help="the file to write"
+        "--output",
+        required=True,
+        type=path_argument,
+        metavar="FILE.weights.h5",
+        help="the weight file to write; an existing file is replaced",
     )
     result.add_argument(
         "--source",
         metavar="NAME",
         help="the framework that named the tensors: caffe, facenet, keras, keras_applications, slim, timm or "
-        "torchvision (default: recognized by the names)",
+        "torchvision (default: recognized by the names of the tensors)",
     )
     result.add_argument(
         "--preprocessing",
@@ -41,17 +43,21 @@ def parser() -> Parser:
         "--labels",
         type=path_argument,
         metavar="FILE",
-        help="file of class names, one per line (default: the network's)",
+        help="text file of class names, one per line (default: the network's own)",
     )
     result.add_argument(
         "--input-shape",
         type=int,
         nargs=3,
         metavar=("H", "W", "C"),
-        help="height, width and channels that the weights were trained at (default: the network's, 224 224 3)",
+        help="height, width and channels of the images that the weights were trained on (default: the network's own, "
+        "such as 224 224 3)",
     )
     result.add_argument(
-        "--check", type=path_argument, metavar="IMAGE", help="show how the network classifies this image"
+        "--check",
+        type=path_argument,
+        metavar="IMAGE",
+        help="classify this image file with the converted weights, as a check",
     )
     return result
 
@@ -86,7 +92,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _print_tensors(conversion: "Conversion", file: Path) -> None:
-    """Prints a line for each stage of the network with the tensors that it took, and the tensors left out."""
+    """Prints the tensors that went into each stage of the network, and the tensors that were left out, as a table."""
     from rich import box
     from rich.console import Console
     from rich.table import Column, Table
@@ -109,8 +115,8 @@ def _print_tensors(conversion: "Conversion", file: Path) -> None:
 
 
 def _span(tensors: tuple[str, ...]) -> str:
-    """Returns the common part of some names, or the first and the last of them if they have none."""
-    common = os.path.commonprefix(tensors)  # noqa: RUF071 - their characters, for they are no paths
+    """Returns the common beginning of the tensors' names, or the first and the last name if they have none."""
+    common = os.path.commonprefix(tensors)  # noqa: RUF071 - by characters, because the names are not paths
     if len(tensors) == 1:
         return common
     return f"{common}*" if common else f"{tensors[0]} ... {tensors[-1]}"
@@ -121,13 +127,15 @@ def _print_card(conversion: "Conversion") -> None:
 
     card, published = conversion.card, conversion.published
     height, width, channels = card.input_shape
-    what = f"{card.classes} classes, {card.labels[0]} to {card.labels[-1]}" if card.labels else "a body without its top"
+    what = (
+        f"{card.classes} classes, {card.labels[0]} to {card.labels[-1]}" if card.labels else "a network without its top"
+    )
     size = decimal(conversion.path.stat().st_size)
     print(f"{conversion.path} ({size}): {card.model}, converted from {conversion.loading.source}; {what}")
     expected = card.preprocessing
     print(
-        f"It takes {height}x{width}x{channels}, {expected.channels}, (pixels - {_numbers(expected.mean)}) * "
-        f"{_numbers(expected.scale)}, of the middle {expected.crop_fraction:.1%} of an image"
+        f"Its input is {height}x{width}x{channels}, {expected.channels}, (pixels - {_numbers(expected.mean)}) * "
+        f"{_numbers(expected.scale)}, of the central {expected.crop_fraction:.1%} of an image"
     )
     if published is not None:
         accuracy = f", top-1 {published.top1:.2%}" if published.top1 else ""

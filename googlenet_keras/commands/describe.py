@@ -17,26 +17,35 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.describe", description=__doc__.splitlines()[0])
     what = result.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", metavar="NAME", help="the network, by its name")
+    what.add_argument("model", nargs="?", metavar="NAME", help="name of the network")
     what.add_argument(
-        "--compare", nargs="+", metavar="NAME", help="compare these networks, each at its own input shape"
+        "--compare", nargs="+", metavar="NAME", help="compare these networks, each with its default input shape"
     )
-    what.add_argument("--weights", action="store_true", help="list the trained weights that have a name")
+    what.add_argument(
+        "--weights", action="store_true", help="list the published weights, which can be loaded by their names"
+    )
     result.add_argument(
         "--input-shape",
         type=int,
         nargs=3,
         metavar=("H", "W", "C"),
-        help="height, width and channels of the input (default: the network's, 224 224 3)",
+        help="height, width and channels of the input (default: the network's own, such as 224 224 3)",
     )
-    result.add_argument("--classes", type=int, metavar="N", help="number of classes (default: the network's, 1000)")
-    result.add_argument("--aux-heads", action="store_true", help="build the auxiliary classifiers too")
-    result.add_argument("--bottlenecks", action="store_true", help="also show what each 1x1 reduction saves")
     result.add_argument(
-        "--plot", type=path_argument, metavar="FILE", help="draw the comparison to this file (.png or .svg)"
+        "--classes", type=int, metavar="N", help="number of classes (default: the network's own, such as 1000)"
+    )
+    result.add_argument("--aux-heads", action="store_true", help="include the auxiliary classifiers")
+    result.add_argument(
+        "--bottlenecks", action="store_true", help="also show how many weights each 1x1 reduction saves"
+    )
+    result.add_argument(
+        "--plot",
+        type=path_argument,
+        metavar="FILE",
+        help="with --compare, plot the comparison to this file (.png or .svg)",
     )
     form = result.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -52,12 +61,14 @@ def main(argv: list[str] | None = None) -> int:
 def _describe(arguments: argparse.Namespace) -> int:
     if arguments.compare:
         if arguments.input_shape or arguments.classes or arguments.aux_heads or arguments.bottlenecks:
-            raise ValueError("--compare takes networks as they are: only --plot, --json and --markdown go with it")
+            raise ValueError(
+                "--compare shows networks with their defaults: combine it only with --plot, --json and --markdown"
+            )
         return _compare(arguments)
     if arguments.weights:
         return _list_weights(arguments)
     if arguments.plot:
-        raise ValueError("--plot draws a comparison: it goes with --compare")
+        raise ValueError("--plot draws a comparison: use it together with --compare")
     return _describe_one(arguments)
 
 
@@ -97,20 +108,20 @@ def _describe_one(arguments: argparse.Namespace) -> int:
     notes = {
         "branches": LEGEND,
         "M MACs": "millions of multiply-adds",
-        "field": "pixels of the input that one of the output sees",
-        "MB": "outputs of all layers for one image in float32",
+        "field": "height and width of the receptive field, in pixels of the input",
+        "MB": "memory of the outputs of all layers for one image in float32",
     }
     _print_table(title, tables.stage_columns(cost), arguments.markdown, notes=notes, total=True)
     if printed:
         notes = {
-            "K weights, M MACs": "ours, in units of 1024 and of a million",
+            "K weights, M MACs": "our counts, in units of 1024 and of a million",
             "params, ops": f"Table 1 of the paper; {TABLES[cost.name].remark}",
         }
-        title = "the paper's own table beside what we count"
+        title = "the paper's table beside our counts"
         _print_table(title, tables.paper_columns(printed), arguments.markdown, notes=notes)
     if reductions is not None:
         _print_table(
-            "weights of a convolution on the module's input, and behind its 1x1 reduction",
+            "weights of each convolution directly on the module's input, and after its 1x1 reduction",
             tables.bottleneck_columns(reductions),
             arguments.markdown,
         )
@@ -124,15 +135,15 @@ def _list_weights(arguments: argparse.Namespace) -> int:
     from googlenet_keras.weights import list_weights
 
     if arguments.input_shape or arguments.classes or arguments.aux_heads or arguments.bottlenecks or arguments.plot:
-        raise ValueError("--weights shows a table as it is: only --json and --markdown go with it")
+        raise ValueError("--weights lists all published weights: combine it only with --json and --markdown")
     found = list_weights()
     if arguments.json:
         print(json.dumps([asdict(one) for one in found], indent=2))
         return 0
     notes = {
-        "weights": "create_model(NETWORK, weights=NAME) and --weights NAME download them once; imagenet is a network's "
-        "first of that name",
-        "top-1": "as published, on ImageNet's validation images",
+        "weights": "create_model(NETWORK, weights=NAME) and --weights NAME download them once; imagenet means the "
+        "first imagenet/ weights of a network in this list",
+        "top-1": "published accuracy on the validation images of ImageNet",
     }
     _print_table(None, tables.weight_columns(found), arguments.markdown, notes=notes)
     return 0
@@ -156,10 +167,10 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(json.dumps([asdict(one) for one in summaries], indent=2))
     else:
         notes = {
-            "conv, dense, norm": "where the parameters sit",
+            "conv, dense, norm": "shares of the parameters in convolutions, dense layers and normalization",
             "M MACs": "millions of multiply-adds",
             "depth": "convolutions and dense layers along the longest path",
-            "min": "smallest height and width, in pixels",
+            "min": "smallest height and width of the input, in pixels",
         }
         _print_table(None, tables.summary_columns(summaries), arguments.markdown, notes=notes)
     return 0
@@ -173,7 +184,7 @@ def _print_table(
     notes: Mapping[str, str] | None = None,
     total: bool = False,
 ) -> None:
-    """Prints a table, as much of it as the terminal has room for, and notes on its columns."""
+    """Prints a table, with as many columns as fit on the terminal, and notes on the columns."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -192,7 +203,7 @@ def _print_table(
         table.add_column(column.header, justify="left" if column.is_text else "right", overflow="fold")
     rows = list(zip(*(column.cells for column in shown), strict=True))
     for place, row in enumerate(rows):
-        # Text, for brackets mean nothing to us here.
+        # Rich would read brackets in a plain string as markup.
         table.add_row(*map(Text, row), end_section=total and place == len(rows) - 2)
     if title:
         console.print(Text(title, style="bold"))

@@ -18,32 +18,34 @@ if TYPE_CHECKING:
 
     from googlenet_keras.evaluation import Evaluation
 
-# A table has rows for this many classes; if there are more, it shows the least accurate ones.
+# The largest number of classes in the table. If there are more, it shows those with the lowest F1.
 MOST_ROWS = 50
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.evaluate", description=__doc__.splitlines()[0])
     result.add_argument(
-        "--model", metavar="NAME", help="the network, by its name (default: the one that the weight file names)"
+        "--model", metavar="NAME", help="name of the network (default: the one that the weight file names)"
     )
     result.add_argument(
         "--weights",
         required=True,
         nargs="+",
         metavar="NAME_OR_FILE",
-        help="a .weights.h5 or .keras file, an artifact of googlenet_keras.export, or fashion_mnist, which comes with "
-        "the package; the probabilities of several are averaged",
+        help="a .weights.h5 or .keras file, an artifact of googlenet_keras.export, or the name of published weights, "
+        "such as fashion_mnist, which comes with the package; the probabilities of several are averaged",
     )
     result.add_argument(
         "--dataset",
         metavar="NAME",
-        help="a name of TensorFlow Datasets, or folder:PATH (default: the dataset that the weights were trained on)",
+        help="a name in TensorFlow Datasets, or folder:PATH for a folder of images (default: the dataset that the "
+        "weights were trained on)",
     )
     add_data_dir(result)
     result.add_argument(
-        "--split", help="split, such as test or train[90%%:] (default: the split that the training was measured on)"
+        "--split",
+        help="split of the dataset, such as test or train[90%%:] (default: the training's validation split, or test)",
     )
     result.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="number of crops in a batch (default: 128)"
@@ -52,15 +54,20 @@ def parser() -> Parser:
         "--input-size",
         type=int,
         metavar="N",
-        help="height and width of the input in pixels (default: those of the weights)",
+        help="height and width of the input, in pixels (default: the size that the weights were trained at)",
     )
-    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
+    result.add_argument(
+        "--dtype",
+        metavar="POLICY",
+        help="Keras dtype policy, such as mixed_bfloat16, or auto to choose it by the hardware (default: Keras's "
+        "global policy)",
+    )
     result.add_argument(
         "--crops",
         type=int,
         default=1,
         metavar="N",
-        help="crops of each image: 1, 10, or 144 as in the GoogLeNet paper (default: 1)",
+        help="number of crops of each image: 1, 10, or 144 as in the GoogLeNet paper (default: 1)",
     )
     result.add_argument(
         "--output",
@@ -108,7 +115,7 @@ def _evaluate_into_folder(arguments: argparse.Namespace) -> int:
         )
     for file, reason in evaluation.skipped.items():
         print(f"{file}: {reason}; left out", file=sys.stderr)
-    # Neither a full disk nor a closed pipe costs what has been measured.
+    # The results are saved even if printing fails, for example because of a full disk or a closed pipe.
     try:
         if arguments.json:
             print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
@@ -122,7 +129,7 @@ def _evaluate_into_folder(arguments: argparse.Namespace) -> int:
 
 
 def _table(evaluation: "Evaluation") -> "Table":
-    """The classes, as many as there is room for."""
+    """Returns a table of the classes, with at most `MOST_ROWS` rows."""
     from rich import box
     from rich.table import Column, Table
     from rich.text import Text
@@ -131,12 +138,12 @@ def _table(evaluation: "Evaluation") -> "Table":
     title = f"{evaluation.model} on {evaluation.dataset}, {evaluation.split}"
     if len(classes) > MOST_ROWS:
         classes = tuple(sorted(classes, key=lambda one: one.f1 or 0)[:MOST_ROWS])
-        title += f"; the {MOST_ROWS} classes of lowest F1, all are in evaluation.json"
+        title += f"; the {MOST_ROWS} classes with the lowest F1, evaluation.json has all of them"
     numbers = [Column(header, justify="right") for header in ("examples", "precision", "recall", "F1")]
     table = Table(Column("class", overflow="fold"), *numbers, title=Text(title), box=box.SIMPLE_HEAD)
     for one in classes:
         parts = ["-" if part is None else f"{part:.2%}" for part in (one.precision, one.recall, one.f1)]
-        # Text, for brackets mean nothing to us here.
+        # Rich would read brackets in a plain string as markup.
         table.add_row(Text(one.label), f"{one.examples:,}", *parts)
     return table
 

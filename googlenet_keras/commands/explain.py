@@ -1,4 +1,4 @@
-"""Draws what a trained network looks at on images, and what its channels and classes respond to.
+"""Draws what a trained network looks at in images, and what its channels and classes respond to.
 
 Run it as ``python -m googlenet_keras.explain WEIGHT_FILE IMAGE... --output DIR``, or as
 ``python -m googlenet_keras.explain --weights fashion_mnist IMAGE... --output DIR``.
@@ -22,51 +22,61 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     prog = "python -m googlenet_keras.explain"
     result = Parser(
         prog=prog,
         usage=f"{prog} [options] WEIGHT_FILE [IMAGE...] --output DIR\n"
         f"       {prog} [options] --weights NAME_OR_FILE [IMAGE...] --output DIR",
         description=__doc__.splitlines()[0],
-        epilog="For every image, a picture shows its likeliest classes by Grad-CAM and SmoothGrad.",
+        epilog="For each image, a picture shows by Grad-CAM and SmoothGrad where the network "
+        "sees the most probable classes.",
     )
     result.add_argument(
         "paths",
         type=path_argument,
         nargs="*",
         metavar="PATH",
-        help="WEIGHT_FILE: a .weights.h5 or .keras file, unless --weights gives it; IMAGE: an image file, or a folder "
-        "of them",
+        help="WEIGHT_FILE: a .weights.h5 or .keras file, needed unless --weights is given; IMAGE: an image file, or a "
+        "folder of image files",
     )
     result.add_argument(
-        "--model", metavar="NAME", help="the network, by its name, where the weight file does not name it"
+        "--model", metavar="NAME", help="name of the network, needed if the weight file does not contain it"
     )
     result.add_argument(
-        "--weights", metavar="NAME_OR_FILE", help="a weight file, or fashion_mnist, which comes with the package"
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="a weight file, or the name of published weights, such as fashion_mnist, which comes with the package",
     )
     add_network_arguments(result)
     result.add_argument(
         "--top", type=int, default=3, metavar="K", help="number of classes to draw for each image (default: 3)"
     )
-    result.add_argument("--layer", metavar="LAYER", help="layer whose feature maps Grad-CAM uses (default: the last)")
     result.add_argument(
-        "--module", metavar="MODULE", help="also draw how each branch of this module responds, such as inception_4c"
+        "--layer", metavar="LAYER", help="layer whose feature maps Grad-CAM uses (default: the last one)"
     )
     result.add_argument(
-        "--dream", metavar="LAYER", help="change each image so that this layer responds more (DeepDream)"
+        "--module", metavar="MODULE", help="also draw how each branch of this module, such as inception_4c, responds"
     )
-    result.add_argument("--filters", action="store_true", help="draw the filters of the first layer")
+    result.add_argument(
+        "--dream",
+        metavar="LAYER",
+        help="also draw each image changed so that this layer responds more strongly (DeepDream)",
+    )
+    result.add_argument("--filters", action="store_true", help="also draw the filters of the first layer")
     result.add_argument(
         "--visualize",
         action="append",
         default=[],
         metavar="LAYER:CHANNEL_OR_CLASS",
-        help="make the image that a channel (inception_4c:12) or a class (its name or number) responds to most; may be "
-        "given several times",
+        help="also generate an image that a channel (such as inception_4c:12) or a class (by its name or number) "
+        "responds to most strongly; may be given several times",
     )
     result.add_argument(
-        "--steps", type=int, metavar="N", help="number of steps of --visualize and --dream (default: 256 and 64)"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="number of optimization steps (default: 256 for --visualize, 64 for --dream)",
     )
     result.add_argument("--output", type=path_argument, required=True, metavar="DIR", help="folder for the pictures")
     return result
@@ -86,9 +96,9 @@ def _explain(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{flag} must be at least 1. Received: {value}")
     subject, files = _subject(arguments)
     if not files and not arguments.filters and not arguments.visualize:
-        raise ValueError("Name images, or what else is to be drawn: --filters, --visualize. Received: neither")
+        raise ValueError("There is nothing to draw: give images, --filters or --visualize. Received: none of them")
     if not files and (arguments.module or arguments.dream or arguments.layer):
-        raise ValueError("--module, --dream and --layer need an image. Received: none")
+        raise ValueError("--module, --dream and --layer need an image. Received: no image")
     # A misspelt name is reported before the work begins.
     targets = [find_target(subject, text) for text in arguments.visualize]
     for layer in (arguments.layer, arguments.dream):
@@ -108,7 +118,7 @@ def _explain(arguments: argparse.Namespace) -> int:
                 print(f"{file}: {error.strerror if isinstance(error, OSError) else error}", file=sys.stderr)
                 failed = True
             else:
-                # Files of one name, from several folders, have pictures of their own.
+                # Files of the same name, from several folders, must not overwrite each other's pictures.
                 drawn[file.stem] += 1
                 name = file.stem if drawn[file.stem] == 1 else f"{file.stem}_{drawn[file.stem]}"
                 _draw_image(subject, image, name, arguments)
@@ -152,12 +162,12 @@ def _draw_image(subject: "Subject", image: "np.ndarray", name: str, arguments: a
 
 
 def _file_name(text: str) -> str:
-    """A text as a part of a file's name."""
+    """Returns a text in a form that can be part of a file name."""
     return re.sub(r"[^\w.-]+", "_", text)
 
 
 def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
-    """The network, and the image files that it is asked about."""
+    """Returns the network to explain, and the image files."""
     from googlenet_keras.deploy.runtimes import is_artifact
     from googlenet_keras.explain import Subject
     from googlenet_keras.images.formats import named_images
@@ -166,16 +176,17 @@ def _subject(arguments: argparse.Namespace) -> tuple["Subject", list[Path]]:
     network, images = arguments.weights, arguments.paths
     if network is None:
         if not images:
-            raise ValueError("Name a weight file, or give --weights. Received: neither")
+            raise ValueError("Give a weight file as the first path, or with --weights. Received: neither")
         network, images = str(images[0]), images[1:]
     if is_artifact(network):
         raise ValueError(
-            "An exported network gives neither gradients nor feature maps: give the weight file that it was made "
+            "An exported network provides neither gradients nor feature maps: give the weight file that it was made "
             f"of. Received: {network}"
         )
     if arguments.weights is None and not network.endswith(SUFFIXES):
         raise ValueError(
-            f"The first path is a weight file ({', '.join(SUFFIXES)}), unless --weights gives one. Received: {network}"
+            f"The first path must be a weight file ({', '.join(SUFFIXES)}), unless --weights is given. "
+            f"Received: {network}"
         )
     files = named_images(images) if images else []
     return Subject.build(arguments.model, network, **network_arguments(arguments)), files

@@ -1,4 +1,4 @@
-"""Writes a SavedModel or files of other runtimes, the pictures of the network and its card.
+"""Writes a SavedModel or files for other runtimes, with pictures of the network and a model card.
 
 Run it as ``python -m googlenet_keras.export``.
 """
@@ -13,15 +13,16 @@ from googlenet_keras.commands.running import run
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.export", description=__doc__.splitlines()[0])
     result.add_argument(
-        "--model", metavar="NAME", help="the network, by its name (default: that of the weights, or googlenet)"
+        "--model", metavar="NAME", help="name of the network (default: that of the weights, or googlenet)"
     )
     result.add_argument(
         "--weights",
         metavar="NAME_OR_FILE",
-        help="a .weights.h5 or .keras file, or fashion_mnist, which comes with the package (default: untrained)",
+        help="a .weights.h5 or .keras file, or the name of published weights, such as fashion_mnist, which comes with "
+        "the package (default: none, which leaves the network untrained)",
     )
     result.add_argument(
         "--output",
@@ -31,66 +32,78 @@ def parser() -> Parser:
         help="folder for the export (default: saved_models)",
     )
     result.add_argument(
-        "--classes", type=int, metavar="N", help="number of classes (default: the weights' or the network's)"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="number of classes (default: that of the weights, or the network's own)",
     )
     result.add_argument(
         "--input-shape",
         type=int,
         nargs=3,
         metavar=("H", "W", "C"),
-        help="height, width and channels of the input (default: the weights' or the network's, 224 224 3)",
+        help="height, width and channels of the input (default: those of the weights, or the network's own, such as "
+        "224 224 3)",
     )
     result.add_argument(
-        "--labels", type=path_argument, metavar="FILE", help="file of class names, one per line (default: the weights')"
+        "--labels",
+        type=path_argument,
+        metavar="FILE",
+        help="text file of class names, one per line (default: those of the weights, or the network's own)",
     )
     result.add_argument(
         "--strategy",
         default="auto",
         choices=devices.STRATEGIES,
         metavar="NAME",
-        help="the devices: auto, cpu, gpu or mirrored (default: auto, every GPU)",
+        help="devices to build on: auto, cpu, gpu or mirrored (default: auto, which uses all GPUs, or the CPU)",
     )
-    result.add_argument("--dtype", metavar="POLICY", help="Keras dtype policy, such as mixed_bfloat16, or auto")
     result.add_argument(
-        "--aux-heads", action="store_true", help="build the auxiliary classifiers, and return their outputs too"
+        "--dtype",
+        metavar="POLICY",
+        help="Keras dtype policy, such as mixed_bfloat16, or auto to choose it by the hardware (default: Keras's "
+        "global policy)",
     )
+    result.add_argument("--aux-heads", action="store_true", help="include the auxiliary classifiers and their outputs")
     result.add_argument(
         "--no-optimize",
         action="store_true",
-        help="write the network as it was trained, without folding its normalization",
+        help="write the network as it was trained, without folding its batch normalization into other layers",
     )
     result.add_argument(
         "--formats",
         nargs="+",
         metavar="FORMAT",
-        help="one or more of saved_model, onnx, litert, openvino (default: saved_model)",
+        help="formats to write, one or more of saved_model, onnx, litert, openvino (default: saved_model)",
     )
     result.add_argument(
         "--precision",
         nargs="+",
         default=["float32"],
         metavar="PRECISION",
-        help="one or more of float32, bfloat16, float16, int8, for all formats but saved_model (default: float32)",
+        help="precisions to write, one or more of float32, bfloat16, float16, int8; saved_model has the dtype of "
+        "--dtype instead (default: float32)",
     )
     result.add_argument(
         "--optimize-for",
         metavar="GOAL",
-        help="latency, throughput or size: write all formats whose extras are installed, or those of --formats, and "
-        "keep the one that is best on this machine",
+        help="latency, throughput or size: write the formats of --formats, or else all formats whose extras are "
+        "installed, and keep only the file that is best on this machine",
     )
     result.add_argument(
         "--calibration",
         metavar="DATASET",
-        help="dataset that calibrates int8, by name or as folder:PATH (default: that of the weights' training)",
+        help="dataset for the calibration of int8, a name or folder:PATH (default: the one that the weights were "
+        "trained on)",
     )
     add_data_dir(result)
     result.add_argument(
         "--serving-version",
         type=int,
         metavar="N",
-        help="write the SavedModel to NAME/N, where TensorFlow Serving looks for it",
+        help="write the SavedModel to NAME/N, as version N for TensorFlow Serving",
     )
-    result.add_argument("--force", action="store_true", help="replace an export of the same name")
+    result.add_argument("--force", action="store_true", help="replace an existing export of the same name")
     return result
 
 
@@ -129,7 +142,7 @@ def _export(arguments: argparse.Namespace) -> int:
             report=status.update,
         )
     made = ", ".join(f"{path} ({decimal(tree_size(path))})" for path in export.paths)
-    untrained = "" if arguments.weights else "; untrained: give it --weights to answer something true"
+    untrained = "" if arguments.weights else "; untrained: give --weights for meaningful predictions"
     chosen = f"; {export.chosen}" if export.chosen else ""
     print(f"{made} in {time.perf_counter() - start:.1f} s on {export.strategy}{chosen}{untrained}")
     return 0

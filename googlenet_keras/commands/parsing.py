@@ -1,4 +1,4 @@
-"""The parser that all commands share."""
+"""Defines the argument parser that all commands share, and the flags that several of them have."""
 
 import argparse
 import difflib
@@ -15,19 +15,19 @@ WRONG_USE = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, exit status 2, and name what may have been meant.
+    """An argument parser that reports an error in one line, with a suggestion, and exits with status 2.
 
-    Flags must be written out: an abbreviation that is accepted today is ambiguous, or means something else, once there
-    is another flag. The error names the flags that begin so.
+    Flags must be written out, because an abbreviation that works today becomes ambiguous, or gets another meaning, when
+    a flag is added. The error for an abbreviation names the flags that begin with it.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parses as argparse does, but reports unknown flags before the arguments that are missing because of them."""
+        """Parses as argparse does, but reports unknown flags before arguments that may be missing because of them."""
         args = sys.argv[1:] if args is None else list(args)
-        # What follows a subcommand is that one's.
+        # The parser of the subcommand checks the flags that follow the subcommand.
         if self._subparsers is None:
             unknown = self._unknown_flags(args)
             if unknown:
@@ -35,21 +35,21 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def _unknown_flags(self, args: Sequence[str]) -> list[str]:
-        """The flags that there are not, each with those that are near."""
+        """Returns the flags that the parser does not know, each with a suggestion if a known flag is similar."""
         known = [flag for action in self._actions for flag in action.option_strings]
         unknown = []
         for argument in args:
             flag = argument.partition("=")[0]
             if argument == "--" or flag in ("-h", "--help"):
                 break
-            # Numbers may be negative, and argparse takes what has a space for a value.
+            # A negative number is a value, and argparse also reads an argument with a space as a value.
             if re.match(r"--?[A-Za-z]", flag) and " " not in flag and flag not in known:
                 beginning = [one for one in known if flag.startswith("--") and one.startswith(flag)]
                 unknown.append(flag + _suggestion(flag, known, beginning))
         return unknown
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Checks as argparse does, and also suggests the choice nearest to the value."""
+        """Checks the value as argparse does, and also suggests the most similar choice."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
@@ -57,16 +57,16 @@ class Parser(argparse.ArgumentParser):
             raise
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
-        """Prints as argparse does, but reports when the output is closed."""
+        """Prints the help as argparse does, but raises an error if the output is closed."""
         print(self.format_help(), end="", file=file)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Ends the command, after what it has printed, such as ``--help``, has arrived."""
+        """Ends the command after flushing what it has printed, such as the help."""
         print(end="", flush=True)
         super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
-        """Says what was wrong and ends the command."""
+        """Prints what was wrong and ends the command."""
         self.exit(WRONG_USE, f"{self.prog}: error: {message} (see --help)\n")
 
 
@@ -76,16 +76,19 @@ def _suggestion(received: str, known: Iterable[str], near: Sequence[str] = ()) -
 
 
 def path_argument(text: str) -> Path:
-    """A path, as an argparse ``type``: an empty one, as of a variable that is not set, is not the working folder.
+    """Converts an argument to a path, as an argparse ``type``.
+
+    An empty text is an error, because it usually comes from a variable that is not set and does not mean the working
+    folder.
 
     Args:
-        text: The text that was given.
+        text: The argument.
 
     Raises:
-        argparse.ArgumentTypeError: If it is empty.
+        argparse.ArgumentTypeError: If the text is empty.
     """
     if not text:
-        raise argparse.ArgumentTypeError("the path is empty; the working folder is '.'. Received: ''")
+        raise argparse.ArgumentTypeError("the path is empty; for the working folder, give '.'. Received: ''")
     return Path(text)
 
 
@@ -99,12 +102,12 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=path_argument,
         metavar="DIR",
-        help="folder of the datasets (default: TensorFlow Datasets' own)",
+        help="folder that holds the data of TensorFlow Datasets (default: TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
 
 
 def add_max_bad(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag for the number of broken images that are skipped.
+    """Adds the flag for the largest number of broken images that are skipped.
 
     Args:
         parser: The parser of a command.
@@ -114,27 +117,36 @@ def add_max_bad(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="skip at most this number of broken images in a folder (default: 10)",
+        help="skip broken images of a folder:PATH dataset, but fail if there are more than this number (default: 10)",
     )
 
 
 def add_network_arguments(parser: Parser) -> None:
-    """Adds the flags that say of a weight file what it does not say itself.
+    """Adds the flags for properties of a network that its weight file may not contain.
 
     Args:
         parser: The parser of a command.
     """
     parser.add_argument(
-        "--classes", type=int, metavar="N", help="number of classes, where the weight file does not say it"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="number of classes, if the weight file does not contain it (default: the network's own)",
     )
     parser.add_argument(
         "--input-shape",
         type=int,
         nargs=3,
         metavar=("H", "W", "C"),
-        help="height, width and channels of the input, where the weight file does not say them",
+        help="height, width and channels of the input, if the weight file does not contain them (default: the "
+        "network's own)",
     )
-    parser.add_argument("--labels", type=path_argument, metavar="FILE", help="file of class names, one per line")
+    parser.add_argument(
+        "--labels",
+        type=path_argument,
+        metavar="FILE",
+        help="text file of class names, one per line (default: those of the weights, or the network's own)",
+    )
 
 
 def network_arguments(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     prog = "python -m googlenet_keras.predict"
     result = Parser(
         prog=prog,
         usage=f"{prog} [options] NETWORK IMAGE...\n       {prog} [options] --weights NAME_OR_FILE IMAGE...",
         description=__doc__.splitlines()[0],
         epilog="The weights fashion_mnist of googlenet_bn classify ten kinds of clothing. Their dataset shows light "
-        "clothes on black, so they do not recognize a dark shirt on white.",
+        "clothes on a black background, so they do not recognize a dark shirt on a white background.",
     )
     result.add_argument(
         "paths",
@@ -33,15 +33,16 @@ def parser() -> Parser:
         nargs="+",
         metavar="PATH",
         help="NETWORK: an artifact of googlenet_keras.export (the folder of a SavedModel, or an .onnx, .tflite or .xml "
-        "file) or a weight file, unless --weights gives it; IMAGE: an image file, or a folder of them",
+        "file) or a weight file, needed unless --weights is given; IMAGE: an image file, or a folder of image files",
     )
     result.add_argument(
-        "--model", metavar="NAME", help="the network, by its name, where the weight file does not name it"
+        "--model", metavar="NAME", help="name of the network, needed if the weight file does not contain it"
     )
     result.add_argument(
         "--weights",
         metavar="NAME_OR_FILE",
-        help="a .weights.h5 or .keras file, or fashion_mnist, which comes with the package",
+        help="a .weights.h5 or .keras file, or the name of published weights, such as fashion_mnist, which comes with "
+        "the package",
     )
     add_network_arguments(result)
     result.add_argument(
@@ -90,7 +91,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]]:
-    """Returns the classifier, and the images that it classifies."""
+    """Returns the classifier, and the images to classify."""
     from googlenet_keras.deploy.classifier import Classifier
     from googlenet_keras.weights.readers import SUFFIXES
 
@@ -105,6 +106,8 @@ def _classifier(arguments: argparse.Namespace) -> tuple["Classifier", list[Path]
     if arguments.weights is None and not network.endswith(SUFFIXES):
         for flag, value in {"model": arguments.model, **told}.items():
             if value is not None:
-                raise ValueError(f"--{flag.replace('_', '-')} goes with a weight file; an exported network has its own")
+                raise ValueError(
+                    f"--{flag.replace('_', '-')} can be given only with a weight file; an exported network has its own"
+                )
         return Classifier.load(network), images
     return Classifier.build(arguments.model, network, **told), images

@@ -1,4 +1,4 @@
-"""Defines the flags that the commands `train` and `study` share: where to train, and the fields of a recipe."""
+"""Defines the flags that the commands `train` and `study` share, for the data, the devices and the recipe's fields."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ FIELD_NAMES = tuple(field.name for field in dataclasses.fields(Recipe))
 
 
 def add_training_flags(parser: Parser) -> None:
-    """Adds the flags for the place of the data and for the devices.
+    """Adds the flags for the folder of the data and for the devices.
 
     Args:
         parser: The parser of a command.
@@ -26,17 +26,18 @@ def add_training_flags(parser: Parser) -> None:
         default="auto",
         choices=devices.STRATEGIES,
         metavar="NAME",
-        help=f"the devices, one of {', '.join(devices.STRATEGIES)} (default: auto)",
+        help=f"devices to train on, one of {', '.join(devices.STRATEGIES)} (default: auto, which uses all GPUs, "
+        "or the CPU)",
     )
 
 
 def add_recipe_fields(parser: Parser, title: str, names: Iterable[str] = FIELD_NAMES) -> None:
-    """Adds a flag for each of some fields of a recipe, with the field's own description.
+    """Adds a flag for each of the given fields of a recipe, with the description of the field.
 
     Args:
         parser: The parser of a command.
         title: The title of the group of flags in the help.
-        names: The fields.
+        names: The names of the fields.
     """
     group = parser.add_argument_group(title)
     fields, hints = {field.name: field for field in dataclasses.fields(Recipe)}, typing.get_type_hints(Recipe)
@@ -57,7 +58,7 @@ def add_recipe_fields(parser: Parser, title: str, names: Iterable[str] = FIELD_N
 
 
 def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the fields of a recipe that were given as flags.
+    """Returns the values of the recipe's fields that were given as flags.
 
     Args:
         arguments: The parsed arguments.
@@ -67,10 +68,10 @@ def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _kind(hint: Any) -> tuple[type, bool, bool]:
-    """The type of a field's values, whether it takes several, and whether it may be None.
+    """Returns the type of a field's values, whether the field holds several values, and whether it may be None.
 
     Args:
-        hint: Such as ``int``, ``int | None`` or ``tuple[float, ...] | None``.
+        hint: The type hint of the field, such as ``int``, ``int | None`` or ``tuple[float, ...] | None``.
     """
     optional = isinstance(hint, types.UnionType)
     if optional:
@@ -81,10 +82,10 @@ def _kind(hint: Any) -> tuple[type, bool, bool]:
 
 
 def _number_or_none(kind: type[float]) -> Callable[[str], float | None]:
-    """Returns a parser of numbers that also takes the word none."""
+    """Returns a function that parses a number, and turns the word "none" into None."""
 
     def parse(text: str) -> float | None:
         return None if text == "none" else kind(text)
 
-    parse.__name__ = kind.__name__  # argparse's error names it
+    parse.__name__ = kind.__name__  # argparse prints this name in its errors
     return parse

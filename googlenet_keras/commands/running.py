@@ -1,4 +1,4 @@
-"""Runs every command: errors in one line, exit statuses, and the end by a signal or a closed pipe."""
+"""Runs the commands: reports errors in one line, returns exit statuses, and handles signals and closed pipes."""
 
 import _thread
 import argparse
@@ -19,17 +19,17 @@ from googlenet_keras.commands.parsing import WRONG_USE, Parser
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
 WORK_FAILED = 1
-KILLED_BY = 128  # a shell's exit status of a command that a signal ended is this and the signal's number
+KILLED_BY = 128  # a shell adds the signal's number to this for the exit status of a command that a signal ended
 CLOSED_PIPE = KILLED_BY + 13  # SIGPIPE, which Windows does not have
 LONGEST_MESSAGE = 600  # characters
 
 
 class TerminatedError(BaseException):
-    """SIGTERM came; as `KeyboardInterrupt`, it is no `Exception`, so that nothing but clean-up takes note of it."""
+    """Raised on SIGTERM. Like `KeyboardInterrupt`, it is no `Exception`, so that only clean-up code handles it."""
 
 
 class _CtrlCError(KeyboardInterrupt):
-    """A KeyboardInterrupt that can be watched: the built-in one takes no weak reference."""
+    """A KeyboardInterrupt that weak references can watch, which the built-in class does not allow."""
 
 
 _STOPS: dict[int, type[BaseException]] = {signal.SIGTERM: TerminatedError, signal.SIGINT: _CtrlCError}
@@ -40,15 +40,16 @@ def run(command: Command, parser: Parser, argv: list[str] | None, *, needs_tenso
     """Runs a command and turns its failures into one line on stderr and an exit status.
 
     Args:
-        command: From the parsed arguments to an exit status. A ValueError or OSError that it raises is wrong use, any
-            other exception is work that failed.
-        parser: Its parser.
-        argv: The arguments; None is those of the process.
-        needs_tensorflow: Whether the command is refused where the user has chosen another Keras backend.
+        command: A function that takes the parsed arguments, does the work and returns an exit status. A ValueError or
+            OSError from it means wrong use, and any other exception means that the work failed.
+        parser: The parser of the command.
+        argv: The arguments; None means those of the process.
+        needs_tensorflow: Whether the command needs the TensorFlow backend; if so, it is an error if the user has chosen
+            another one.
 
     Returns:
-        The exit status: 0, 1 for failed work, 2 for wrong use, 130 if interrupted, 143 by SIGTERM, and 141, without a
-        word, if nobody reads any more what it prints.
+        The exit status of the command, usually 0; 1 for failed work, 2 for wrong use, 130 after Ctrl-C, 143 after
+        SIGTERM, and 141, without a message, if the reader of the output has closed the pipe.
     """
     try:
         return _run(command, parser, argv, needs_tensorflow)
@@ -73,12 +74,12 @@ def _run(command: Command, parser: Parser, argv: list[str] | None, needs_tensorf
     except BrokenPipeError:
         return CLOSED_PIPE
     except SystemExit as stop:
-        # Rich ends the process when it meets a closed pipe.
+        # Rich exits when the pipe is closed.
         if isinstance(stop.__context__, BrokenPipeError):
             return CLOSED_PIPE
         raise
     except Exception as error:
-        # For those who develop the package: the whole story.
+        # Developers of the package can ask for the full traceback.
         if os.environ.get("GOOGLENET_KERAS_TRACEBACK"):
             raise
         wrong_use = isinstance(error, (ValueError, OSError))
@@ -88,19 +89,19 @@ def _run(command: Command, parser: Parser, argv: list[str] | None, needs_tensorf
 
 
 def _start_keras(needs_tensorflow: bool) -> None:
-    """Starts Keras and its backend, without their chatter.
+    """Starts Keras and its backend, and hides the messages that they print.
 
     Raises:
-        ValueError: If the user has chosen a backend that the command cannot use, or one that is not there.
+        ValueError: If the user has chosen a backend that the command cannot use, or that is not installed.
     """
     chosen = os.environ.get("KERAS_BACKEND")
     if needs_tensorflow:
         if chosen and chosen != "tensorflow":
             raise ValueError(
-                "This command needs Keras's backend tensorflow: unset KERAS_BACKEND, or set it to tensorflow. "
+                "This command needs the TensorFlow backend of Keras: unset KERAS_BACKEND, or set it to tensorflow. "
                 f"Received: KERAS_BACKEND={chosen!r}"
             )
-        # Above the user's Keras configuration file, which may name another.
+        # This overrides the user's Keras configuration file, which may name another backend.
         os.environ["KERAS_BACKEND"] = "tensorflow"
     with quiet_start():
         if needs_tensorflow:
@@ -116,12 +117,12 @@ def _start_keras(needs_tensorflow: bool) -> None:
                 f"Keras does not start ({error}): install its backend, or name another one in KERAS_BACKEND. "
                 f"Received: KERAS_BACKEND={chosen!r}"
             ) from None
-        keras.ops.zeros(())  # A backend looks for devices, and speaks of them, when it first computes.
+        keras.ops.zeros(())  # A backend finds its devices, and prints about them, in its first computation.
 
 
 def _interrupted(parser: Parser, number: int, how: str, placed_before: int) -> int:
-    """Says what a signal has left behind, and returns the exit status."""
-    # What was placed in a folder aside went with it.
+    """Prints which files were written before the signal came, and returns the exit status."""
+    # Files that were placed in a temporary folder were deleted with that folder.
     placed = [str(path) for path in dict.fromkeys(files.placed[placed_before:]) if path.exists()]
     left = f"it had written {', '.join(placed)}" if placed else "nothing was changed"
     _say(f"{parser.prog}: {how}; {_one_line(left)}")
@@ -130,17 +131,18 @@ def _interrupted(parser: Parser, number: int, how: str, placed_before: int) -> i
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """While the block runs, SIGTERM and Ctrl-C raise an exception, again and again until one arrives here.
+    """Makes SIGTERM and Ctrl-C raise an exception while the block runs, repeatedly until one ends the block.
 
-    Python drops what a callback of its garbage collector raises (JAX, which Keras imports where it is installed, has
-    such a callback), and native code may drop what the Python code that it calls raises: in an export, one signal in
-    some ten was lost. An exception that is freed while the block still runs has been dropped.
+    An exception may get lost: Python drops exceptions that a callback of its garbage collector raises (JAX, which Keras
+    imports if it is installed, has such a callback), and native code may drop exceptions of the Python code that it
+    calls. In exports, about one signal in ten was lost. An exception that is freed while the block still runs has been
+    dropped, so another one is raised.
 
     Raises:
-        TerminatedError: If SIGTERM came.
-        KeyboardInterrupt: If SIGINT came.
+        TerminatedError: If SIGTERM was received.
+        KeyboardInterrupt: If SIGINT was received.
     """
-    # Only the main thread may set handlers; one that is set already is its owner's, and an ignored signal is ignored.
+    # Only the main thread may set handlers. Handlers that others have set are kept, and ignored signals stay ignored.
     in_main_thread = threading.current_thread() is threading.main_thread()
     ours = [number for number, default in _DEFAULTS.items() if in_main_thread and signal.getsignal(number) is default]
     others = sys.unraisablehook
@@ -150,7 +152,8 @@ def _stoppable() -> Iterator[None]:
 
     def stop(number: int, frame: object) -> NoReturn:
         came.append(number)
-        # No name is given to it here: this frame, which its traceback holds, would keep it from being freed.
+        # The exception is not assigned to a variable, because its traceback holds this frame, which would then keep it
+        # from being freed.
         raise watched(number)
 
     def watched(number: int) -> BaseException:
@@ -160,7 +163,7 @@ def _stoppable() -> Iterator[None]:
 
     def repeat(number: int) -> None:
         if not over.is_set():
-            # A little later, when the callback is over.
+            # The delay lets the callback end first.
             timers.append(threading.Timer(0.05, _thread.interrupt_main, [number]))
             timers[-1].start()
 
@@ -176,8 +179,8 @@ def _stoppable() -> Iterator[None]:
         if came:
             raise _STOPS[came[-1]]
     except Exception as error:
-        # The signal has reached the command's other processes, whose end may be what failed here, or what the
-        # clean-up failed on.
+        # The signal has also reached the other processes of the command. Their end may have made the work, or the
+        # clean-up, fail here.
         if came:
             raise _STOPS[came[-1]] from error
         raise
@@ -196,12 +199,12 @@ def _say(line: str) -> None:
 
 
 def _flush() -> None:
-    """Writes what has been printed, so that a closed pipe or a full disk is met here and not at Python's exit."""
+    """Flushes the output, so that a closed pipe or a full disk raises an error here and not at Python's exit."""
     print(end="", flush=True)
 
 
 def _finish(stream: IO[str] | None) -> None:
-    """Drops what a stream cannot get rid of: Python would try again at its exit, and complain."""
+    """Discards what a stream cannot write, because Python would try again at its exit and print an error."""
     if stream is None:
         return
     try:
@@ -213,7 +216,7 @@ def _finish(stream: IO[str] | None) -> None:
 
 
 def _one_line(message: str) -> str:
-    """A message that a terminal can show: a ValueError of `load_state` may list hundreds of tensors."""
+    """Shortens a message for the terminal, because a ValueError of `load_state` may list hundreds of tensors."""
     return textwrap.shorten(message, LONGEST_MESSAGE, placeholder=" ...")
 
 
@@ -226,7 +229,7 @@ def _message(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ says while it starts off the terminal, unless it fails to start."""
+    """Hides the messages that TensorFlow's C++ code prints while it starts, unless it fails to start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     terminal = os.dup(2)

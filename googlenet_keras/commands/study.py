@@ -1,6 +1,6 @@
 """Runs the trainings of a study one after the other, and compares them in a table and a picture.
 
-Run it as ``python -m googlenet_keras.study NAME --output DIR``; the same command continues where it was stopped.
+Run it as ``python -m googlenet_keras.study NAME --output DIR``; the same command continues a study that was stopped.
 """
 
 import argparse
@@ -11,18 +11,17 @@ from googlenet_keras.commands.parsing import Parser, path_argument
 from googlenet_keras.commands.recipe_flags import add_recipe_fields, add_training_flags, recipe_changes
 from googlenet_keras.commands.running import run
 from googlenet_keras.studies import load_study, study_names
-from googlenet_keras.studies.report import PICTURE_FILE, TABLE_FILE
 
-# The fields that may be changed in all recipes of a study alike.
+# The fields that can be changed, in the same way for all recipes of a study.
 _FIELDS = ("epochs", "steps_per_epoch", "input_size", "batch_size", "learning_rate", "dataset", "dtype")
 
 
 def parser() -> Parser:
-    """The command's arguments."""
+    """Returns the parser of the command's arguments."""
     result = Parser(prog="python -m googlenet_keras.study", description=__doc__.splitlines()[0])
     add = result.add_argument
     names = ", ".join(study_names())
-    add("study", choices=study_names(), metavar="NAME", help=f"the study, one of {names}")
+    add("study", choices=study_names(), metavar="NAME", help=f"name of the study, one of {names}")
     add(
         "--output",
         type=path_argument,
@@ -36,17 +35,17 @@ def parser() -> Parser:
         nargs="+",
         default=[],
         metavar="N",
-        help="random seeds, with a training of each entry for each (default: the study's)",
+        help="random seeds; each entry is trained once with each of them (default: the seeds of the study)",
     )
-    add("--only", nargs="+", default=[], metavar="ENTRY", help="run only these entries (default: all)")
+    add("--only", nargs="+", default=[], metavar="ENTRY", help="run only these entries of the study (default: all)")
     add(
         "--train",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="train the networks, or only compute what they cost (default: train)",
+        help="train the networks; --no-train only computes their costs (default: --train)",
     )
     add_training_flags(result)
-    add_recipe_fields(result, "fields of all recipes (default: the study's values)", _FIELDS)
+    add_recipe_fields(result, "fields of all recipes (default: the values of the study)", _FIELDS)
     return result
 
 
@@ -58,12 +57,13 @@ def main(argv: list[str] | None = None) -> int:
 def _study(arguments: argparse.Namespace) -> int:
     study = load_study(arguments.study).with_fields(**recipe_changes(arguments))
 
+    from googlenet_keras.studies.report import PICTURE_FILE, TABLE_FILE
     from googlenet_keras.studies.running import run_study
     from googlenet_keras.training import TrainingInterruptedError
     from googlenet_keras.training.reporting import default_callbacks
 
     strategy, where = devices.create_strategy(arguments.strategy)
-    print(f"{study.question} On {where}", flush=True)
+    print(f"{study.question} Running on {where}", flush=True)
     try:
         results = run_study(
             study,

@@ -1,4 +1,4 @@
-"""Trains a network by a recipe, on one device or on many machines, and continues where it was stopped.
+"""Trains a network with a recipe, on one device or on many machines, and continues a training that was stopped.
 
 Run it as ``python -m googlenet_keras.train --recipe fashion_mnist --output DIR``.
 """
@@ -13,7 +13,7 @@ from googlenet_keras.training.recipe import load_recipe, recipe_names
 
 
 def parser() -> Parser:
-    """The command's arguments: its own, and every field of a recipe by its name."""
+    """Returns the parser of the command's arguments, with a flag for every field of a recipe."""
     result = Parser(prog="python -m googlenet_keras.train", description=__doc__.splitlines()[0])
     add = result.add_argument
     add(
@@ -21,7 +21,7 @@ def parser() -> Parser:
         required=True,
         choices=recipe_names(),
         metavar="NAME",
-        help=f"the recipe, one of {', '.join(recipe_names())}",
+        help=f"name of the recipe, one of {', '.join(recipe_names())}",
     )
     add(
         "--output",
@@ -31,15 +31,20 @@ def parser() -> Parser:
         help="folder for the weights, log, curves and checkpoints",
     )
     add_training_flags(result)
-    add("--deterministic", action="store_true", help="get the same weights, bit for bit, from the same command; slower")
+    add(
+        "--deterministic",
+        action="store_true",
+        help="make the same command give the same weights, bit for bit; this is slower",
+    )
     add(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="continue from the newest checkpoint (default: yes)",
+        help="continue from the newest checkpoint in the output folder; --no-resume starts from the beginning "
+        "(default: --resume)",
     )
     add_max_bad(result)
-    add_recipe_fields(result, "fields of the recipe (default: the recipe's values)")
+    add_recipe_fields(result, "fields of the recipe (default: the values of the recipe)")
     return result
 
 
@@ -64,7 +69,8 @@ def _train(arguments: argparse.Namespace) -> int:
     from googlenet_keras.training.starting import settle_start
 
     callbacks = default_callbacks(recipe, arguments.output) if is_chief(strategy) else []
-    # The training takes the same network and dtype; here they are only told of, before the data is opened.
+    # The training chooses the same network and dtype by itself. They are found here only to print them before the data
+    # is opened.
     model = settle_start(recipe)[0].model
     dtype = choose_dtype(recipe.dtype, strategy)
     print(f"Training {model} on {recipe.dataset}, on {where}, in {dtype.name}: {dtype.reason}", flush=True)

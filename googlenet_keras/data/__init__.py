@@ -1,6 +1,6 @@
-"""Images and labels by a dataset's name, in batches; as a command, ``python -m googlenet_keras.data``.
+"""Opens datasets by name and reads them in batches; also a command, ``python -m googlenet_keras.data``.
 
-Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
+The modules are imported when one of their names is first used, so that the command's ``--help`` stays fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.data``; what it does is in `googlenet_keras.commands.data`."""
+"""Runs the command ``python -m googlenet_keras.data``, which `googlenet_keras.commands.data` implements."""
 
 from googlenet_keras import __main__
 

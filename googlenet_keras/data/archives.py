@@ -1,4 +1,4 @@
-"""Archives already on the disk, prepared as TensorFlow Datasets would have done from the network."""
+"""Prepares datasets from archives on the disk, as TensorFlow Datasets does from downloaded ones."""
 
 import hashlib
 import sys
@@ -8,8 +8,9 @@ from pathlib import Path
 from googlenet_keras.data.builders import find_builder, is_prepared
 from googlenet_keras.data.records import check_format_there
 
-# sha256 of each file of Fashion-MNIST: its authors' (tensorflow_datasets/url_checksums/fashion_mnist.txt), and that of
-# Debian's package dataset-fashion-mnist 0.0~git20200523.55506a9-1, whose gzip headers name no file.
+# The sha256 of each file of Fashion-MNIST: first of the authors' file
+# (tensorflow_datasets/url_checksums/fashion_mnist.txt), then of the file in Debian's package dataset-fashion-mnist
+# 0.0~git20200523.55506a9-1, whose gzip header contains no file name.
 FASHION_MNIST = {
     "train-images-idx3-ubyte.gz": (
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -33,19 +34,21 @@ FASHION_MNIST = {
 def prepare_fashion_mnist(
     source: str | Path, data_dir: str | Path | None = None, file_format: str | None = None
 ) -> tuple[Path, bool]:
-    """Makes Fashion-MNIST's folder for TensorFlow Datasets, without a network.
+    """Prepares Fashion-MNIST for TensorFlow Datasets from its archives, without a network connection.
 
     Args:
-        source: Folder of the four archives: the originals, or /usr/share/datasets/fashion-mnist of Debian's package.
-        data_dir: The folder of TensorFlow Datasets' data (default: its own default).
-        file_format: ``array_record`` or ``tfrecord`` (default: that of what is there, or tfrecord).
+        source: The folder that holds the four archives: the original ones, or those that Debian's package installs in
+            /usr/share/datasets/fashion-mnist.
+        data_dir: The folder that holds the data of TensorFlow Datasets; None means its default folder.
+        file_format: ``array_record`` or ``tfrecord``; None accepts the format of a dataset that is already prepared,
+            and otherwise means ``tfrecord``.
 
     Returns:
-        The prepared folder, and whether it was there already, in which case nothing was done.
+        The prepared folder, and whether it existed already, in which case nothing was done.
 
     Raises:
-        OSError: If an archive is missing, or the disk refuses.
-        ValueError: If an archive is another than it should be, or the folder is there in another format.
+        OSError: If an archive is missing, or the dataset cannot be written.
+        ValueError: If an archive is not the expected one, or the folder exists already in another format.
     """
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import registered
@@ -58,13 +61,13 @@ def prepare_fashion_mnist(
         return Path(known.data_path), True
     folder = Path(source).expanduser()
     received = {name: _verified(folder / name, hashes) for name, hashes in FASHION_MNIST.items()}
-    # Debian's hashes are not those that TensorFlow Datasets knows.
+    # This builder gets the hashes of the given archives, because TensorFlow Datasets does not know those of Debian.
     with registered.skip_registration():
 
         class FashionMNIST(mnist.FashionMNIST):
-            __module__ = mnist.__name__  # as it is written into the prepared folder
+            __module__ = mnist.__name__  # this name is written into the prepared folder
             name = "fashion_mnist"
-            url_infos = {  # noqa: RUF012 (theirs is a property of the class)
+            url_infos = {  # noqa: RUF012 (it is a class property in TensorFlow Datasets)
                 f"{mnist.FashionMNIST.URL}{name}": UrlInfo((folder / name).stat().st_size, digest, name)
                 for name, digest in received.items()
             }
@@ -72,7 +75,7 @@ def prepare_fashion_mnist(
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     builder = FashionMNIST(data_dir=known.data_dir_root, file_format=file_format)
-    # Their folder of extracted archives is by name only, and MNIST's have the same names.
+    # TensorFlow Datasets names extracted archives by the file name only, and those of MNIST have the same names.
     with tempfile.TemporaryDirectory() as extracted:
         builder.download_and_prepare(
             download_dir=extracted,
@@ -82,11 +85,12 @@ def prepare_fashion_mnist(
 
 
 def _verified(path: Path, expected: tuple[str, ...]) -> str:
-    """The sha256 of a file, if it is an expected one."""
+    """Returns the sha256 of a file after checking that it is an expected one."""
     with path.open("rb") as file:
         received = hashlib.file_digest(file, "sha256").hexdigest()
     if received not in expected:
         raise ValueError(
-            f"{path} is damaged or another file: its sha256 must be {' or '.join(expected)}. Received: {received}"
+            f"{path} is damaged or not the expected file: its sha256 must be {' or '.join(expected)}. "
+            f"Received: {received}"
         )
     return received

@@ -9,40 +9,46 @@ import tensorflow as tf
 
 from googlenet_keras.images import decode_box, resize
 
-# Random erasing (arXiv 1708.04896, section 3.2 and table 1): share of the image, height by width of the rectangle.
+# Random erasing (arXiv 1708.04896, section 3.2 and table 1): the rectangle's share of the image's area, and its height
+# divided by its width.
 ERASED_AREA = (0.02, 0.33)
 ERASED_ASPECT = (0.3, 1 / 0.3)
-# GoogLeNet (arXiv 1409.4842, section 6): share of the image, width by height of the crop.
+# GoogLeNet (arXiv 1409.4842, section 6): the crop's share of the image's area, and its width divided by its height.
 CROP_AREA = (0.08, 1.0)
 CROP_ASPECT = (3 / 4, 4 / 3)
-# Changes of an image by RandAugment, one after the other (arXiv 1909.13719, section 4, and Keras's default).
+# The number of changes that RandAugment makes to an image, one after the other (arXiv 1909.13719, section 4, and the
+# default of Keras).
 CHANGES = 2
-# Howard (arXiv 1312.5402, section 3): factor of contrast, brightness and colour.
+# Howard (arXiv 1312.5402, section 3): the range of the factors for contrast, brightness and colour.
 DISTORTION = (0.5, 1.5)
-# Part of the colour circle; TF-slim's preprocessing/inception_preprocessing.py.
+# The largest change of the hue, as a share of the colour circle (TF-slim's preprocessing/inception_preprocessing.py).
 HUE = 0.2
-# GoogLeNet, section 6: "with equal probability".
+# GoogLeNet, section 6: one of them is chosen "with equal probability".
 INTERPOLATIONS = ("bilinear", "area", "nearest", "bicubic")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """The random changes of training images; large images are always cropped at random.
+    """The random changes that are made to training images; large images are also always cropped at random.
 
     Attributes:
-        flip: Probability of mirroring left and right.
-        shift: Small images are moved by at most this number of pixels along each axis; black comes in.
-        erase: The probability that a rectangle of a small image becomes noise (arXiv 1708.04896).
-        distort: Whether brightness, contrast, saturation and hue of large images change (arXiv 1312.5402).
-        random_interpolation: Whether each large image is resized by bilinear, area, nearest or bicubic at random.
-        rand_augment: The strength of the two changes that RandAugment draws for an image, 0 to 1; 0 draws none.
-        mixup: Images are mixed in pairs, by shares from a Beta distribution with both its parameters this number, and
-            so are their labels (arXiv 1710.09412); 0 mixes none.
-        cutmix: A rectangle of each image comes from its neighbour, of an area from such a distribution (arXiv
-            1905.04899); 0 cuts none. With both, either is drawn for each image.
+        flip: The probability that an image is mirrored horizontally.
+        shift: The largest number of pixels by which a small image is moved along each axis. The uncovered part is
+            filled with black.
+        erase: The probability that a rectangle of a small image is replaced with noise (arXiv 1708.04896).
+        distort: Whether to change the brightness, contrast, saturation and hue of large images (arXiv 1312.5402).
+        random_interpolation: Whether to resize each large image with a method that is chosen at random from bilinear,
+            area, nearest and bicubic.
+        rand_augment: The strength, from 0 to 1, of the two changes that RandAugment draws for each image; 0 disables
+            RandAugment.
+        mixup: Pairs of images, and their labels, are mixed with shares from a Beta distribution whose parameters both
+            equal this number (arXiv 1710.09412); 0 disables mixup.
+        cutmix: A rectangle of each image is replaced with that of its neighbour, and its share of the area comes from
+            a Beta distribution whose parameters both equal this number (arXiv 1905.04899); 0 disables CutMix. If mixup
+            is enabled as well, one of the two is drawn for each image.
 
     Raises:
-        ValueError: If a probability or strength is not in 0 to 1, or another number is negative.
+        ValueError: If a probability or `rand_augment` is not between 0 and 1, or another number is negative.
     """
 
     flip: float = 0.5
@@ -58,34 +64,34 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in ("flip", "erase", "rand_augment"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in 0 to 1. Received: {getattr(self, name)}")
+                raise ValueError(f"{name} must be between 0 and 1. Received: {getattr(self, name)}")
         for name in ("mixup", "cutmix"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0. Received: {getattr(self, name)}")
         if self.shift < 0:
             raise ValueError(f"shift must be at least 0 pixels. Received: {self.shift}")
 
-        # The layer makes variables, which a pipeline's functions may not.
+        # The layer is created here because it creates variables, which a function of a pipeline must not do.
         if self.rand_augment:
             changes = keras.layers.RandAugment((0, 255), num_ops=CHANGES, factor=self.rand_augment, seed=0)
             object.__setattr__(self, "_changes", changes)
 
     @property
     def mixes(self) -> bool:
-        """True if images are mixed with others of their batch."""
+        """Whether images are mixed with other images of their batch."""
         return bool(self.mixup or self.cutmix)
 
     def change_batch(self, images: tf.Tensor, places: tf.Tensor, batch_size: int, seed: tf.Tensor) -> tf.Tensor:
-        """Flips, shifts and erases small images.
+        """Changes small images: flips, shifts, erases rectangles and applies RandAugment.
 
         Args:
             images: uint8 (part, height, width, channels).
-            places: int32 (part,): which of the whole batch's images these are.
-            batch_size: Images in the whole batch.
-            seed: int64 (2,), for the whole batch.
+            places: int32 (part,), the positions of these images in the whole batch.
+            batch_size: The number of images in the whole batch.
+            seed: int64 (2,), the seed of the whole batch.
 
         Returns:
-            The images, changed; uint8, of the same shape.
+            The changed images, uint8 of the same shape.
         """
         geometry, rectangles, noise = tf.unstack(tf.random.split(seed, 3))
         if self.flip or self.shift:
@@ -105,11 +111,11 @@ class Augmentation:
         return images
 
     def _rand_augment(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Keras's RandAugment of one image, float32 (height, width, channels) in 0 to 255, by a seed of its own."""
+        """Applies Keras's RandAugment to one image, float32 (height, width, channels) in [0, 255], with a seed."""
         layer = self._changes
         layer.generator = _Draws(tf.random.experimental.stateless_fold_in(seed, -1))
         channels = image.shape[-1]
-        # Some of its changes know colours only.
+        # Some changes of RandAugment work on RGB images only.
         batch = (tf.image.grayscale_to_rgb(image) if channels == 1 else image)[tf.newaxis]
         changed = layer.transform_images(batch, layer.get_random_transformation(batch))
         changed = tf.clip_by_value(tf.ensure_shape(changed, batch.shape)[0], 0, 255)
@@ -118,20 +124,21 @@ class Augmentation:
     def mix(
         self, images: tf.Tensor, targets: tf.Tensor, places: tf.Tensor, batch_size: int, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mixes every image with its neighbour in the batch, and their targets by the same shares.
+        """Mixes every image with its neighbour in the batch, and their targets with the same shares.
 
-        Keras's MixUp and CutMix draw a partner among the images that they are given: on several replicas these are
-        others than on one. The order of a batch is random as it is, and neighbours come to the same replica.
+        Keras's MixUp and CutMix draw the partner of an image from the images that they receive, so that their results
+        depend on the number of replicas. Neighbours are always on the same replica, and they are random partners
+        because the order of a batch is random.
 
         Args:
             images: float32 (part, height, width, channels).
             targets: float32 (part, classes), each with the sum 1.
-            places: int64 (part,): which of the whole batch's images these are, in a row from an even one on.
-            batch_size: Images in the whole batch; the last of an odd number stays as it is.
-            seed: int64 (2,), for the whole batch.
+            places: int64 (part,), the positions of these images in the whole batch: consecutive, from an even one on.
+            batch_size: The number of images in the whole batch; if it is odd, the last image is not changed.
+            seed: int64 (2,), the seed of the whole batch.
 
         Returns:
-            Images and targets of the same shapes.
+            The mixed images and targets, of the same shapes.
         """
         partners = tf.minimum(tf.bitwise.bitwise_xor(places, 1), batch_size - 1) - places[0]
         others, their_targets = tf.gather(images, partners), tf.gather(targets, partners)
@@ -157,7 +164,7 @@ class Augmentation:
     def _move(self, images: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
         flipped = draws[0] < self.flip
         right, down = (tf.floor(one * (2 * self.shift + 1)) - self.shift for one in draws[1:])
-        # Where in the old image a new image's pixel is: (a x + c, y + f).
+        # The pixel (x, y) of the new image is the pixel (a x + c, y + f) of the old image.
         direction = tf.where(flipped, -1.0, 1.0)
         left_end = tf.where(flipped, images.shape[2] - 1.0, 0.0) - right * direction
         zero, one = tf.zeros_like(right), tf.ones_like(right)
@@ -171,7 +178,7 @@ class Augmentation:
         )
 
     def _rectangles(self, images: tf.Tensor, draws: list[tf.Tensor]) -> tf.Tensor:
-        """Marks the pixels that are erased: bool (part, height, width, 1)."""
+        """Returns a mask of the pixels to erase, bool (part, height, width, 1)."""
         height, width = images.shape[1:3]
         chosen, area, aspect, *corner = draws
         pixels = (ERASED_AREA[0] + area * (ERASED_AREA[1] - ERASED_AREA[0])) * height * width
@@ -183,17 +190,17 @@ class Augmentation:
         return (chosen < self.erase)[:, None, None, None] & _boxes((height, width), lengths, corner)
 
     def crop(self, encoded: tf.Tensor, size: int, channels: int, seed: tf.Tensor, *, turned: bool = False) -> tf.Tensor:
-        """A random part of a large image, changed as the fields say.
+        """Crops a large image at random, resizes the crop, and changes it as the attributes say.
 
         Args:
             encoded: The bytes of an image file.
             size: Height and width of the result, in pixels.
             channels: 1 or 3.
             seed: int64 (2,).
-            turned: Whether the file may be stored turned; see `decode_box`.
+            turned: Whether the file may store the image rotated or mirrored; see `decode_box`.
 
         Returns:
-            float32 (size, size, channels), in 0 to 255.
+            float32 (size, size, channels), in [0, 255].
         """
         box_seed, flip_seed, method_seed, colour_seed = tf.unstack(tf.random.split(seed, 4))
 
@@ -224,12 +231,12 @@ class Augmentation:
 
 
 def _draws(seed: tf.Tensor, batch_size: int, count: int, places: tf.Tensor) -> list[tf.Tensor]:
-    """Numbers in [0, 1) for some of a batch's images, whichever others are asked for here."""
+    """Draws `count` numbers in [0, 1) for each of the given images, independently of which others are given."""
     return tf.unstack(tf.gather(tf.random.stateless_uniform((batch_size, count), seed), places), axis=1)
 
 
 def _boxes(size: tuple[int, int], lengths: list[tf.Tensor], draws: list[tf.Tensor]) -> tf.Tensor:
-    """Marks the pixels inside randomly placed rectangles of the given sizes: bool (part, height, width, 1)."""
+    """Returns a mask of the pixels in randomly placed rectangles of the given sizes, bool (part, height, width, 1)."""
     within = []
     for side, length, draw in zip(size, lengths, draws, strict=True):
         start = tf.floor(draw * (side - length + 1))
@@ -240,25 +247,25 @@ def _boxes(size: tuple[int, int], lengths: list[tf.Tensor], draws: list[tf.Tenso
 
 
 def _beta(seed: tf.Tensor, count: int, alpha: float) -> tf.Tensor:
-    """Numbers from a Beta distribution with both its parameters alpha, float32 (count,)."""
+    """Draws numbers, float32 (count,), from the Beta distribution whose parameters are both `alpha`."""
     one, other = tf.unstack(tf.random.stateless_gamma((2, count), seed, alpha))
-    # For a small alpha both may be as good as zero.
+    # For a small alpha, both numbers may be rounded to zero.
     return tf.math.divide_no_nan(one, one + other)
 
 
 class _Draws(keras.random.SeedGenerator):
-    """Seeds for the random numbers of a Keras layer that follow from one seed, and from nothing before.
+    """A seed generator for a Keras layer whose seeds depend on one given seed only, and not on earlier calls.
 
     Args:
         seed: int64 (2,).
     """
 
     def __init__(self, seed: tf.Tensor) -> None:
-        # Keras's own has a variable, which every call changes.
+        # The seed generator of Keras keeps its state in a variable, which every call changes.
         self._seed, self._count = seed, 0
 
     def next(self, ordered: bool = True) -> tf.Tensor:
-        """The next seed, int32 (2,); called by Keras."""
+        """Returns the next seed, int32 (2,). Keras calls this method."""
         self._count += 1
         return tf.cast(tf.random.experimental.stateless_fold_in(self._seed, self._count), tf.int32)
 
@@ -268,7 +275,7 @@ def _distort(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     image = image / 255 * tf.random.stateless_uniform((), brightness, *DISTORTION)
     image = tf.image.stateless_random_contrast(image, *DISTORTION, contrast)
     if image.shape[-1] == 3:
-        image = tf.clip_by_value(image, 0, 1)  # the colour circle knows no others
+        image = tf.clip_by_value(image, 0, 1)  # the conversion to hue and saturation requires it
         image = tf.image.stateless_random_saturation(image, *DISTORTION, saturation)
         image = tf.image.stateless_random_hue(image, HUE, hue)
     return tf.clip_by_value(image, 0, 1) * 255

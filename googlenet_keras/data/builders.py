@@ -1,4 +1,4 @@
-"""Datasets of TensorFlow Datasets: as they are prepared on the disk, or fetched."""
+"""Opens datasets of TensorFlow Datasets, and downloads them if they are not on the disk."""
 
 import contextlib
 import functools
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 PROBE_SECONDS = 5.0
-FILE_FORMATS = ("array_record", "tfrecord")  # as TensorFlow Datasets names them
+FILE_FORMATS = ("array_record", "tfrecord")  # the names that TensorFlow Datasets uses
 
 
 class PreparedDataset(Dataset):
@@ -28,7 +28,7 @@ class PreparedDataset(Dataset):
 
     Args:
         name: The dataset's name in TensorFlow Datasets.
-        data_dir: The folder of its data, or None for its default.
+        data_dir: The folder that holds the data of TensorFlow Datasets; None means its default folder.
     """
 
     def __init__(self, name: str, data_dir: str | Path | None) -> None:
@@ -40,7 +40,7 @@ class PreparedDataset(Dataset):
         image, label = (self.builder.info.features[key] for key in (self.image_key, self.label_key))
         height, width, channels = image.shape
         if np.dtype(image.np_dtype) != np.uint8 or channels not in (1, 3, None):
-            raise ValueError(f"Images must be 8 bits deep, grey or RGB. Received: {name!r}, {image!r}")
+            raise ValueError(f"Images must be grey or RGB, with 8 bits per channel. Received: {name!r}, {image!r}")
         super().__init__(
             name,
             label_names=tuple(label.names),
@@ -50,7 +50,7 @@ class PreparedDataset(Dataset):
         )
 
     def split(self, name: str) -> "PreparedSplit":
-        """A part of the dataset; see `Dataset.split`."""
+        """Returns a part of the dataset; see `Dataset.split`."""
         try:
             size = self.builder.info.splits[name].num_examples
         except (KeyError, ValueError) as error:
@@ -66,9 +66,9 @@ class PreparedSplit(Split):
     def encoded(
         self, positions: np.ndarray, shuffled: tuple[int, int] | None = None, batch_size: int | None = None
     ) -> tf.data.Dataset:
-        """Examples as they are stored; see `Split.encoded`.
+        """Returns the examples as they are stored; see `Split.encoded`.
 
-        Of ArrayRecord files the order is that of all records; see `streamed_records` for that of TFRecord files.
+        The records of ArrayRecord files are all shuffled together; see `streamed_records` for those of TFRecord files.
         """
         import tensorflow_datasets as tfds
 
@@ -89,7 +89,7 @@ class PreparedSplit(Split):
 
     @functools.cached_property
     def _source(self) -> Any:
-        """The split's ArrayRecord files, whose records can be read by number."""
+        """The split's ArrayRecord files, whose records can be read by index."""
         import tensorflow_datasets as tfds
 
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -100,7 +100,7 @@ def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBu
     """Returns the builder of TensorFlow Datasets for a dataset, whether or not the dataset is prepared.
 
     Raises:
-        ValueError: If it has no dataset of that name.
+        ValueError: If TensorFlow Datasets has no dataset of that name.
     """
     import tensorflow_datasets as tfds
 
@@ -114,19 +114,19 @@ def find_builder(name: str, data_dir: str | Path | None) -> "tfds.core.DatasetBu
                 f"{'' if data_dir is None else f' --data-dir {data_dir}'}"
             ) from None
         raise ValueError(
-            "TensorFlow Datasets has no such dataset: take a name of its catalog (mnist, fashion_mnist, cifar10, ...) "
+            "TensorFlow Datasets has no such dataset: use a name from its catalog (mnist, fashion_mnist, cifar10, ...) "
             f"or folder:PATH. Received: {name!r}"
         ) from None
 
 
 def is_prepared(builder: "tfds.core.DatasetBuilder") -> bool:
-    """True if the complete dataset is on the disk."""
+    """Returns whether the complete dataset is on the disk."""
     with quiet_logger("absl"):
         return builder.is_prepared()
 
 
 def _keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
-    """The names of the image and of its label."""
+    """Returns the names of the image feature and of the label feature."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features.items()) if isinstance(info.features, tfds.features.FeaturesDict) else {}
@@ -144,14 +144,14 @@ def _keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
 
 
 def _check_format(builder: "tfds.core.DatasetBuilder") -> None:
-    """Refuses files that cannot be read here."""
+    """Raises a ValueError if the files of a dataset cannot be read here."""
     received = builder.info.file_format.value
     if received not in FILE_FORMATS:
         raise ValueError(
-            f"The files of {builder.data_path} must be {' or '.join(FILE_FORMATS)}: prepare the dataset anew, with "
+            f"The files of {builder.data_path} must be {' or '.join(FILE_FORMATS)}: prepare the dataset again with "
             f"--file_format={FILE_FORMATS[0]}. Received: {received!r}"
         )
-    # TensorFlow Datasets brings it along on Linux only.
+    # TensorFlow Datasets installs the package array_record on Linux only.
     if received == "array_record" and importlib.util.find_spec("array_record") is None:
         raise ValueError(
             f"ArrayRecord files need the package array_record: pip install 'googlenet-keras[array_record]'. "
@@ -160,10 +160,10 @@ def _check_format(builder: "tfds.core.DatasetBuilder") -> None:
 
 
 def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
-    """Downloads and prepares a dataset, if its host answers at once.
+    """Downloads and prepares a dataset, if its host responds at once.
 
     Raises:
-        ValueError: If it cannot be had, with what helps.
+        ValueError: If the dataset cannot be obtained; the message says what to do.
     """
     missing = f"{name} is not in {builder.data_dir_root}"
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
@@ -179,7 +179,7 @@ def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
     )
     urls = list(builder.url_infos or ())
     if not urls or not _answers(urls[0]):
-        raise ValueError(f"{missing}, and its host does not answer. Run: {remedy}")
+        raise ValueError(f"{missing}, and its host does not respond. Run: {remedy}")
     import tensorflow_datasets as tfds
 
     try:
@@ -189,14 +189,14 @@ def _fetch(name: str, builder: "tfds.core.DatasetBuilder") -> None:
 
 
 def _answers(url: str) -> bool:
-    """True if a URL can be reached from here; answers within `PROBE_SECONDS`."""
+    """Returns whether a URL can be reached from here, after at most `PROBE_SECONDS`."""
     answers = []
 
     def ask() -> None:
         with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=PROBE_SECONDS):
             answers.append(True)
 
-    # A thread, for the look-up of the host's name knows no timeout.
+    # The request runs in a thread because the look-up of the host name has no timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)

@@ -1,4 +1,4 @@
-"""Datasets by name."""
+"""Opens datasets by name."""
 
 from pathlib import Path
 
@@ -8,34 +8,37 @@ FOLDER = "folder:"
 
 
 def trained_split(dataset: Dataset, wanted: str) -> str:
-    """The split that a training is measured on.
+    """Returns the split on which a training is evaluated.
 
     Args:
-        dataset: The dataset that is not there.
-        wanted: The recipe's. Where it is ``test``, a dataset without one is measured on its validation images, and
-            where it is ``validation`` the other way round.
+        dataset: The dataset that the training uses.
+        wanted: The split that the recipe names. If it is ``test`` and the dataset has no such split, the validation
+            split takes its place, and vice versa.
     """
     ways = {"test": ("test", "validation", "val"), "validation": ("validation", "val", "test")}
     return next((name for name in ways.get(wanted, ()) if name in dataset.split_names), wanted)
 
 
 def open_dataset(name: str, data_dir: str | Path | None = None, *, max_bad: int = 10) -> Dataset:
-    """Opens a dataset of images, each of one class.
+    """Opens a dataset of images that belong to one class each.
 
-    What is not there is downloaded where the host that has it answers at once.
+    A dataset that is not on the disk is downloaded if its host responds at once.
 
     Args:
         name: A name of TensorFlow Datasets, such as ``fashion_mnist``, ``cifar10`` or ``emnist/letters``; or
-            ``folder:PATH``, where PATH holds a folder of image files for each class, or folders ``train``,
-            ``validation`` (or ``val``), ``test`` of such folders. Of a folder without these, or with ``train`` alone, a
-            tenth of each class is the split ``test``: which files these are follows from their names alone.
-        data_dir: The folder of TensorFlow Datasets' data (default: its own default, TFDS_DATA_DIR or
-            ~/tensorflow_datasets).
-        max_bad: Most image files of a folder that may be broken; they are left out and named in `Split.bad`.
+            ``folder:PATH``, where PATH contains one folder of image files for each class, or the folders ``train``,
+            ``validation`` (or ``val``) and ``test`` with such folders in them. If PATH has none of these splits, or
+            ``train`` alone, a tenth of each class becomes the split ``test``; which files these are depends on their
+            names only.
+        data_dir: The folder that holds the data of TensorFlow Datasets; None means its default folder, TFDS_DATA_DIR or
+            ~/tensorflow_datasets.
+        max_bad: The largest number of image files of a folder that may be broken; they are left out and listed in
+            `Split.bad`.
 
     Raises:
-        ValueError: If there is no such dataset, it is not one of images with one label, it is neither there nor can be
-            fetched, it has one class only or two of one name, or more than ``max_bad`` images are broken.
+        ValueError: If there is no such dataset, its examples do not have one image and one label each, it is not on the
+            disk and cannot be downloaded, it has only one class or two classes of the same name, or more than
+            ``max_bad`` images are broken.
     """
     if name.startswith(FOLDER):
         from googlenet_keras.data.folders import ImageFolder

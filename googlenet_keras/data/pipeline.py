@@ -1,4 +1,4 @@
-"""Batches of preprocessed images, for any step of any epoch and any share of the replicas."""
+"""Makes batches of preprocessed images, for any step of any epoch and any part of the replicas."""
 
 import functools
 import time
@@ -15,34 +15,34 @@ from googlenet_keras.images import change_channels, decode_image, fit_images
 
 Element = TypeVar("Element")
 
-STEPS_AHEAD = 2  # that are ready before they are asked for
+STEPS_AHEAD = 2  # that are prepared before they are requested
 
 
 class Batches:
-    """The steps of an epoch, each a batch split over replicas.
+    """The steps of an epoch, each of which is a batch that is divided among replicas.
 
-    What a step holds is a function of the seed, the epoch and the step alone: it does not depend on the steps before
-    it, nor on how many processes and replicas share it.
+    The content of a step depends only on the seed, the epoch and the step. It does not depend on the steps before it,
+    or on the number of processes and replicas that share it.
 
     Args:
         split: The split that the examples come from.
-        batch_size: Examples of a step, over all replicas.
-        input_size: Height and width that the images get, in pixels.
-        preprocessing: From pixels in [0, 255] to what the network takes: its `Preprocessing`, which also says what part
-            of an image is kept that is not cropped at random. Another function has whole images, and so has training
-            on small ones.
-        training: Whether to shuffle, and to leave out a last batch that is not full (but never the only one).
-            Otherwise all of it is in an order that is always the same.
-        steps: Steps of an epoch, in training only: less than a pass over the split, or several passes, each in an order
-            of its own (default: one pass).
-        augmentation: Random changes, in training only.
-        channels: 1 or 3, of the network (default: the dataset's).
-        seed: At least 0; of the order and of the augmentation.
-        shards: The replicas that this process feeds, rising.
-        shard_count: Number of replicas of all processes.
+        batch_size: The number of examples in a step, over all replicas.
+        input_size: Height and width of the images that are returned, in pixels.
+        preprocessing: A function that converts pixels in [0, 255] to the network's input. If it is a `Preprocessing`,
+            it also determines which part is kept of an image that is not cropped at random. With another function, and
+            in training on small images, whole images are used.
+        training: Whether to shuffle the examples, and to leave out a last batch that is not full (unless it is the only
+            one). Otherwise all examples are returned, in an order that is always the same.
+        steps: The number of steps in an epoch, for training only. It may be less than a pass over the split, or make up
+            several passes, each in its own order (default: one pass).
+        augmentation: The random changes, for training only.
+        channels: The number of channels that the network takes, 1 or 3 (default: that of the dataset).
+        seed: The seed of the order and of the augmentation, at least 0.
+        shards: The indices of the replicas that this process feeds, in rising order.
+        shard_count: The number of replicas of all processes.
 
     Attributes:
-        steps: Steps of an epoch.
+        steps: The number of steps in an epoch.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -72,16 +72,20 @@ class Batches:
         if seed < 0:
             raise ValueError(f"seed must be at least 0. Received: {seed}")
         if steps is not None and not (training and steps > 0):
-            raise ValueError(f"steps must be above 0, and are given in training only. Received: {steps}")
+            raise ValueError(f"steps must be above 0, and can be given for training only. Received: {steps}")
         if augmentation is not None and not training:
-            raise ValueError(f"Only training images are changed at random. Received: {augmentation} to evaluate with")
+            raise ValueError(
+                f"augmentation can be given for training only. Received: {augmentation}, with training=False"
+            )
         if augmentation is not None and augmentation.mixes and shard_count > 1 and batch_size % (2 * shard_count):
             raise ValueError(
-                f"mixup and cutmix take the images of a batch in pairs: give {shard_count} replicas a batch_size that "
-                f"{2 * shard_count} divides. Received: {batch_size}"
+                f"mixup and cutmix mix the images of a batch in pairs: for {shard_count} replicas, batch_size must be "
+                f"a multiple of {2 * shard_count}. Received: {batch_size}"
             )
         if not shards or list(shards) != sorted({*shards} & {*range(shard_count)}):
-            raise ValueError(f"shards must rise and be below shard_count={shard_count}. Received: {shards}")
+            raise ValueError(
+                f"shards must be indices below shard_count={shard_count}, in rising order. Received: {shards}"
+            )
         if channels not in (None, 1, 3):
             raise ValueError(f"channels must be 1 or 3. Received: {channels}")
         self._split = split
@@ -99,20 +103,21 @@ class Batches:
         self.steps = steps or self._steps_of_pass
 
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
-        """The steps of an epoch.
+        """Returns the steps of an epoch.
 
         Args:
-            epoch: From 0.
-            first_step: The step to begin with.
+            epoch: The number of the epoch, from 0.
+            first_step: The step to begin with, from 0.
 
         Returns:
-            For each step one element for each of ``shards``: ``image`` (part, input_size, input_size, channels),
-            preprocessed; ``label`` int32 (part,); ``weight`` float32 (part,), 1 or, where there are fewer examples
-            than replicas, 0 for padding; and ``count`` float32, the step's examples over all replicas. Of mixed images
-            ``target`` float32 (part, classes) has the share of each class, and ``label`` is that of the largest.
+            A dataset with one element for each step and each of ``shards``. An element contains ``image`` (part,
+            input_size, input_size, channels), preprocessed; ``label`` int32 (part,); ``weight`` float32 (part,), which
+            is 1, or 0 for the padding that is added if there are fewer examples than replicas; and ``count`` float32,
+            the number of examples in the step, over all replicas. If images are mixed, it also contains ``target``
+            float32 (part, classes), the share of each class, and ``label`` is the class with the largest share.
 
         Raises:
-            ValueError: If there is no such step.
+            ValueError: If there is no such epoch or step.
         """
         if epoch < 0 or not 0 <= first_step <= self.steps:
             raise ValueError(
@@ -125,7 +130,7 @@ class Batches:
         slots = tf.data.Dataset.from_tensor_slices(
             {"pass": plan.number, "step": plan.step, "place": plan.place, "weight": plan.weight}
         )
-        # For each pass over the split, its order and what is wanted of it.
+        # For each pass over the split: the seed of its order, and the positions to read.
         passes = [
             ((self._seed, int(number)) if self._training else None, plan.position[plan.number == number])
             for number in np.unique(plan.number)
@@ -154,7 +159,7 @@ class Batches:
         for step_of_epoch in range(first_step, self.steps):
             number, step = divmod(step_of_epoch, self._steps_of_pass)
             count = min(self._batch_size, self._split.size - step * self._batch_size)
-            # Beyond the last example there is padding, for a replica cannot go without.
+            # The last example is followed by padding, because every replica needs at least one example.
             filled = max(count, self._shard_count)
             for shard in self._shards:
                 place = np.arange(shard * filled // self._shard_count, (shard + 1) * filled // self._shard_count)
@@ -176,11 +181,11 @@ class Batches:
         )
 
     def _gather(self, slots: dict[str, tf.Tensor], chosen: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A part of a batch from memory."""
+        """Returns a part of a batch of a split that is in memory."""
         return {**slots, **{name: tf.gather(column, chosen) for name, column in self._split.tensors.items()}}
 
     def _load(self, slot: dict[str, tf.Tensor], example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One image as it is stored: decoded, and cropped if it is large."""
+        """Decodes the image of an example, and crops and resizes it if it is large."""
         if self._split.dataset.small:
             return {**slot, **self._split.decode(example)}
         size, channels = self._input_size, self._channels
@@ -225,13 +230,14 @@ class _Plan:
     """The examples of an epoch that a process takes, and how they are divided into parts.
 
     Attributes:
-        number: For each example, the number of the pass over the split, from the first epoch on.
-        step: The step of that pass.
-        place: Its place in the whole batch.
-        position: Its place in the pass's order; from the split's size on it is padding.
-        weight: 1, or 0 for padding.
-        sizes: The size of each part.
-        count: For each part, the examples of its whole batch.
+        number: For each example, the number of its pass over the split, counted from the first epoch on.
+        step: For each example, its step within the pass.
+        place: For each example, its place in the whole batch.
+        position: For each example, its position in the order of the pass; positions from the size of the split on are
+            padding.
+        weight: For each example, 1, or 0 for padding.
+        sizes: The number of examples in each part.
+        count: For each part, the number of examples in its whole batch.
     """
 
     number: np.ndarray
@@ -243,7 +249,7 @@ class _Plan:
     count: np.ndarray
 
     def in_parts(self, examples: tf.data.Dataset) -> tf.data.Dataset:
-        """Batches examples into the parts."""
+        """Groups examples into the parts."""
         size = int(self.sizes.max())
         if size == self.sizes.min():
             return examples.batch(size, drop_remainder=True)
@@ -251,13 +257,13 @@ class _Plan:
 
 
 class Timed(Iterator[Element]):
-    """An iterator that knows how long it was waited for.
+    """An iterator that measures the time spent waiting for its elements.
 
     Args:
         elements: The elements to iterate over.
 
     Attributes:
-        seconds: Spent waiting so far.
+        seconds: The time spent waiting so far, in seconds.
     """
 
     def __init__(self, elements: Iterable[Element]) -> None:

@@ -1,4 +1,4 @@
-"""Records of prepared files: those at some positions, read without most of the others."""
+"""Reads the records at given positions of prepared files, without reading most of the others."""
 
 import functools
 from collections.abc import Sequence
@@ -13,44 +13,48 @@ from googlenet_keras.data.splits import order
 if TYPE_CHECKING:
     from tensorflow_datasets.core import FileInstruction
 
-SHUFFLED_TOGETHER = 4096  # records of large images; about half a gigabyte of ImageNet
-READ_TOGETHER = 128  # records, where none are shuffled
-READ_AHEAD = 2**20  # bytes of each file that is read from its first record on
+SHUFFLED_TOGETHER = 4096  # records that are shuffled at once; about half a gigabyte of ImageNet
+READ_TOGETHER = 128  # records that are read at once, unless they are shuffled as TFRecord files are
+READ_AHEAD = 2**20  # bytes of the read buffer of a TFRecord file
 MOST_GROUPS = 64
-# At least: a group may begin within a file, of which the part before it is read for nothing.
+# The smallest number of files in a group. A group may begin in the middle of a file, and the part of the file before it
+# is then read in vain.
 FILES_OF_GROUP = 4
 
 
 def check_format_there(folder: str | Path, there: str, wanted: str | None) -> None:
-    """Refuses a prepared dataset whose files are in another format than is asked for.
+    """Raises an error if the files of a prepared dataset do not have the requested format.
 
     Args:
         folder: The prepared folder.
         there: The format of its files.
-        wanted: The format that is asked for; None is any.
+        wanted: The requested format; None accepts any.
 
     Raises:
-        ValueError: If they differ.
+        ValueError: If the two formats differ.
     """
     if wanted not in (None, there):
-        raise ValueError(f"{folder} is there as {there}: remove it, or choose another --data-dir. Received: {wanted!r}")
+        raise ValueError(
+            f"{folder} exists already in the format {there}: remove it, or choose another --data-dir. "
+            f"Received: {wanted!r}"
+        )
 
 
 def chosen_records(source: Any, keys: np.ndarray) -> tf.data.Dataset:
-    """Records of ArrayRecord files, of which no others are read.
+    """Reads the given records of ArrayRecord files, and no others.
 
     Args:
         source: The `array_record` data source.
-        keys: The records' numbers, in the order that they are wanted in.
+        keys: The indices of the records, in the order in which to return them.
 
     Returns:
-        A string for each.
+        A dataset with a string for each record.
     """
 
     def read(some: np.ndarray) -> np.ndarray:
         return np.array(source.__getitems__(some.tolist()), object)
 
-    # Two calls, so that one waits for the disk while the records of the other are copied.
+    # Two calls run in parallel, so that one waits for the disk while the records of the other are copied.
     return (
         tf.data.Dataset.from_tensor_slices(keys)
         .batch(READ_TOGETHER)
@@ -62,20 +66,20 @@ def chosen_records(source: Any, keys: np.ndarray) -> tf.data.Dataset:
 def streamed_records(
     files: "Sequence[FileInstruction]", positions: np.ndarray, shuffled: tuple[int, int] | None, batch_size: int | None
 ) -> tf.data.Dataset:
-    """Records of TFRecord files, which can be read from the first on only.
+    """Reads records of TFRecord files, which can only be read in sequence from the beginning.
 
-    The files, one after another, are cut into groups of as many records as fall to them. A group has the same part of
-    the places of every step, so that whoever takes half of the places reads half of the groups. Within a group the
-    order is of the files and, in blocks, of their records.
+    The sequence of all files is cut into groups. A group provides the examples for the same part of the places of every
+    step, so that a worker that takes half of the places reads half of the groups. To shuffle, the files are put in a
+    random order, and the records of each group are shuffled in blocks.
 
     Args:
         files: The name of each file, the first record and the number of records to read.
-        positions: The records to read, in rising order; see `Split.encoded`.
-        shuffled: See there.
-        batch_size: See there; None makes a single group.
+        positions: The positions to read, in rising order; see `Split.encoded`.
+        shuffled: See `Split.encoded`.
+        batch_size: See `Split.encoded`; None makes a single group.
 
     Returns:
-        A string for each of the positions.
+        A dataset with a string for each of the positions.
     """
     files = [files[i] for i in order(len(files), shuffled)]
     size = sum(file.take for file in files)
@@ -104,18 +108,18 @@ def streamed_records(
 
 
 def _group_count(files: int, batch_size: int | None) -> int:
-    """A power of two, so that numbers of workers divide it; it does not depend on how many there are."""
+    """Returns a power of two, so that usual numbers of workers divide it; it does not depend on their actual number."""
     return 1 << (max(1, min(MOST_GROUPS, files // FILES_OF_GROUP, batch_size or 1)).bit_length() - 1)
 
 
 def _groups(size: int, batch_size: int, count: int) -> np.ndarray:
-    """The group of each position: of every step, the first group has the first places, and so on.
+    """Returns the group of each position; the first group has the first places of every step, and so on.
 
-    Where the number of workers divides that of the groups, no group has places of two workers.
+    If the number of workers divides the number of groups, no group has places of two workers.
     """
     step, place = np.divmod(np.arange(size), batch_size)
     of_step = np.minimum(batch_size, size - step * batch_size)
-    return (((place + 1) * count - 1) // of_step).astype("uint8")  # which NumPy sorts by counting
+    return (((place + 1) * count - 1) // of_step).astype("uint8")  # a type that NumPy sorts by counting
 
 
 def _blocks(
@@ -125,7 +129,7 @@ def _blocks(
     length: int,
     shuffled: tuple[int, ...] | None,
 ) -> tf.data.Dataset:
-    """Records of a group at some places, rising, of its order, in which blocks of some length are shuffled."""
+    """Returns records of a group, at rising places in its order, in which blocks of `length` records are shuffled."""
     start, end = group
     first = wanted[0] // length * length
     last = min((wanted[-1] // length + 1) * length, end - start)
@@ -139,10 +143,11 @@ def _blocks(
 
 
 def _in_order(files: "Sequence[FileInstruction]", start: int, end: int) -> tf.data.Dataset:
-    """The records from one to another of all files, one after another."""
+    """Returns the records from `start` to `end` of the sequence of all files."""
     sizes = np.array([file.take for file in files])
     starts = np.cumsum(sizes) - sizes
-    # Files of which all is wanted, but for the beginning of the first and the end of the last, are one dataset.
+    # Successive files become one dataset if all their records are needed, except for some at the beginning of the first
+    # and at the end of the last.
     runs: list[tuple[list[str], int, int]] = []
     whole = False
     for i in np.flatnonzero((starts < end) & (starts + sizes > start)).tolist():

@@ -1,6 +1,6 @@
 """Writes exported networks, verifies them and runs them.
 
-Names are looked up when they are first used, so that a process that asks an artifact has nothing but its runtime.
+Names are imported when they are first used, so that a process that runs an artifact imports only its runtime.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""Answers questions to an artifact in a process that has nothing but its runtime; run as a script.
+"""Runs an artifact on images in a process that has imported nothing but its runtime; run as a script.
 
-Arguments: the artifact, a ``.npz`` file of questions, images by any name, and the one to put the answers into,
-``QUESTION/OUTPUT``. It prints as JSON how many seconds an answer to each question takes, how many pass from the start
-of the process to the first answer, and how much memory the process had at most, in bytes.
+The arguments are the artifact, an ``.npz`` file of input images under any names, and the ``.npz`` file to write the
+outputs to, under the names ``INPUT/OUTPUT``. The script prints JSON: the median seconds of a call for each input, the
+seconds from the start of the process to its first output, and the peak memory of the process in bytes.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ import numpy as np
 
 REPEATS = 3
 
-# The package would bring Keras along.
+# The module is loaded from its file, so that the rest of the package is not imported.
 spec = importlib.util.spec_from_file_location("runtimes", Path(__file__).with_name("runtimes.py"))
 assert spec is not None
 assert spec.loader is not None
@@ -26,7 +26,7 @@ spec.loader.exec_module(runtimes)
 
 
 def main(artifact: str, questions_file: str, answers_file: str) -> None:
-    """See the module."""
+    """Runs the script; see the module."""
     with np.load(questions_file) as loaded:
         questions = {key: loaded[key] for key in loaded.files}
     answer = runtimes.open_artifact(artifact)
@@ -41,7 +41,7 @@ def main(artifact: str, questions_file: str, answers_file: str) -> None:
             answer(images)
             times.append(time.perf_counter() - start)
         seconds[key] = statistics.median(times)
-    np.savez(answers_file, **answers)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
+    np.savez(answers_file, **answers)  # type: ignore[arg-type]  # an array may have any name except allow_pickle
     status = Path("/proc/self/status")
     peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
     print(json.dumps({"seconds": seconds, "first_answer": first, "peak_memory": int(peak[1]) * 1024 if peak else None}))

@@ -1,7 +1,7 @@
-"""Networks as files of other runtimes: ONNX, LiteRT and OpenVINO, in float32 and below.
+"""Writes networks as files of other runtimes: ONNX, LiteRT and OpenVINO, in float32 and in lower precisions.
 
-Each takes preprocessed float32 ``images`` (batch, height, width, channels), answers what `serving_model` does, under
-the same names, and carries the network's `Card`.
+Each file takes preprocessed float32 ``images`` (batch, height, width, channels), returns the outputs of `serving_model`
+under the same names, and contains the network's `Card`.
 """
 
 import contextlib
@@ -23,32 +23,32 @@ from googlenet_keras.deploy.runtimes import CARD, CARD_FILE, runtime
 from googlenet_keras.silence import quiet_logger
 from googlenet_keras.weights.cards import Card
 
-# What each format is called by `keras.Model.export`, and the file's ending.
+# The names of the formats in `keras.Model.export`, and the suffixes of their files.
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}
 FORMATS = ("saved_model", *SUFFIXES)
-# ONNX Runtime's and LiteRT's convolutions have no bfloat16 on CPUs; a SavedModel's precision is the model's dtype.
+# On CPUs, the convolutions of ONNX Runtime and LiteRT do not support bfloat16. A SavedModel has the model's dtype.
 PRECISIONS = {
     "saved_model": ("float32",),
     "onnx": ("float32", "float16", "int8"),
     "litert": ("float32", "float16", "int8"),
     "openvino": ("float32", "bfloat16", "float16", "int8"),
 }
-# What writes the files, beside what runs them, by the extra that has it.
+# The packages that write the files, in addition to those that run them, by the extra that installs them.
 _WRITERS = {"onnx": ("tf2onnx", "onnx"), "openvino": ("scipy",), "litert": ()}
 _OPENVINO_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f32", "int8": "f32"}
 
 
 def planned(formats: Sequence[str], precisions: Sequence[str]) -> list[tuple[str, str]]:
-    """The artifacts that are asked for, a format and a precision each; their tools are there.
+    """Lists the artifacts to write as pairs of format and precision, after checking that their tools are installed.
 
     Args:
         formats: Some of `FORMATS`.
-        precisions: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"int8"``. A format that has none of them is written
-            in float32.
+        precisions: Some of ``"float32"``, ``"bfloat16"``, ``"float16"`` and ``"int8"``. A format that supports none of
+            them is written in float32.
 
     Raises:
-        ValueError: If a format is unknown, none of the formats has one of the precisions, or what writes or runs one
-            is not installed; the message then names the extra.
+        ValueError: If a format is unknown, one of the precisions is supported by none of the formats, or a package that
+            writes or runs a format is not installed; in the last case the message names the extra.
     """
     for one in formats:
         if one not in FORMATS:
@@ -57,7 +57,7 @@ def planned(formats: Sequence[str], precisions: Sequence[str]) -> list[tuple[str
         able = [one for one, theirs in PRECISIONS.items() if precision in theirs]
         if not set(able) & set(formats):
             raise ValueError(
-                f"{precision} needs a format that has it ({', '.join(able) or 'none has'}). "
+                f"{precision} needs a format that supports it ({', '.join(able) or 'no format does'}). "
                 f"Received: {precision!r} for {', '.join(formats)}"
             )
     pairs = []
@@ -76,7 +76,7 @@ def planned(formats: Sequence[str], precisions: Sequence[str]) -> list[tuple[str
 
 
 def artifact_name(name: str, format_name: str, precision: str) -> str:
-    """The file's name: ``NAME.onnx``, or ``NAME_int8.onnx`` in another precision than float32."""
+    """Returns the name of the file: ``NAME.onnx``, or ``NAME_int8.onnx`` for a precision other than float32."""
     return f"{name}{'' if precision == 'float32' else f'_{precision}'}{SUFFIXES[format_name]}"
 
 
@@ -90,19 +90,19 @@ def write_artifact(
 ) -> None:
     """Writes a network as an ``.onnx``, ``.tflite`` or ``.xml`` file.
 
-    int8 is post-training quantization, per channel, by the library that is made for the format. The first convolution
-    and the classifier of an ONNX file stay in float32, since they cost little and matter most.
+    int8 means post-training quantization, per channel, by the library that is made for the format. The first
+    convolution and the classifier of an ONNX file stay in float32, because they cost little and matter most.
 
     Args:
         served: The model that `serving_model` returns, optimized or not, in float32.
-        path: The file; its ending names the format.
-        card: The card to write beside it.
-        precision: See `PRECISIONS`.
-        calibration: For int8, preprocessed float32 images, each (1, height, width, channels).
+        path: The file to write; its suffix determines the format.
+        card: The card to store in the file.
+        precision: One of the format's `PRECISIONS`.
+        calibration: Preprocessed float32 images to calibrate int8, each of shape (1, height, width, channels).
 
     Raises:
-        ValueError: If int8 is asked for without images.
-        RuntimeError: If a library cannot write it.
+        ValueError: If ``precision`` is int8 and there are no images to calibrate it.
+        RuntimeError: If a library cannot write the file.
     """
     if precision == "int8" and not len(calibration):
         raise ValueError(
@@ -110,7 +110,7 @@ def write_artifact(
         )
     inputs = keras.Input(served.input.shape[1:], name="images")
     model = keras.Model(inputs, served(inputs), name=served.name)
-    model(np.zeros((1, *served.input.shape[1:]), "float32"))  # Keras exports only what was called
+    model(np.zeros((1, *served.input.shape[1:]), "float32"))  # Keras exports only models that were called
     write: dict[str, Callable[..., None]] = {".onnx": _write_onnx, ".tflite": _write_litert, ".xml": _write_openvino}
     text = json.dumps(card.as_dict(), ensure_ascii=False)
     with quiet_converters():
@@ -128,7 +128,7 @@ def _tool(package: str, extra: str) -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_converters() -> Iterator[None]:
-    """Silences the converters, which log and print to the process's streams; TensorFlow's prints from C++."""
+    """Silences the converters, which log and print to the output of the process; that of TensorFlow prints from C++."""
     with warnings.catch_warnings(), quiet_logger("tensorflow"), tempfile.TemporaryFile() as void:
         warnings.simplefilter("ignore")
         kept = {number: os.dup(number) for number in (1, 2)}
@@ -178,7 +178,7 @@ def _quantize_onnx(path: Path, calibration: Sequence[np.ndarray]) -> None:
         Images(),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
-        # Without VNNI the sums of 8 by 8 bits saturate in 16: 7 bits of the weights are safe everywhere.
+        # Without VNNI, the sums of 8-bit products saturate at 16 bits. Weights of 7 bits are safe everywhere.
         # Source: onnxruntime.ai, "Quantize ONNX models", "When to use reduce-range".
         reduce_range=True,
         activation_type=quantization.QuantType.QUInt8,
@@ -216,6 +216,6 @@ def _write_openvino(
     graph.set_rt_info(card, [CARD, "card"])
     graph.set_rt_info(_OPENVINO_HINTS[precision], [CARD, "precision"])
     openvino.save_model(graph, str(path), compress_to_fp16=precision == "float16")
-    del graph  # which maps the file
+    del graph  # it maps the file that is deleted next into memory
     for file in (plain, plain.with_suffix(".bin")):
         file.unlink()

@@ -1,4 +1,4 @@
-"""Builds a model's artifacts, pictures and card from its name: all of them or none."""
+"""Builds the artifacts, pictures and card of a model from its name, and writes all of them or none."""
 
 import contextlib
 import json
@@ -39,13 +39,14 @@ class Export:
 
     Attributes:
         saved_model: The SavedModel's folder; None if it was not asked for.
-        picture: The diagram, a PNG, or an SVG where the PNG would be too large.
-        architecture: The picture of the network's modules, a PNG; beside it are the same as SVG, and the page.
+        picture: The diagram: a PNG file, or an SVG file if the PNG would be too large.
+        architecture: The picture of the network's modules, a PNG file. The SVG file and the HTML page are beside it.
         card: The card, a JSON file.
-        model_card: The same for readers, Markdown as the Hugging Face Hub has it.
-        artifacts: The files in other formats; beside an ``.xml`` is its ``.bin``.
+        model_card: The card for readers, a Markdown file in the format of the Hugging Face Hub.
+        artifacts: The files in other formats; the ``.bin`` file of an ``.xml`` file is beside it.
         strategy: The devices that the model was built on, in words.
-        chosen: The candidates that the artifact was chosen from, in words; empty if there were none.
+        chosen: The comparison of the candidates that the artifact was chosen from, in words; empty if no artifact was
+            chosen.
     """
 
     saved_model: Path | None
@@ -59,14 +60,14 @@ class Export:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All places."""
+        """The paths of all files and folders of the export."""
         saved_models = () if self.saved_model is None else (self.saved_model,)
         weights = tuple(path.with_suffix(".bin") for path in self.artifacts if path.suffix == ".xml")
         architectures = [self.architecture.with_suffix(suffix) for suffix in (".png", ".svg", ".html")]
         return *saved_models, *self.artifacts, *weights, self.picture, *architectures, self.card, self.model_card
 
     def others(self) -> list[Path]:
-        """The paths of artifacts that this export does not have but an earlier one may have left."""
+        """Lists the paths of artifacts that this export does not have, but that an earlier one may have left."""
         folder, name = self.card.parent, self.card.stem
         pairs = [(one, precision) for one, precisions in PRECISIONS.items() for precision in precisions]
         everything = Export.at(folder, name, pairs)
@@ -76,7 +77,7 @@ class Export:
 
     @classmethod
     def at(cls, folder: Path, name: str, pairs: Sequence[tuple[str, str]] = (("saved_model", "float32"),)) -> "Export":
-        """Returns the paths of an export of that name below a folder.
+        """Returns the paths of an export in a folder.
 
         Args:
             folder: The folder.
@@ -114,51 +115,54 @@ def export_model(
     force: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Export:
-    """Builds a model and writes its artifacts, its pictures and its card, once they are known to be right.
+    """Builds a model and writes its artifacts, its pictures and its card, after they have been verified.
 
     Args:
-        name: One of `list_models`; None is what the weight file says, or ``googlenet`` where there are no weights. For
-            a ``.keras`` file of your own network, it names the network that yours is built on and whose preprocessing
-            it uses.
+        name: One of `list_models`; None takes it from the weight file, or means ``googlenet`` if there are no weights.
+            For a ``.keras`` file of your own network, it names the network that yours is built on and whose
+            preprocessing it uses.
         folder: The folder for ``NAME/``, ``NAME.png``, ``NAME_architecture.png``, ``.svg`` and ``.html``, ``NAME.json``
             and ``NAME.md``; it is created if it does not exist.
         weights: A weight file (see `load_weights`), the name of published weights, such as ``"fashion_mnist"`` of
-            ``googlenet_bn``, or a ``.keras`` file; None leaves the network as it is initialized, untrained.
-        classes: Number of classes; None is the weight file's, as many as there are labels, or the model's own.
-        input_shape: (height, width, channels) in pixels, 1 or 3 channels; None is the weight file's or the model's own.
-        labels: A text file of one class name per line; None is the weight file's names, the model's own where their
-            number fits, and numbers otherwise.
+            ``googlenet_bn``, or a ``.keras`` file; None keeps the initial weights, so the network is untrained.
+        classes: The number of classes; None takes it from the weight file or from the labels, or else uses the model's
+            own.
+        input_shape: (height, width, channels) in pixels, with 1 or 3 channels; None takes it from the weight file, or
+            else uses the model's own.
+        labels: A text file with one class name per line; None uses the names from the weight file, or else the model's
+            own names if their number fits, or else numbers.
         strategy: See `create_strategy`.
-        dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
-        aux_heads: Whether the auxiliary heads are built, and answered by name.
-        optimize: Whether a float32 network is written as `optimize_for_inference` makes it, or else as it is trained.
-        formats: Some of ``"saved_model"``, ``"onnx"``, ``"litert"`` and ``"openvino"``; None is ``"saved_model"``, or
-            with ``optimize_for`` every one whose tools are installed.
-        precisions: Some of ``"float32"``, ``"bfloat16"``, ``"float16"`` and ``"int8"``, of the files other than the
+        dtype: The Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None means the global policy.
+        aux_heads: Whether to build the auxiliary heads and return their outputs by name.
+        optimize: Whether to optimize a float32 network with `optimize_for_inference`. Otherwise it is written as it was
+            trained.
+        formats: Some of ``"saved_model"``, ``"onnx"``, ``"litert"`` and ``"openvino"``; None means ``"saved_model"``,
+            or, with ``optimize_for``, every format that supports all ``precisions`` and whose tools are installed.
+        precisions: Some of ``"float32"``, ``"bfloat16"``, ``"float16"`` and ``"int8"``, for all files other than the
             SavedModel, whose precision is ``dtype``.
-        optimize_for: ``"latency"``, ``"throughput"`` or ``"size"``: of all artifacts only the best on this machine is
-            kept, and the card tells of the others. None keeps all of them.
-        calibration: The dataset whose training images int8 is calibrated on and whose evaluation split its accuracy is
-            measured on; see `open_dataset`. None is what the weights were trained on.
+        optimize_for: ``"latency"``, ``"throughput"`` or ``"size"`` keeps only the artifact that is best on this
+            machine; the card describes the others too. None keeps all artifacts.
+        calibration: The dataset whose training images calibrate int8, and on whose evaluation split the accuracy of
+            int8 is measured; see `open_dataset`. None means the dataset that the weights were trained on.
         data_dir: See `open_dataset`.
-        serving_version: Makes the SavedModel's folder ``NAME/VERSION``, as TensorFlow Serving watches it.
-        force: Whether an export of the same name is replaced.
-        report: Called with a few words as each step begins.
+        serving_version: Writes the SavedModel to the folder ``NAME/VERSION``, where TensorFlow Serving looks for it.
+        force: Whether to replace an export of the same name.
+        report: Called with a few words when each step begins.
 
     Returns:
         The paths of the export, and the devices that it was built on.
 
     Raises:
-        ValueError: If an argument makes no model, contradicts the card in the weight file, or asks for a format whose
-            tools are not installed; the message then names the extra.
-        FileExistsError: If there is such an export, and not ``force``.
+        ValueError: If the arguments do not describe a model, contradict the card in the weight file, or ask for a
+            format whose tools are not installed; in the last case the message names the extra.
+        FileExistsError: If there is an export of the same name and ``force`` is False.
         OSError: If the folder cannot be written to.
-        RuntimeError: If an artifact does not answer as the model does, the picture cannot be drawn, or Keras runs
-            on another backend than TensorFlow.
+        RuntimeError: If the outputs of an artifact differ from those of the model, the picture cannot be drawn, or
+            Keras runs on a backend other than TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
-            "A SavedModel is TensorFlow's: start Python with KERAS_BACKEND=tensorflow. "
+            "An export needs the TensorFlow backend: start Python with KERAS_BACKEND=tensorflow. "
             f"Received: {keras.backend.backend()!r}"
         )
     folder = Path(folder)
@@ -177,7 +181,7 @@ def export_model(
     with contextlib.ExitStack() as stack:
         stack.enter_context(output_folder(folder))
         publication = stack.enter_context(Publication(folder, name))
-        # A version is put in place last: TensorFlow Serving takes it at once.
+        # A version is put in place last, because TensorFlow Serving loads it at once.
         versions = None
         if home != folder:
             stack.enter_context(output_folder(home))
@@ -202,7 +206,7 @@ def export_model(
             place = (versions or publication).aside / export.saved_model.name
             fact, differences = writing.saved_model(place, fresh_process)
             facts.append({"file": str(export.saved_model.relative_to(folder)), **fact})
-        # Keras's plot_model and its converters do not bear each other in two threads of one process.
+        # Keras's plot_model and its converters must not run in two threads of one process at the same time.
         diagram = picture.result()
         facts += writing.artifacts(
             aside.artifacts, [precision for one, precision in pairs if one in SUFFIXES], calibration, data_dir
@@ -232,15 +236,16 @@ def _planned(
     """Lists the artifacts to write, in the form that `planned` describes.
 
     Raises:
-        ValueError: See `planned`; or if the goal is unknown, or contradicts a version.
+        ValueError: For the reasons that `planned` lists, if the goal is unknown, or if both a goal and a version are
+            given.
     """
     if optimize_for is None:
         return planned(formats or ["saved_model"], precisions)
     check_goal(optimize_for)
     if serving_version is not None:
         raise ValueError(
-            "A version is of a SavedModel, and another format may be chosen: leave --serving-version or --optimize-for "
-            f"out. Received: {serving_version} and {optimize_for!r}"
+            "--serving-version applies to a SavedModel only, and --optimize-for may choose another format: leave one "
+            f"of them out. Received: {serving_version} and {optimize_for!r}"
         )
     return planned(formats or available_formats(precisions), precisions)
 
@@ -248,7 +253,7 @@ def _planned(
 def _chosen(
     export: Export, written: Export, facts: Sequence[Facts], pairs: Sequence[tuple[str, str]], goal: str
 ) -> tuple[Export, dict[str, object]]:
-    """Drops all artifacts but the best; the export as it is to be, and what the card says of the choice."""
+    """Deletes all artifacts except the best, and returns the final export and the card's facts about the choice."""
     index, comparison = best(facts, goal)
     kept = Export.at(written.card.parent, written.card.stem, [pairs[index]])
     for path in {*written.paths} - {*kept.paths}:
@@ -263,10 +268,11 @@ def _remove(path: Path) -> None:
 
 
 def _check(network: Network, pairs: Sequence[tuple[str, str]], *, aux_heads: bool, calibration: str | None) -> None:
-    """Refuses what makes no export before any work is done.
+    """Raises an error before any work is done if the arguments cannot make an export.
 
     Raises:
-        ValueError: If auxiliary heads are asked for that the network has not, or int8 without images.
+        ValueError: If auxiliary heads are requested and the network does not have them, or int8 is requested without a
+            dataset to calibrate it.
     """
     if aux_heads and not network.record.aux_heads:
         raise ValueError(
@@ -279,15 +285,16 @@ def _check(network: Network, pairs: Sequence[tuple[str, str]], *, aux_heads: boo
 
 
 def _checked(export: Export, serving_version: int | None, *, force: bool) -> Export:
-    """The places of an export, of which none is taken.
+    """Returns an export with its final paths, after checking that no artifact of an earlier export is there.
 
     Raises:
-        ValueError: If the version is below 0.
-        FileExistsError: If one is, and not ``force``, or there is a SavedModel where versions of one are to be.
+        ValueError: If the version is negative.
+        FileExistsError: If there is such an artifact and ``force`` is False, or if a SavedModel without a version is in
+            the folder that is to contain the versions.
     """
     if export.saved_model is not None and serving_version is not None:
         if serving_version < 0:
-            raise ValueError(f"A version of TensorFlow Serving is 0 or more. Received: {serving_version}")
+            raise ValueError(f"A version for TensorFlow Serving must be 0 or more. Received: {serving_version}")
         if (export.saved_model / "saved_model.pb").exists():
             raise FileExistsError(
                 f"There is a SavedModel without a version; move it away first: {str(export.saved_model)!r}"
@@ -302,19 +309,19 @@ def _checked(export: Export, serving_version: int | None, *, force: bool) -> Exp
 
 @dataclass(frozen=True, kw_only=True)
 class _Writing:
-    """A model that is written and verified.
+    """Writes the artifacts of a model and verifies them.
 
     Attributes:
         network: The network that the model was built from.
-        served: The model as it is served, which every artifact is compared with.
-        written: The same, optimized or not.
-        saved: The savings of the optimization, in a sentence; None without one.
-        labels: The classes' names.
-        card: The card that every artifact gets.
-        dtype: The dtype of the model's policy.
-        questions: See `questions_and_answers`.
-        expected: See there.
-        report: Called with a few words as each step begins.
+        served: The model that `serving_model` returns, with which every artifact is compared.
+        written: The model that is written: ``served``, optimized or not.
+        saved: A sentence about the savings of the optimization; None if the model is not optimized.
+        labels: The names of the classes.
+        card: The card that is stored in every artifact.
+        dtype: The name of the model's dtype policy.
+        questions: The inputs of the verification; see `questions_and_answers`.
+        expected: The model's outputs for these inputs; see `questions_and_answers`.
+        report: Called with a few words when each step begins.
     """
 
     network: Network
@@ -350,7 +357,7 @@ class _Writing:
 
     @property
     def verified_with(self) -> dict[str, object]:
-        """Returns the photograph and the tolerance of the verification, and the model's class for the photograph."""
+        """The photograph and the tolerance of the verification, and the model's class for the photograph."""
         best = int(np.argmax(self.expected["serve_bytes/1/probabilities"]))
         return {
             "photograph": verification.PHOTOGRAPH,
@@ -361,7 +368,7 @@ class _Writing:
     def saved_model(
         self, place: Path, fresh_process: verification.FreshProcess
     ) -> tuple[dict[str, object], dict[str, float]]:
-        """Writes and verifies the SavedModel; facts for the card, and the largest differences."""
+        """Writes and verifies the SavedModel; returns facts for the card, and the largest difference of each output."""
         self.report("writing the SavedModel")
         texts = {
             LABELS_FILE: "\n".join(self.labels) + "\n",
@@ -382,7 +389,7 @@ class _Writing:
     def artifacts(
         self, paths: Sequence[Path], precisions: Sequence[str], calibration: str | None, data_dir: str | Path | None
     ) -> list[dict[str, object]]:
-        """Writes and verifies files of other runtimes; facts for the card, of each."""
+        """Writes and verifies the files of other runtimes; returns facts about each of them for the card."""
         images: Sequence[np.ndarray] = ()
         if "int8" in precisions:
             self.report("reading the images that int8 is calibrated on")
@@ -420,7 +427,7 @@ def _in_float32(model: keras.Model) -> bool:
 
 
 def _file_name(export: Export, folder: Path) -> str:
-    """Returns the name of the network's file in the model card."""
+    """Returns the path that the model card names: that of the network's file, relative to the folder."""
     return str((export.saved_model or export.artifacts[0]).relative_to(folder))
 
 
@@ -429,7 +436,7 @@ def _dtype(model: keras.Model) -> str:
 
 
 def _draw(model: keras.Model, export: Export, stages: Sequence[str]) -> Path:
-    """Draws the pictures and returns the diagram's path: an SVG where a legible bitmap would be too large."""
+    """Draws the pictures and returns the path of the diagram: an SVG file if a legible bitmap would be too large."""
     for path in (export.architecture, export.architecture.with_suffix(".svg")):
         describe.plot_architecture(model, path)
     describe.write_architecture_page(model, export.architecture.with_suffix(".html"), stages=stages)
@@ -477,7 +484,7 @@ def _card(
 
 
 def _trained(network: Network, model: keras.Model, names: Sequence[str]) -> Card:
-    """Returns the facts about the network's training."""
+    """Returns the card of the weights; if they have none, a card with the facts that are known."""
     if network.card is not None:
         return network.card
     return Card(

@@ -1,4 +1,4 @@
-"""Chooses the images that calibrate int8, and measures the accuracy that int8 costs."""
+"""Chooses the images that calibrate int8, and measures the accuracy before and after the quantization."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from googlenet_keras.data import Batches, open_dataset
 from googlenet_keras.evaluation import evaluate
 from googlenet_keras.models.trained import Network
 
-# Enough for the ranges of activations; NNCF's default.
+# Enough images to estimate the ranges of the activations; NNCF's default.
 IMAGES = 300
 BATCH_SIZE = 50
 
@@ -17,19 +17,19 @@ BATCH_SIZE = 50
 def calibration_images(
     dataset: str, network: Network, shape: tuple[int, ...], *, data_dir: str | Path | None = None
 ) -> list[np.ndarray]:
-    """Training images as the network takes them, at random and the same each time.
+    """Returns preprocessed training images, which are chosen at random but are the same each time.
 
     Args:
         dataset: See `open_dataset`.
-        network: The network whose preprocessing they get.
-        shape: (height, width, channels) of its input.
+        network: The network whose preprocessing is applied.
+        shape: (height, width, channels) of the network's input.
         data_dir: See `open_dataset`.
 
     Returns:
-        `IMAGES` of them, or as many as there are: float32 (1, height, width, channels).
+        `IMAGES` images, or all if there are fewer: float32 arrays of shape (1, height, width, channels).
 
     Raises:
-        ValueError: If there is no such dataset, or the network takes no square images.
+        ValueError: If there is no such dataset, or the network's input is not square.
     """
     data = open_dataset(dataset, data_dir=data_dir)
     split = data.split("train" if "train" in data.split_names else data.split_names[0])
@@ -52,7 +52,7 @@ def calibration_images(
 def accuracy(
     weights: str | Path, network: Network, dataset: str, *, data_dir: str | Path | None = None
 ) -> dict[str, Any]:
-    """The accuracy of a network or of an artifact of it on the evaluation split.
+    """Measures the accuracy of a network, or of one of its artifacts, on the evaluation split.
 
     Args:
         weights: The network's weights, or the artifact.
@@ -61,7 +61,7 @@ def accuracy(
         data_dir: See `open_dataset`.
 
     Returns:
-        ``dataset``, ``split``, ``examples`` and ``accuracy``, the share of them that is classified correctly.
+        ``dataset``, ``split``, ``examples``, and ``accuracy``, the share of the examples that are classified correctly.
     """
     measured = evaluate(network.record.name, [weights], dataset=dataset, data_dir=data_dir, batch_size=BATCH_SIZE)
     examples, share = measured.scores.examples, measured.scores.top1
@@ -70,5 +70,5 @@ def accuracy(
 
 def _side(shape: tuple[int, ...]) -> int:
     if shape[0] != shape[1]:
-        raise ValueError(f"int8 is calibrated on square images alone. Received: an input of {shape[0]}x{shape[1]}")
+        raise ValueError(f"int8 is calibrated on square images only. Received: an input of {shape[0]}x{shape[1]}")
     return shape[0]

@@ -1,4 +1,4 @@
-"""Chooses which of several artifacts is kept, by measurements of the build script on this machine."""
+"""Chooses which of several artifacts to keep, by the measurements of the build script on this machine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -7,31 +7,31 @@ from googlenet_keras.deploy.artifacts import FORMATS, planned
 
 Facts: TypeAlias = Mapping[str, Any]
 
-# What each goal compares, smaller being better, with its unit.
+# The quantity that each goal compares, and its unit; smaller is better.
 GOALS: dict[str, tuple[Callable[[Facts], float], str]] = {
     "latency": (lambda facts: 1000 * facts["seconds"]["1"], "ms for one image"),
     "throughput": (lambda facts: 1000 * _seconds_per_image(facts), "ms per image in a batch"),
     "size": (lambda facts: facts["bytes"] / 1e6, "MB"),
 }
-# Half a point of accuracy: above what int8 has lost here with any runtime, which is 0.001 of Fashion-MNIST's.
+# Half a percentage point of accuracy. The most that int8 has lost here, in any runtime, is 0.001 on Fashion-MNIST.
 LARGEST_LOSS = 0.005
 
 
 def check_goal(goal: str) -> None:
-    """Refuses what is no goal.
+    """Raises an error if the goal is unknown.
 
     Args:
         goal: A key of `GOALS`.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If ``goal`` is not a key of `GOALS`.
     """
     if goal not in GOALS:
-        raise ValueError(f"What to optimize for must be one of {', '.join(GOALS)}. Received: {goal!r}")
+        raise ValueError(f"The goal to optimize for must be one of {', '.join(GOALS)}. Received: {goal!r}")
 
 
 def available_formats(precisions: Sequence[str]) -> list[str]:
-    """The formats that can be written here: their extras are installed.
+    """Lists the formats that support all precisions and whose extras are installed, and always the SavedModel.
 
     Args:
         precisions: See `planned`.
@@ -47,15 +47,17 @@ def available_formats(precisions: Sequence[str]) -> list[str]:
 
 
 def best(candidates: Sequence[Facts], goal: str) -> tuple[int, str]:
-    """Chooses an artifact; one whose quantization lost more than half a point of accuracy is never chosen.
+    """Chooses the best artifact.
+
+    An artifact whose quantization lost more than `LARGEST_LOSS` of accuracy is chosen only if all of them lost so much.
 
     Args:
-        candidates: The card's facts about each: ``file``, ``bytes``, ``seconds`` by batch size, and ``accuracy`` where
-            it was measured.
+        candidates: The card's facts about each artifact: ``file``, ``bytes``, ``seconds`` by batch size, and
+            ``accuracy`` if it was measured.
         goal: A key of `GOALS`.
 
     Returns:
-        Its position, and a sentence of how all compare.
+        The index of the chosen artifact, and a sentence that compares all of them.
     """
     measure, unit = GOALS[goal]
     order = sorted(range(len(candidates)), key=lambda index: (_loses(candidates[index]), measure(candidates[index])))

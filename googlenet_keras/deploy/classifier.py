@@ -21,12 +21,12 @@ IMAGENET_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class that an image may be of.
+    """A class that an image may belong to.
 
     Attributes:
-        label: The class's name.
-        index: Its place among the classes, from 0.
-        probability: Between 0 and 1.
+        label: The name of the class.
+        index: The index of the class, from 0.
+        probability: The probability of the class, between 0 and 1.
     """
 
     label: str
@@ -37,20 +37,20 @@ class Prediction:
 def decode_predictions(
     probabilities: np.ndarray, top: int = 5, labels: Sequence[str] | None = None
 ) -> list[list[Prediction]]:
-    """Names the likeliest classes of each image, best first.
+    """Returns the most likely classes of each image, best first.
 
     Args:
-        probabilities: The probabilities of each image and class: (batch, classes).
+        probabilities: The probabilities of each image and class, of shape (batch, classes).
         top: The number of classes to list.
-        labels: The classes' names, such as those of a `Card`; None is ImageNet's, of 1000 classes, or of 1001 where the
-            first is TF-slim's background.
+        labels: The names of the classes, such as those of a `Card`; None means the names of ImageNet's 1000 classes, or
+            of 1001 classes, of which the first is TF-slim's background class.
 
     Raises:
-        ValueError: If they are no such array, or there is not a name for each class.
+        ValueError: If ``probabilities`` does not have two dimensions, or there is not one label for each class.
     """
     answers = np.asarray(probabilities)
     if answers.ndim != 2:
-        raise ValueError(f"Probabilities are (batch, classes). Received: {answers.shape}")
+        raise ValueError(f"Probabilities must have the shape (batch, classes). Received: {answers.shape}")
     classes = answers.shape[1]
     if labels is None:
         imagenet = class_names(model_record("googlenet"), IMAGENET_CLASSES)
@@ -68,11 +68,12 @@ class Classifier:
     """Classifies images; `load` and `build` create one.
 
     Args:
-        serve_bytes: The signature of that name: from ``encoded``, files (batch,), to ``probabilities``.
-        labels: The class names in the order of the probabilities.
+        serve_bytes: The signature of that name, which takes the image files ``encoded`` of shape (batch,) and returns
+            their ``probabilities``.
+        labels: The names of the classes, in the order of the probabilities.
 
     Attributes:
-        labels: The same.
+        labels: The names of the classes, in the order of the probabilities.
     """
 
     def __init__(self, serve_bytes: Callable[..., dict[str, tf.Tensor]], labels: Sequence[str]) -> None:
@@ -84,12 +85,12 @@ class Classifier:
         """Loads an artifact of `export_model`, or a weight file that has a card.
 
         Args:
-            path: The SavedModel's folder, an ``.onnx``, ``.tflite`` or ``.xml`` file, or what `build` takes as
-                ``weights``.
+            path: The SavedModel's folder, an ``.onnx``, ``.tflite`` or ``.xml`` file, a ``.weights.h5`` file
+                with a card, or a ``.keras`` file.
 
         Raises:
-            ValueError: If it is none of them, a SavedModel has no ``serve_bytes`` and labels, a file no card, or its
-                runtime is not installed.
+            ValueError: If the path is none of these, the SavedModel does not have the signature ``serve_bytes`` and
+                labels, the file has no card, or its runtime is not installed.
         """
         if str(path).endswith(SUFFIXES):
             return cls.build(weights=path)
@@ -99,7 +100,7 @@ class Classifier:
         labels_file = folder / "assets" / "labels.txt"
         if not (folder / "saved_model.pb").is_file() or not labels_file.is_file():
             raise ValueError(
-                "There is no SavedModel of this package; make one with python -m googlenet_keras.export. "
+                "The folder holds no SavedModel of this package; make one with python -m googlenet_keras.export. "
                 f"Received: {str(folder)!r}"
             )
         try:
@@ -109,14 +110,14 @@ class Classifier:
             raise ValueError(f"The SavedModel is damaged ({error}). Received: {str(folder)!r}") from None
 
         def serve_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-            # The loaded object owns the variables of its signatures, and must live as long as they.
+            # The loaded object owns the variables of its signatures, so it must live as long as they do.
             return loaded.signatures["serve_bytes"](encoded=encoded)
 
         return cls(serve_bytes, read_labels(labels_file))
 
     @classmethod
     def _of_file(cls, path: Path) -> "Classifier":
-        """The classifier that is a file of another runtime than TensorFlow, which decodes the images."""
+        """Creates a classifier from a file of a runtime other than TensorFlow; TensorFlow decodes the images."""
         answer = open_artifact(path)
         card = Card.from_dict(read_artifact_card(path))
         height, width, channels = card.input_shape
@@ -143,17 +144,17 @@ class Classifier:
         input_shape: tuple[int, int, int] | None = None,
         labels: str | Path | None = None,
     ) -> "Classifier":
-        """The classifier that `export_model` would write of the same arguments.
+        """Builds the classifier that `export_model` would write for the same arguments.
 
         Args:
-            name: See `export_model`, as for all arguments.
-            weights: A weight file, or the name of published weights.
-            classes: See there.
-            input_shape: See there.
-            labels: See there.
+            name: See `export_model`.
+            weights: A weight file, or the name of published weights; see `export_model`.
+            classes: See `export_model`.
+            input_shape: See `export_model`.
+            labels: See `export_model`.
 
         Raises:
-            ValueError: If an argument makes no model, or contradicts the card in the weight file.
+            ValueError: If the arguments do not describe a model, or contradict the card in the weight file.
             OSError: If the labels cannot be read.
         """
         network = find_network(
@@ -169,15 +170,15 @@ class Classifier:
         return cls(serve_bytes, network.labels_of(model))
 
     def classify(self, encoded: bytes, *, top: int = 5) -> list[Prediction]:
-        """Names the likeliest classes of an image, best first.
+        """Returns the most likely classes of an image, best first.
 
         Args:
             encoded: The bytes of an image file.
             top: The number of classes to list.
 
         Raises:
-            ValueError: If the bytes are no image, or one that is too large.
-            RuntimeError: If the answer is no number.
+            ValueError: If the bytes are not an image, or the image is too large.
+            RuntimeError: If a probability is NaN or infinite.
         """
         try:
             answer = self._serve_bytes(encoded=tf.constant([encoded]))

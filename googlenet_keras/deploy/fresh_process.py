@@ -1,9 +1,9 @@
-"""Answers questions to a SavedModel as a process that has TensorFlow and no Keras; run as a script.
+"""Runs a SavedModel on given inputs in a process that has TensorFlow but not Keras; run as a script.
 
-Standard input holds three lines, each read once it is needed: the SavedModel's folder, the file of questions and the
-file to put answers into, both ``.npz``. A question ``SIGNATURE/BATCH`` is the signature's input; its answers are
-``SIGNATURE/BATCH/OUTPUT``. ``seconds/BATCH`` is the median time of
-``serving_default`` for a batch.
+The script reads three lines from the standard input, each when it needs it: the SavedModel's folder, the ``.npz`` file
+of inputs, and the ``.npz`` file to write the outputs to. An input of a signature has the name ``SIGNATURE/BATCH``, and
+its outputs have the names ``SIGNATURE/BATCH/OUTPUT``. In addition, ``seconds/BATCH`` is the median time that
+``serving_default`` takes for a batch.
 """
 
 import os
@@ -12,8 +12,8 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# What is served elsewhere has no Keras: an import of it fails here.
-sys.modules["keras"] = None  # type: ignore[assignment]  # a name that is None cannot be imported
+# Where a SavedModel is served there may be no Keras, so an import of it must fail here.
+sys.modules["keras"] = None  # type: ignore[assignment]  # a module that is None cannot be imported
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -38,4 +38,4 @@ with np.load(questions_file) as questions:
                 seconds.append(time.perf_counter() - start)
             answers[f"seconds/{len(images)}"] = np.array(statistics.median(seconds))
 np.savez(answers_file, **answers)
-os._exit(0)  # TensorFlow takes its time to say goodbye
+os._exit(0)  # a normal exit waits for the shutdown of TensorFlow, which is slow

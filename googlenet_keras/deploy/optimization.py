@@ -1,4 +1,4 @@
-"""An equivalent network with fewer layers for inference: what only training needs is folded into other layers."""
+"""Builds an equivalent network with fewer layers for inference, by folding what only training needs into others."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from googlenet_keras.models import inference_model
 Layer: TypeAlias = layers.Layer
 Weights: TypeAlias = dict[str, np.ndarray]
 
-# Layers that pass on what they get unless they train.
+# Layers that return their input unchanged except in training.
 _ONLY_TRAINING = (
     layers.Dropout,
     layers.SpatialDropout2D,
@@ -37,27 +37,27 @@ def optimize_for_inference(
     merge: bool = False,
     report: Callable[[str], None] = lambda saved: None,
 ) -> keras.Model:
-    """An equal model of plain Keras layers, with what only training needs folded away.
+    """Returns an equivalent model of plain Keras layers, without the layers that only training needs.
 
-    Batch normalization is folded into the convolution or dense layer before it, a ReLU and zeros around a feature map
-    into the convolution or pooling beside them where that is exact. An average pooling and the 1x1 convolution behind
-    it change places, since both are linear and the convolution leaves fewer channels to average. Dropout and auxiliary
-    heads are left out. Local response normalization becomes operations of Keras, so that the model loads where this
-    package is not installed. The answers are equal to within 1e-5 of the largest in float32.
+    Batch normalization and ReLU are folded into the convolution or dense layer before them, and zero padding into the
+    convolution or maximum pooling after it, where that is exact. An average pooling and the 1x1 convolution after it
+    change places, because both are linear and the convolution leaves fewer channels to average. Dropout and auxiliary
+    heads are left out. Local response normalization is replaced by Keras operations, so that the model loads where this
+    package is not installed. In float32, the outputs are equal to within 1e-5 of the largest output.
 
     Args:
-        model: A functional or sequential model, with its weights. It stays as it is.
-        preprocessing: Makes a model that takes pixels in [0, 255], RGB or grey, and preprocesses them itself: in its
-            first convolution, but for the mean where that convolution pads with zeros, which is subtracted first.
-        merge: Whether parallel 1x1 convolutions of one tensor become one, whose output is then divided. It pays in none
-            of the runtimes measured so far; see ``googlenet_keras.benchmark infer``.
-        report: Called once, with a sentence that says what was saved.
+        model: A functional or sequential model with its weights. It is not changed.
+        preprocessing: If given, the returned model takes pixels in [0, 255], RGB or grey, and preprocesses them itself
+            in its first convolution. If that convolution pads with zeros, the mean is subtracted before it instead.
+        merge: Whether to merge parallel 1x1 convolutions of one tensor into one convolution, whose output is then
+            split. This is not faster in any of the runtimes measured so far; see ``googlenet_keras.benchmark infer``.
+        report: Called once with a sentence that describes the savings.
 
     Returns:
-        The model; its layers have the names of those that they replace.
+        The optimized model; its layers have the names of those that they replace.
 
     Raises:
-        ValueError: If the model has no graph of layers, or ``preprocessing`` is given to one that does not begin with
+        ValueError: If the model has no graph of layers, or ``preprocessing`` is given and the model does not begin with
             a convolution.
     """
     before = model
@@ -71,16 +71,17 @@ def optimize_for_inference(
 
 @dataclass
 class _Fused:
-    """A convolution or dense layer and what is folded into it.
+    """A convolution or dense layer, and the layers that are folded into it.
 
     Attributes:
         layer: The layer.
-        normalization: The batch normalization behind it.
-        relu: Whether a ReLU is behind that.
-        padding: The padding of the layer in place of a `ZeroPadding2D`; None is its own.
-        pool: The average pooling before it, which comes after it now.
-        pixels: The preprocessing that it does.
-        group: The names of the 1x1 convolutions that it is merged with, itself among them.
+        normalization: The batch normalization after the layer; None if there is none.
+        relu: Whether a ReLU follows the layer or its batch normalization.
+        padding: The layer's padding in place of a `ZeroPadding2D` before it; None keeps the layer's own padding.
+        pool: The average pooling before the layer, which is moved after it; None if there is none.
+        pixels: The preprocessing that is folded into the layer; None if there is none.
+        group: The names of the 1x1 convolutions that are merged into one, including this layer; empty if it is not
+            merged.
     """
 
     layer: Layer
@@ -93,19 +94,20 @@ class _Fused:
 
     @property
     def changed(self) -> bool:
-        """True unless the layer is simply copied."""
+        """True unless the layer is copied without a change."""
         return self != _Fused(self.layer)
 
 
 @dataclass
 class _Plan:
-    """The replacement of each of a model's layers, by the layer's name.
+    """The changes to a model's layers, by the names of the layers.
 
     Attributes:
-        skipped: Layers that pass on their input, and why.
-        fused: Convolutions and dense layers that change.
-        pools: Poolings that pad for themselves what a `ZeroPadding2D` did.
-        mean: The numbers that are subtracted from pixels, per channel, and the layer that follows.
+        skipped: The layers that are replaced by their input, and the reason for each.
+        fused: The convolutions and dense layers, with what is folded into each.
+        pools: The poolings that replace a `ZeroPadding2D` by a padding of their own, and that padding.
+        mean: The mean to subtract from the pixels, per channel, and the name of the layer before which it is
+            subtracted; None if no mean is subtracted.
     """
 
     skipped: dict[str, str] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class _Plan:
 
 
 class _Links:
-    """The connections between a model's layers, for layers that are used once."""
+    """The connections between a model's layers; they are only followed to layers that are called once."""
 
     def __init__(self, model: keras.Model) -> None:
         self.calls, answers = calls(model)
@@ -128,22 +130,26 @@ class _Links:
         self._once = {name for name in uses if uses.count(name) == 1}
 
     def once(self, number: int) -> bool:
-        """True if the layer of a call is called nowhere else."""
+        """Returns whether the layer of a call is called only once."""
         return self.calls[number].layer.name in self._once
 
     def next(self, number: int | None) -> int | None:
-        """The only call that uses a call's answer; None if there are others, or the model itself answers it."""
+        """Returns the only call that uses the output of a call, or None.
+
+        It returns None if the model itself returns the output, or if the only call has other inputs or a layer that is
+        called more than once.
+        """
         if number is None or number in self._answers or len(self._consumers[number]) != 1:
             return None
         (following,) = self._consumers[number]
         return following if self.once(following) and len(self.calls[following].parents) == 1 else None
 
     def layer(self, number: int | None) -> Any:
-        """The layer of a call; None of none."""
+        """Returns the layer of a call, or None if ``number`` is None."""
         return None if number is None else self.calls[number].layer
 
     def is_nonnegative(self, number: int) -> bool:
-        """True if a tensor is known to be nowhere below zero."""
+        """Returns whether the output of a call is known to have no negative values."""
         call = self.calls[number]
         match call.layer:
             case layers.ReLU():
@@ -183,7 +189,7 @@ def _plan(model: keras.Model, preprocessing: Preprocessing | None, *, merge: boo
 
 
 def _fuse(links: _Links, number: int, plan: _Plan) -> None:
-    """Folds what follows a convolution or dense layer into it."""
+    """Folds the batch normalization and the ReLU after a convolution or dense layer into it."""
     layer = links.calls[number].layer
     fused = plan.fused.setdefault(layer.name, _Fused(layer))
     if layer.activation is not keras.activations.linear:
@@ -210,7 +216,9 @@ def _is_relu(layer: Any) -> bool:
 
 
 def _fold_padding(links: _Links, number: int, plan: _Plan) -> None:
-    """Lets a convolution or maximum pooling pad for itself, where Keras's ``same`` padding is what was asked for.
+    """Folds a zero padding into the convolution or maximum pooling after it.
+
+    This is exact where the padding equals Keras's ``same`` padding, or where no window reaches the zeros.
 
     Source of ``same``: TensorFlow's documentation of ``tf.nn.convolution``, "Notes on padding".
     """
@@ -229,7 +237,7 @@ def _fold_padding(links: _Links, number: int, plan: _Plan) -> None:
     for extent, size, stride, zeros in zip(extents, windows, layer.strides, padding.padding, strict=True):
         total = max((-(-extent // stride) - 1) * stride + size - extent, 0)
         same.append(tuple(zeros) == (total // 2, total - total // 2))
-        # Zeros behind that no window reaches.
+        # Zeros at the end of the axis that no window reaches.
         unused.append(not zeros[0] and (extent + sum(zeros) - size) // stride == (extent - size) // stride)
     if not (all(same) or all(unused)):
         return
@@ -242,9 +250,9 @@ def _fold_padding(links: _Links, number: int, plan: _Plan) -> None:
 
 
 def _exchange_with_pool(links: _Links, call: Call, plan: _Plan) -> None:
-    """Puts a 1x1 convolution of fewer outputs than inputs before the average pooling that feeds it alone.
+    """Moves a 1x1 convolution with fewer outputs than inputs in front of an average pooling that feeds nothing else.
 
-    Keras's averages leave the border's zeros out, so that the average of a bias is the bias.
+    Keras's average pooling does not count the zeros of its padding, so the average of a bias is the bias.
     """
     layer = call.layer
     if layer.name not in plan.fused or not _is_1x1(layer) or len(call.parents) != 1:
@@ -269,7 +277,7 @@ def _is_1x1(layer: keras.Operation) -> bool:
 
 
 def _fold_preprocessing(links: _Links, preprocessing: Preprocessing, plan: _Plan) -> None:
-    """Lets the first convolution take pixels."""
+    """Folds the preprocessing into the first convolution, so that it takes pixels."""
     (start,) = [number for number, call in enumerate(links.calls) if isinstance(call.layer, layers.InputLayer)]
     following = links.next(start)
     beginning = first = links.layer(following)
@@ -278,17 +286,17 @@ def _fold_preprocessing(links: _Links, preprocessing: Preprocessing, plan: _Plan
     if not isinstance(first, layers.Conv2D | layers.SeparableConv2D) or getattr(first, "groups", 1) != 1:
         found = "several layers" if first is None else first.name
         raise ValueError(
-            f"Preprocessing can be folded into a convolution that the model begins with alone. Received: {found}"
+            f"Preprocessing can only be folded into a convolution at the beginning of the model. Received: {found}"
         )
     plan.fused[first.name].pixels = preprocessing
     mean, _ = preprocessing.affine(int(links.calls[start].shape[-1] or 0))
     if mean.any() and (beginning is not first or first.padding == "same"):
-        # In the order of the pixels, in which it is subtracted.
+        # The mean is subtracted from the pixels, so it must have the order of their channels.
         plan.mean = mean[::-1] if preprocessing.channels == "BGR" else mean, beginning.name
 
 
 def _merge(links: _Links, plan: _Plan) -> None:
-    """Groups the 1x1 convolutions that read one tensor and end alike."""
+    """Groups the 1x1 convolutions that read the same tensor and have the same activation."""
     groups: dict[tuple[object, ...], list[_Fused]] = {}
     for call in links.calls:
         fused = plan.fused.get(call.layer.name)
@@ -304,7 +312,7 @@ def _merge(links: _Links, plan: _Plan) -> None:
 
 
 def _rebuild(model: keras.Model, plan: _Plan) -> keras.Model:
-    """The model that the plan makes of a model."""
+    """Builds the model that results from the plan."""
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs, name=model.name)
     copies: dict[int, keras.Operation] = {}
@@ -335,7 +343,7 @@ def _rebuild(model: keras.Model, plan: _Plan) -> keras.Model:
 def _copy(layer: keras.Operation, plan: _Plan) -> keras.Operation:
     if isinstance(layer, keras.Model):
         return optimize_for_inference(layer)
-    # Ours by TensorFlow's fused operation answers the same, and Keras's loads anywhere.
+    # Our subclass calls TensorFlow's fused operation; Keras's own class has the same outputs, and loads anywhere.
     kind = layers.BatchNormalization if isinstance(layer, layers.BatchNormalization) else type(layer)
     config = layer.get_config()
     if layer.name in plan.pools:
@@ -348,7 +356,7 @@ def _copy(layer: keras.Operation, plan: _Plan) -> keras.Operation:
 
 
 def _fused(x: Tensor, fused: _Fused, *, subtracted: bool) -> Tensor:
-    """Calls a layer with what is folded into it."""
+    """Calls a copy of a layer that includes everything that is folded into it."""
     layer = fused.layer
     weights = _folded_weights(fused, subtracted=subtracted)
     config = layer.get_config() | {"use_bias": True}
@@ -368,7 +376,7 @@ def _fused(x: Tensor, fused: _Fused, *, subtracted: bool) -> Tensor:
 
 
 def _merged(plan: _Plan, names: tuple[str, ...], x: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """One convolution for several, and the part of its output that is each one's."""
+    """Merges several convolutions into one, and yields the name and the part of the output of each."""
     group = [plan.fused[name] for name in names]
     first = group[0]
     parts = [_folded_weights(fused) for fused in group]
@@ -388,11 +396,11 @@ def _merged(plan: _Plan, names: tuple[str, ...], x: Tensor) -> Iterator[tuple[st
 
 
 def _folded_weights(fused: _Fused, *, subtracted: bool = False) -> Weights:
-    """The weights of a layer with a bias, the batch normalization and the preprocessing beside it folded in.
+    """Returns the weights of a layer with a bias, with its batch normalization and preprocessing folded in.
 
     Args:
         fused: The layer.
-        subtracted: Whether the mean of the preprocessing is subtracted from the pixels already.
+        subtracted: Whether the mean of the preprocessing is already subtracted from the pixels.
     """
     layer = fused.layer
     kernels = ("depthwise_kernel", "pointwise_kernel") if isinstance(layer, layers.SeparableConv2D) else ("kernel",)
@@ -420,12 +428,12 @@ def _as_affine(normalization: layers.BatchNormalization) -> tuple[np.ndarray, np
 
 
 def _fold_pixels(weights: Weights, preprocessing: Preprocessing, *, subtracted: bool) -> np.ndarray:
-    """Changes the kernel of the first convolution so that it takes pixels; what is to be added to the bias."""
+    """Changes the kernel of the first convolution so that it takes pixels, and returns the change of the bias."""
     name, *others = weights
     kernel = weights[name]
     mean, scale = preprocessing.affine(kernel.shape[2])
     kernel = kernel * scale[:, np.newaxis]
-    seen = kernel.sum(axis=(0, 1))  # (channels, filters): what an image of ones in one channel adds
+    seen = kernel.sum(axis=(0, 1))  # (channels, filters): what ones in one channel add to each output
     if others:
         (pointwise,) = others
         of_channels = weights[pointwise].reshape(*seen.shape, -1)
@@ -449,7 +457,7 @@ def _savings(before: keras.Model, after: keras.Model, plan: _Plan) -> str:
         "activation": "activations fused",
         "padding": "paddings folded",
         "pool": "average poolings moved behind a 1x1 convolution",
-        "training": "layers of training alone removed",
+        "training": "training-only layers removed",
     }
     done = [f"{reasons.count(reason)} {text}" for reason, text in words.items() if reason in reasons]
     merged = {fused.group for fused in plan.fused.values() if fused.group}

@@ -1,7 +1,7 @@
-"""Artifacts in their runtimes: a SavedModel, ONNX, LiteRT or OpenVINO file as one function of images.
+"""Opens artifacts in their runtimes: a SavedModel, or an ONNX, LiteRT or OpenVINO file, as a function of images.
 
-A runtime is imported where its artifact is opened, and nothing else is: a process that asks a LiteRT file has neither
-TensorFlow nor Keras in it.
+A runtime is imported when one of its artifacts is opened, and nothing else is imported: a process that runs a LiteRT
+file imports neither TensorFlow nor Keras.
 """
 
 import importlib
@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-# From preprocessed float32 images (batch, height, width, channels) to the network's named outputs, float32.
+# A function from preprocessed float32 images (batch, height, width, channels) to the named float32 outputs.
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
 
-# Under this name an artifact carries its card, as JSON.
+# The name under which an artifact stores its card, as JSON.
 CARD = "googlenet_keras"
 CARD_FILE = f"{CARD}.json"
-# Of the artifacts that are files, by what they end in; a SavedModel is a folder.
+# The extra and the module of each runtime, by the suffix of its files. A SavedModel is a folder, not a file.
 EXTRAS: Mapping[str, tuple[str, str]] = {
     ".onnx": ("onnx", "onnxruntime"),
     ".xml": ("openvino", "openvino"),
@@ -31,25 +31,26 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
 
 
 def is_artifact(path: str | Path) -> bool:
-    """True if a path is an artifact: by its name or, for a SavedModel, by the content of the folder."""
+    """Returns whether a path is an artifact, by its suffix or, for a SavedModel, by the contents of the folder."""
     path = Path(path)
     return path.suffix in EXTRAS or (path / "saved_model.pb").is_file()
 
 
 def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
-    """The function that an artifact is, in its own runtime.
+    """Opens an artifact in its runtime as a function of images.
 
     Args:
-        path: A SavedModel's folder, or an ``.onnx``, ``.tflite`` or ``.xml`` file (OpenVINO's, beside its ``.bin``).
-        threads: The number of threads of the runtime; None is one for each core. TensorFlow's number is settled once
-            for a process.
+        path: A SavedModel's folder, or an ``.onnx``, ``.tflite`` or ``.xml`` file. An ``.xml`` file belongs to OpenVINO
+            and needs its ``.bin`` file beside it.
+        threads: The number of threads of the runtime; None means one for each core. TensorFlow's number can be set only
+            once in a process.
 
     Returns:
         A function from preprocessed float32 images (batch, height, width, channels) to ``{output: float32 array}``.
 
     Raises:
-        ValueError: If there is no such artifact, it is damaged, or its runtime is not installed; the message then
-            names the extra.
+        ValueError: If there is no such artifact, it is damaged, or its runtime is not installed; in the last case the
+            message names the extra.
     """
     path = Path(path)
     if not is_artifact(path) or not path.exists():
@@ -69,19 +70,19 @@ def open_artifact(path: str | Path, *, threads: int | None = None) -> Answer:
         return opener(path, threads)
     except MemoryError:
         raise
-    except Exception as error:  # each runtime has exceptions of its own
+    except Exception as error:  # each runtime raises exceptions of its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"The artifact is damaged ({reason}). Received: {str(path)!r}") from None
 
 
 def read_artifact_card(path: str | Path) -> dict[str, Any]:
-    """The card that an artifact carries, as `googlenet_keras.Card.from_dict` takes it.
+    """Returns the card that is stored in an artifact, in the form that `googlenet_keras.Card.from_dict` takes.
 
     Args:
         path: See `open_artifact`.
 
     Raises:
-        ValueError: If there is no such artifact, it is damaged, or has no card.
+        ValueError: If there is no such artifact, it is damaged or has no card, or its runtime is not installed.
     """
     path = Path(path)
     readers: dict[str, Callable[[Path], str | bytes]] = {
@@ -93,7 +94,7 @@ def read_artifact_card(path: str | Path) -> dict[str, Any]:
         runtime(path.suffix)
     try:
         return json.loads(readers.get(path.suffix, _card_of_saved_model)(path))
-    except Exception as error:  # each format has exceptions of its own
+    except Exception as error:  # each format raises exceptions of its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"The artifact has no card of this package; make it with python -m googlenet_keras.export ({reason}). "
@@ -102,7 +103,7 @@ def read_artifact_card(path: str | Path) -> dict[str, Any]:
 
 
 def since_start() -> float:
-    """Seconds since this process began, as Linux knows it; elsewhere, since Python's clock did."""
+    """Returns the seconds since this process began, as Linux records it; elsewhere, `time.perf_counter()`."""
     stat = Path("/proc/self/stat")
     if not stat.exists():
         return time.perf_counter()
@@ -112,13 +113,13 @@ def since_start() -> float:
 
 
 def runtime(suffix: str) -> ModuleType:
-    """The module that runs artifacts of a kind.
+    """Imports the module that runs one kind of artifact.
 
     Args:
-        suffix: One of `EXTRAS`.
+        suffix: A key of `EXTRAS`.
 
     Raises:
-        ValueError: If it is not installed; the message names the extra.
+        ValueError: If the module is not installed; the message names the extra.
     """
     extra, module = EXTRAS[suffix]
     try:
@@ -143,7 +144,7 @@ def _open_saved_model(path: Path, threads: int | None) -> Answer:
     (name,) = loaded.signatures["serving_default"].structured_input_signature[1]
 
     def answer(images: np.ndarray) -> dict[str, np.ndarray]:
-        # Asked of the loaded object each time: it owns the variables of its signatures, and must live as long as they.
+        # The signature is read from the loaded object each time, because that owns the variables and must stay alive.
         return {key: value.numpy() for key, value in ask()(**{name: tf.constant(images)}).items()}
 
     return answer
@@ -165,7 +166,7 @@ def _open_openvino(path: Path, threads: int | None) -> Answer:
     settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
-    # A file says what precision it is for; without a word of it OpenVINO would take bfloat16 where that is native.
+    # The file states its precision. Without a hint, OpenVINO would use bfloat16 on processors that support it natively.
     core = openvino.Core()
     model = core.read_model(str(path))
     precision = "f32"
@@ -204,6 +205,6 @@ def _card_of_openvino(path: Path) -> str:
 
 
 def _card_of_litert(path: Path) -> bytes:
-    # As LiteRT's metadata has it: an archive behind the network.
+    # As in LiteRT's metadata format, a zip archive follows the network in the file.
     with zipfile.ZipFile(path) as archive:
         return archive.read(CARD_FILE)

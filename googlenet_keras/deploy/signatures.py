@@ -1,4 +1,4 @@
-"""The signatures of a classifier's SavedModel."""
+"""Defines the signatures of a classifier's SavedModel, and writes it."""
 
 import errno
 from collections.abc import Callable, Sequence
@@ -15,58 +15,61 @@ from googlenet_keras.silence import quiet_logger
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to ask a SavedModel.
+    """A signature of a SavedModel.
 
     Attributes:
-        function: From one tensor to named tensors.
-        input: Name, shape and dtype of that tensor.
+        function: The function that computes named tensors from one tensor.
+        input: The name, shape and dtype of that tensor.
     """
 
     function: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     input: tf.TensorSpec
 
     def graph(self) -> Callable[..., dict[str, tf.Tensor]]:
-        """The function as a graph that is traced once, called with the input by its name."""
+        """Returns the function as a graph that is traced once and takes the input by its name."""
         return tf.function(self.function, input_signature=[self.input], autograph=False)
 
 
-# The verification runs three images at once: at this size conv1's output takes 0.8 GB.
+# In pixels. The verification runs three images at once, and the output of conv1 takes 0.8 GB at this size.
 LARGEST_SIDE = 2048
 
 
 def check_servable(shape: Sequence[int] | None) -> None:
-    """Refuses a network that takes no images as files have them.
+    """Raises an error if image files cannot be served with a network of this input shape.
 
     Args:
-        shape: (height, width, channels) of its input, in pixels; None is not known yet.
+        shape: (height, width, channels) of the network's input, in pixels; None if it is not known yet.
 
     Raises:
-        ValueError: If there are not 1 or 3 channels, or a side is longer than `LARGEST_SIDE`.
+        ValueError: If the number of channels is neither 1 nor 3, or a side is longer than `LARGEST_SIDE`.
     """
     if shape is None:
         return
     height, width, channels = shape
     if channels not in (1, 3):
-        raise ValueError(f"An image to be served has 1 or 3 channels. Received: {channels}")
+        raise ValueError(f"A network can be served only if its input has 1 or 3 channels. Received: {channels}")
     if max(height, width) > LARGEST_SIDE:
-        raise ValueError(f"An image to be served is at most {LARGEST_SIDE} pixels a side. Received: {height}x{width}")
+        raise ValueError(
+            f"A network can be served only if its input has at most {LARGEST_SIDE} pixels per side. "
+            f"Received: {height}x{width}"
+        )
 
 
 def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, Signature]:
-    """The signatures of a SavedModel.
+    """Returns the signatures of a SavedModel.
 
     Args:
-        served: The model that `serving_model` returns, of fixed input size and 1 or 3 channels.
+        served: The model that `serving_model` returns, with a fixed input size and 1 or 3 channels.
         preprocessing: The preprocessing that the network expects.
 
     Returns:
-        ``serving_default`` (preprocessed float32 images), ``serve_images`` (uint8 pixels of any size), ``serve_bytes``
-        (encoded image files) and ``features`` (preprocessed float32 images), by name.
+        A dictionary of ``serving_default``, which takes preprocessed float32 images, ``serve_images`` (uint8 pixels of
+        any size), ``serve_bytes`` (encoded image files) and ``features`` (preprocessed float32 images).
     """
     height, width, channels = served.input.shape[1:]
     preprocessed = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
 
-    # A graph of its own, which all signatures call: the network is traced and saved once.
+    # All signatures call this one graph, so that the network is traced and saved only once.
     @partial(tf.function, input_signature=[preprocessed], autograph=False)
     def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(served(images, training=False))
@@ -104,24 +107,24 @@ def signatures(served: keras.Model, preprocessing: Preprocessing) -> dict[str, S
 def write_saved_model(
     served: keras.Model, folder: str | Path, *, preprocessing: Preprocessing, assets: Sequence[Path] = ()
 ) -> None:
-    """Writes a SavedModel that needs no Keras to be used.
+    """Writes a SavedModel that can be used without Keras.
 
     Args:
         served: The model that `serving_model` returns.
-        folder: A folder that does not exist yet, or is empty.
+        folder: A folder that does not exist yet or is empty.
         preprocessing: The preprocessing that the network expects.
-        assets: Files that travel along, each as ``assets/NAME``.
+        assets: Files to include in the SavedModel, each as ``assets/NAME``.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the SavedModel cannot be written.
     """
     module = tf.Module()
-    # What tf.Module finds, it saves: the weights under names that outlive Keras, and the files.
+    # A tf.Module is saved with all its attributes: the weights, under names that do not depend on Keras, and the files.
     module.weights = {weight.path: weight.value for weight in served.weights}
     module.files = [tf.saved_model.Asset(str(file)) for file in assets]
     graphs = {name: signature.graph() for name, signature in signatures(served, preprocessing).items()}
     try:
-        with quiet_logger("tensorflow"):  # it would tell of a folder that is renamed afterwards
+        with quiet_logger("tensorflow"):  # it would report a folder that is renamed afterwards
             tf.saved_model.save(module, str(folder), signatures=graphs)
     except tf.errors.OpError as error:
         # "{{node}} /a/path; No space left on device [Op:SaveV2]"

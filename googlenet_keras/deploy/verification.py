@@ -20,17 +20,18 @@ from googlenet_keras.images import Preprocessing, decode_image, fit_images
 # federal government (Wikimedia Commons, File:Grace_Hopper.jpg).
 PHOTOGRAPH = "grace_hopper.jpg"
 BATCH_SIZES = (1, 3)
-# Of the largest output. float32 carries 7 digits, and the order of additions takes the last one.
+# As a fraction of the largest output. float32 has 7 digits, and the order of additions changes the last.
 TOLERANCE = 1e-5
-# Of the largest output, below float32: float16 has 3 digits and bfloat16 2, of which a deep network loses some. int8 is
-# asked about images that it was calibrated on, and judged by its accuracy: as far off as this is another network.
+# The same for each precision. float16 has 3 digits and bfloat16 has 2, of which a deep network loses some. int8 is
+# verified with images that it was calibrated on, and judged by its accuracy; its tolerance only detects the file of a
+# different network.
 TOLERANCES = {"float32": TOLERANCE, "float16": 1e-2, "bfloat16": 5e-2, "int8": 0.5}
 
 
 class FreshProcess:
-    """A process without Keras that loads a SavedModel; it starts TensorFlow at once and waits for its questions.
+    """A process without Keras that loads a SavedModel; it starts TensorFlow at once and waits for its inputs.
 
-    Use it as a context: the process ends with the block.
+    Use it as a context manager: the process ends with the block.
     """
 
     def __enter__(self) -> "FreshProcess":
@@ -49,35 +50,36 @@ class FreshProcess:
         self._process.communicate()
 
     def load(self, folder: Path) -> None:
-        """Begins to load a SavedModel, without waiting for it.
+        """Begins to load a SavedModel, without waiting for the end.
 
         Args:
             folder: The SavedModel.
         """
         assert self._process.stdin
-        # A process that has died says why when it is asked. Past the buffer, where an unread line would fail again.
+        # If the process has died, `ask` reports the reason. The line is not buffered, because a line that could not be
+        # written would stay in the buffer and raise the error again.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._process.stdin.fileno(), f"{folder.absolute()}\n".encode())
 
     def ask(self, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Puts questions to the SavedModel, once.
+        """Runs the SavedModel on inputs; this can be called only once.
 
         Args:
-            questions: ``{"signature/batch": input}``; strings as a bytes array.
+            questions: The inputs ``{"signature/batch": input}``; strings are an array of bytes.
 
         Returns:
-            ``{"signature/batch/output": array}``.
+            The outputs ``{"signature/batch/output": array}``, and the times ``{"seconds/batch": array}``.
 
         Raises:
-            RuntimeError: If the process fails; the message is the last that it said.
+            RuntimeError: If the process fails; the message contains the last line of its error output.
         """
         with tempfile.TemporaryDirectory() as scratch:
             asked, answered = Path(scratch, "questions.npz"), Path(scratch, "answers.npz")
-            np.savez(asked, **questions)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
+            np.savez(asked, **questions)  # type: ignore[arg-type]  # an array may have any name except allow_pickle
             _, said = self._process.communicate(f"{asked}\n{answered}\n")
             if self._process.returncode:
                 last = (said.strip().splitlines() or [f"exit status {self._process.returncode}"])[-1]
-                raise RuntimeError(f"The SavedModel does not load in a fresh process: {last}")
+                raise RuntimeError(f"The SavedModel failed in a fresh process: {last}")
             with np.load(answered) as answers:
                 return {key: answers[key] for key in answers.files}
 
@@ -85,14 +87,14 @@ class FreshProcess:
 def questions_and_answers(
     served: keras.Model, preprocessing: Preprocessing
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The inputs of every signature for the photograph, and the model's own outputs for them.
+    """Returns the inputs of every signature for the photograph, and the model's own outputs for them.
 
     Args:
         served: The model that `serving_model` returns.
         preprocessing: The preprocessing that the network expects.
 
     Returns:
-        Questions ``{"signature/batch": input}`` and answers ``{"signature/batch/output": array}``.
+        The inputs ``{"signature/batch": input}`` and the outputs ``{"signature/batch/output": array}``.
     """
     height, width, channels = served.input.shape[1:]
     encoded = resources.files("googlenet_keras").joinpath("assets", PHOTOGRAPH).read_bytes()
@@ -100,7 +102,7 @@ def questions_and_answers(
     questions, answers = {}, {}
 
     def model_says(pixels: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """The model's own answer to images of any size, without the SavedModel's graph."""
+        """Returns the model's own outputs for images of any size, without the SavedModel's graph."""
         fitted = [fit_images(image[np.newaxis], (height, width), preprocessing.crop_fraction) for image in pixels]
         images = preprocessing(np.concatenate(fitted))
         return {"images": images, **{name: np.asarray(said) for name, said in served(images, training=False).items()}}
@@ -112,7 +114,7 @@ def questions_and_answers(
         answers.update({f"{key}/{output}": said[output] for output in outputs})
 
     for batch_size in BATCH_SIZES:
-        # Other pixels and another size for the larger batch: the photograph, mirrored, darkened.
+        # The larger batch has other pixels and another size: a part of the photograph, mirrored, and darkened.
         first = photograph if batch_size == 1 else photograph[60:510, 90:410]
         images = [first, first[:, ::-1], first // 2][:batch_size]
         said = model_says(images)
@@ -127,11 +129,11 @@ def questions_and_answers(
 def questions_about(
     served: keras.Model, images: Sequence[np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns `questions_and_answers` about preprocessed images, for an artifact that takes nothing else.
+    """Returns the same as `questions_and_answers`, but for given images and ``serving_default`` only.
 
     Args:
         served: The model that `serving_model` returns.
-        images: float32 (1, height, width, channels) each; the last few are taken.
+        images: Preprocessed float32 images, each of shape (1, height, width, channels); the last few are used.
     """
     questions: dict[str, np.ndarray] = {}
     answers: dict[str, np.ndarray] = {}
@@ -144,10 +146,10 @@ def questions_about(
 
 
 def timings(received: dict[str, np.ndarray]) -> dict[str, object]:
-    """Returns the median seconds of an answer by batch size, as the process reported them, for the card.
+    """Returns the median seconds of a call by batch size, as the process measured them, for the card.
 
     Args:
-        received: The answers that `FreshProcess.ask` returned.
+        received: The outputs that `FreshProcess.ask` returned.
     """
     own = {key.partition("/")[2]: float(value) for key, value in received.items() if key.startswith("seconds/")}
     return {"seconds": own}
@@ -156,20 +158,21 @@ def timings(received: dict[str, np.ndarray]) -> dict[str, object]:
 def verify_artifact(
     artifact: Path, questions: dict[str, np.ndarray], expected: dict[str, np.ndarray], precision: str
 ) -> dict[str, object]:
-    """Asks a file of another runtime in a fresh process about the same images.
+    """Runs a file of another runtime in a fresh process, and compares its outputs with those of the model.
 
     Args:
         artifact: An ``.onnx``, ``.tflite`` or ``.xml`` file.
-        questions: See `questions_and_answers`.
-        expected: See there.
+        questions: The inputs; see `questions_and_answers`.
+        expected: The model's outputs; see `questions_and_answers`.
         precision: A key of `TOLERANCES`.
 
     Returns:
-        For the card: ``largest_difference``, ``seconds`` by batch size, ``first_answer`` in seconds from the start of
-        the process, ``peak_memory`` and ``bytes`` on the disk.
+        Facts for the card: ``largest_difference``, ``seconds`` by batch size, ``first_answer`` in seconds from the
+        start of the process, ``peak_memory``, and ``bytes`` on the disk.
 
     Raises:
-        RuntimeError: If the process fails, or an answer is further off than the tolerance.
+        RuntimeError: If the process fails, or an output is missing, has another shape, or differs by more than the
+            tolerance.
     """
     asked = {key.partition("/")[2]: images for key, images in questions.items() if key.startswith("serving_default/")}
     said = {
@@ -179,7 +182,7 @@ def verify_artifact(
     }
     with tempfile.TemporaryDirectory() as scratch:
         files = [Path(scratch, name) for name in ("questions.npz", "answers.npz")]
-        np.savez(files[0], **asked)  # type: ignore[arg-type]  # an array may have any name but allow_pickle
+        np.savez(files[0], **asked)  # type: ignore[arg-type]  # an array may have any name except allow_pickle
         script = Path(__file__).with_name("artifact_process.py")
         process = subprocess.run(
             [sys.executable, "-P", str(script), str(artifact), *map(str, files)],
@@ -189,7 +192,7 @@ def verify_artifact(
         )
         if process.returncode:
             last = (process.stderr.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
-            raise RuntimeError(f"{artifact.name} does not answer in a fresh process: {last}")
+            raise RuntimeError(f"{artifact.name} failed in a fresh process: {last}")
         with np.load(files[1]) as answers:
             received = {key: answers[key] for key in answers.files}
     found = differences(said, received, tolerance=TOLERANCES[precision], what=artifact.name)
@@ -205,30 +208,30 @@ def differences(
     tolerance: float = TOLERANCE,
     what: str = "The SavedModel",
 ) -> dict[str, float]:
-    """The largest difference of each answer, as a part of the largest expected output.
+    """Returns the largest difference of each output, as a fraction of that output's largest expected value.
 
     Args:
-        expected: ``{"signature/batch/output": array}``.
-        received: The same, from the artifact.
+        expected: The model's outputs ``{"signature/batch/output": array}``.
+        received: The artifact's outputs, in the same form.
         tolerance: The largest difference that is allowed.
-        what: The artifact, as a message names it.
+        what: The name of the artifact in messages.
 
     Returns:
         ``{"signature/batch/output": difference}``.
 
     Raises:
-        RuntimeError: If an answer is missing, of another shape, or further off than the tolerance.
+        RuntimeError: If an output is missing, has another shape, or differs by more than the tolerance.
     """
     result = {}
     for key, answer in expected.items():
         if key not in received or received[key].shape != answer.shape:
             shape = received[key].shape if key in received else "nothing"
-            raise RuntimeError(f"{what} answers {key} with {shape} where the model has {answer.shape}")
+            raise RuntimeError(f"{what} returns {shape} for {key}, where the model returns {answer.shape}")
         result[key] = float(np.abs(received[key] - answer).max() / np.abs(answer).max())
     worst = max(result, key=lambda key: result[key] if np.isfinite(result[key]) else np.inf)
     if not result[worst] <= tolerance:
         raise RuntimeError(
-            f"{what} answers {worst} otherwise than the model: {result[worst]:.1e} of the largest output, "
+            f"{what} differs from the model in {worst}: by {result[worst]:.1e} of the largest output, "
             f"where {tolerance:.0e} is allowed"
         )
     return result

@@ -1,6 +1,6 @@
-"""Reports what a model costs and what it looks like; as a command, ``python -m googlenet_keras.describe``.
+"""Reports what a model costs and what it looks like; also a command, ``python -m googlenet_keras.describe``.
 
-Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
+The modules are imported when one of their names is first used, so that the command's ``--help`` stays fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.describe``; what it does is in `googlenet_keras.commands.describe`."""
+"""Runs the command ``python -m googlenet_keras.describe``, which `googlenet_keras.commands.describe` implements."""
 
 from googlenet_keras import __main__
 

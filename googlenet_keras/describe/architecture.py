@@ -1,4 +1,4 @@
-"""The picture people look at: one box per Inception module, folded into columns, whole at a glance."""
+"""Draws a model's architecture at a glance: a frame around each Inception module, arranged in columns."""
 
 import contextlib
 import html
@@ -16,7 +16,7 @@ from googlenet_keras.describe.cost import count_multiply_adds
 from googlenet_keras.describe.modules import Box, Group, grouped, read_boxes, size_text
 from googlenet_keras.describe.pictures import DOTS_PER_INCH, FONT, draw
 
-# Paul Tol's "light" scheme (https://personal.sron.nl/~pault), made for black text and for colour-blind readers.
+# Paul Tol's "light" scheme (https://personal.sron.nl/~pault) is made for black text and for colour-blind readers.
 COLORS = {
     "input": "#FFFFFF",
     "pooling": "#EE8866",
@@ -26,46 +26,47 @@ COLORS = {
     "dense": "#EEDD88",
     "other": "#FFFFFF",
 }
-# The commonest kind of convolution in a model (say, with batch normalization and ReLU), the next, and any others.
+# For the most common kind of convolution in a model (for example, with batch normalization and ReLU), for the second
+# most common kind, and for all other kinds.
 CONVOLUTION_COLORS = ("#77AADD", "#99DDFF", "#BBCC33")
 SMALL_PRINT = 10  # points
 ASPECT_RATIO = 1.2
 
 
 def plot_architecture(model: keras.Model, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
-    """Draws a model as papers do: its modules with their branches side by side, in columns that fit a page.
+    """Draws a model as papers do, with the branches of each module side by side, in columns that fit on a page.
 
-    Batch normalization, activations, padding and dropout are drawn with the layer they follow; equal modules in a row
-    are drawn once, with their number. For every single layer see `plot_model`.
+    Batch normalization, activations, padding and dropout are drawn in the box of the layer that they follow. Equal
+    modules in a row are drawn once, with their number. `plot_model` draws every single layer.
 
     Args:
         model: A built Keras model, functional or sequential.
-        path: The picture to write; its suffix (``.png``, ``.svg``, ``.pdf``) is the format. It is replaced only by a
-            whole picture.
+        path: The picture file to write; its suffix (``.png``, ``.svg``, ``.pdf``) sets the format. An existing file is
+            replaced only when the new picture is complete.
         dpi: Dots per inch of a bitmap; the smallest letters are 10 points high.
 
     Raises:
         ValueError: If the model has no graph, or the bitmap would exceed what Graphviz can draw at full size.
-        RuntimeError: If Graphviz fails; the message is its own.
+        RuntimeError: If Graphviz fails; the message includes the error of Graphviz.
     """
     draw(architecture_graph(model).to_string(), path, dpi=dpi)
 
 
 def architecture_graph(model: keras.Model) -> pydot.Dot:
-    """The picture of `plot_architecture` as a graph.
+    """Returns the picture of `plot_architecture` as a graph.
 
-    A module is a layer that joins branches, or an answer of the model, together with the layers before it whose names
-    start with its name and ``_``. It becomes a cluster of its name; all other layers are nodes on their own. A tensor
-    on its way from one module to the next is a node ``NAME map`` that shows its size.
+    A module consists of a layer that joins branches or is an output of the model, and of the layers before it whose
+    names start with its name and ``_``. It becomes a cluster with its name; every other layer becomes a node of its
+    own. A tensor between two modules becomes a node ``NAME map`` that shows its size.
 
     Args:
         model: A built Keras model, functional or sequential.
 
     Returns:
-        The graph; its nodes are called as the layers are, and its label is the title with the legend.
+        The graph. Its nodes have the names of the layers, and its label holds the title and the legend.
 
     Raises:
-        ValueError: If the model has no graph of layers, as a subclassed one.
+        ValueError: If the model has no graph of layers, such as a subclassed model.
     """
     boxes, answers = read_boxes(model)
     groups = _folded(grouped(boxes, answers), answers)
@@ -80,7 +81,7 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
     for frame, column in zip(frames, columns, strict=True):
         for group in column:
             _draw_group(group, frame, colors)
-        graph.add_subgraph(frame)  # type: ignore[arg-type]  # pydot takes a cluster too, whatever its hint says
+        graph.add_subgraph(frame)  # type: ignore[arg-type]  # pydot also accepts a cluster, unlike its type hint
 
     sources = {node.name: node for node in nodes}
     targets: dict[str, list[str]] = {name: [] for name in answers if sources[name].kind != "dense"}
@@ -111,12 +112,12 @@ def architecture_graph(model: keras.Model) -> pydot.Dot:
 
 
 def module_graph(group: Group, boxes: Mapping[str, Box], colors: Mapping[str, str]) -> pydot.Dot:
-    """One module, below the sizes of the feature maps that it takes and above the size of the one that it gives.
+    """Returns the graph of one module, below the sizes of its input feature maps and above that of its output.
 
     Args:
         group: The module.
         boxes: All boxes of the model, by name.
-        colors: The colours of each kind of box; see `box_colors`.
+        colors: The colour of each kind of box; see `box_colors`.
     """
     graph = _canvas()
     members = {box.name for box in group.boxes}
@@ -134,7 +135,7 @@ def module_graph(group: Group, boxes: Mapping[str, Box], colors: Mapping[str, st
 
 
 def _canvas(**attributes: str) -> pydot.Dot:
-    """An empty picture in the style of all."""
+    """Returns an empty graph in the common style of all pictures."""
     graph = pydot.Dot("architecture", fontname=FONT, pad=0.25, nodesep=0.12, ranksep=0.22, newrank=True, **attributes)
     graph.set_node_defaults(
         shape="box",
@@ -154,7 +155,7 @@ def _box_node(box: Box, colors: Mapping[str, str]) -> pydot.Node:
 
 
 def _map_node(name: str, shape: Iterable[int | None]) -> pydot.Node:
-    """The size of a feature map on its way from one module to the next."""
+    """Returns a node that shows the size of a feature map between two modules."""
     return pydot.Node(
         f"{name} map",
         label=size_text(shape),
@@ -167,7 +168,7 @@ def _map_node(name: str, shape: Iterable[int | None]) -> pydot.Node:
 
 
 def _turn(graph: pydot.Dot, here: pydot.Cluster, there: pydot.Cluster, name: str, ends: list[str]) -> list[str]:
-    """Leads a tensor from the bottom of a column along the next one's left to its top; returns what is on top."""
+    """Leads a tensor from the bottom of one column up the left side of another; returns the nodes at its top."""
     below, corner, top = (f"{name} {place}" for place in ("below", "corner", "top"))
     for cluster, place in ((here, below), (there, corner), (there, top)):
         cluster.add_node(pydot.Node(place, shape="point", width=0.01, height=0.01, style="invis", label=""))
@@ -175,7 +176,7 @@ def _turn(graph: pydot.Dot, here: pydot.Cluster, there: pydot.Cluster, name: str
     for end in ends:
         graph.add_edge(pydot.Edge(end, below, style="invis", weight=0))
     graph.add_edge(pydot.Edge(name, below, arrowhead="none"))
-    # With weight it would draw the column's end to the right.
+    # With a weight, this edge would pull the end of the column to the right.
     graph.add_edge(pydot.Edge(below, corner, arrowhead="none", weight=0))
     graph.add_edge(pydot.Edge(corner, top, arrowhead="none", weight=10))
     graph.add_edge(pydot.Edge(top, f"{name} map"))
@@ -190,7 +191,7 @@ def _rank(names: list[str]) -> pydot.Subgraph:
 
 
 def _folded(groups: list[Group], answers: list[str]) -> list[Group]:
-    """Equal modules one after the other become one; what took the last one's output takes the first one's."""
+    """Merges equal modules in a row; the layers that took the last one's output now take the first one's."""
     by_name = {node.name: node for group in groups for node in group.boxes}
     consumers = Counter(name for node in by_name.values() for name in set(node.parents))
     consumers.update(answers)
@@ -230,7 +231,7 @@ def _folded(groups: list[Group], answers: list[str]) -> list[Group]:
 
 
 def _columns(groups: list[Group], home: dict[str, Group], answers: list[str]) -> list[list[Group]]:
-    """Cuts the trunk where a single tensor passes, for a picture near the wanted ratio of width to height."""
+    """Cuts the trunk into columns where a single tensor passes, so that the picture comes near `ASPECT_RATIO`."""
     before: dict[str, set[str]] = {}
     sources = {
         group.name: {name for node in group.boxes for name in node.parents if home[name] is not group}
@@ -254,7 +255,7 @@ def _columns(groups: list[Group], home: dict[str, Group], answers: list[str]) ->
         width + (1.2 if position and trunk[position - 1].name in side else 0) for position, width in enumerate(widths)
     ]
 
-    choices: dict[int, tuple[float, list[tuple[int, int]]]] = {}  # by number of columns, the most even
+    choices: dict[int, tuple[float, list[tuple[int, int]]]] = {}  # the most even cuts for each number of columns
     for limit in range(math.ceil(max(heights)), math.ceil(sum(heights)) + 1):
         cuts, height = [0], 0.0
         for position, extent in enumerate(heights):
@@ -281,7 +282,7 @@ def _columns(groups: list[Group], home: dict[str, Group], answers: list[str]) ->
 
 
 def _extent(group: Group) -> tuple[float, float]:
-    """Width and height that a group will take, roughly, in inches."""
+    """Estimates the width and height that a group will have in the picture, in inches."""
     level: dict[str, int] = {}
     for node in group.boxes:
         level[node.name] = 1 + max((level.get(name, 0) for name in node.parents), default=0)
@@ -302,7 +303,7 @@ def _draw_group(group: Group, box: pydot.Cluster, colors: dict[str, str]) -> Non
         )
         box.add_subgraph(cluster)  # type: ignore[arg-type]  # as above
         box = cluster
-        # As a label of the cluster it would be crossed by edges; beside the last node there is room.
+        # Edges would cross the title if it were the label of the cluster; beside the last node there is room for it.
         title, last = f"{group.name} title", group.boxes[-1].name
         box.add_node(
             pydot.Node(title, label=group.title, shape="plaintext", style="", margin=0.03, fontsize=SMALL_PRINT + 1)
@@ -314,7 +315,7 @@ def _draw_group(group: Group, box: pydot.Cluster, colors: dict[str, str]) -> Non
 
 
 def box_colors(nodes: Iterable[Box]) -> dict[str, str]:
-    """The colour of each kind of box.
+    """Returns the colour of each kind of box.
 
     Args:
         nodes: The boxes of a model.
@@ -326,9 +327,9 @@ def box_colors(nodes: Iterable[Box]) -> dict[str, str]:
 
 
 def _title(model: keras.Model, nodes: list[Box]) -> str:
-    """Name, totals and legend as one of Graphviz's HTML labels."""
+    """Returns the name, totals and legend of a model as an HTML label of Graphviz."""
     totals = [f"{model.count_params():,} parameters"]
-    with contextlib.suppress(ValueError):  # they depend on a size that may not be known
+    with contextlib.suppress(ValueError):  # they depend on the size of the input, which may be unknown
         totals.append(f"{count_multiply_adds(model):,} multiply-adds")
     colors = box_colors(nodes)
     kinds = [kind for kind in colors if kind not in ("input", "other") and any(node.kind == kind for node in nodes)]

@@ -1,4 +1,4 @@
-"""Models side by side, as data and as a chart."""
+"""Compares models side by side, as data and as a chart."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLOT_SUFFIXES = (".png", ".svg")
-# Okabe and Ito's, which those who do not see all colours tell apart.
+# The palette of Okabe and Ito, whose colours colour-blind readers can tell apart.
 COLOURS = {"convolutions": "#0072B2", "dense": "#E69F00", "normalization": "#009E73"}
 INK, PALE = "#333333", "#E5E5E5"
 POINT_RADIUS, CLOSE = 4, 5  # points
@@ -30,18 +30,19 @@ POINT_RADIUS, CLOSE = 4, 5  # points
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """The figures of a model that are compared, without auxiliary heads.
+    """The numbers by which models are compared, without auxiliary heads.
 
     Attributes:
-        name: The model's.
-        input_shape: (height, width, channels) in pixels.
-        parameters: All of them.
-        convolution_parameters: Those in convolutions, kernels and biases.
-        dense_parameters: Those in dense layers.
-        normalization_parameters: Those in normalizations, moving moments too.
+        name: The name of the model.
+        input_shape: (height, width, channels) of the input, in pixels.
+        parameters: The number of all parameters.
+        convolution_parameters: The number of parameters in convolutions, kernels and biases.
+        dense_parameters: The number of parameters in dense layers.
+        normalization_parameters: The number of parameters in batch normalizations, including the moving mean and
+            variance.
         multiply_adds: The multiply-adds of convolutions and dense layers, for one image.
-        depth: Convolutions and dense layers along the longest path.
-        minimum_size: Smallest height and width of an input, in pixels.
+        depth: The number of convolutions and dense layers along the longest path.
+        minimum_size: The smallest height and width of an input, in pixels.
     """
 
     name: str
@@ -56,7 +57,7 @@ class ModelSummary:
 
 
 def compare(names: Sequence[str], *, report: Callable[[str], None] = lambda name: None) -> list[ModelSummary]:
-    """Builds models by their names, each with its own input and classes, and summarizes them.
+    """Builds models by name, each with its default input shape and classes, and summarizes them.
 
     Args:
         names: Names of `googlenet_keras.list_models`.
@@ -66,7 +67,7 @@ def compare(names: Sequence[str], *, report: Callable[[str], None] = lambda name
         The summaries in the same order.
 
     Raises:
-        ValueError: If there is no model of a name.
+        ValueError: If there is no model with one of the names.
     """
     for name in names:
         model_record(name)
@@ -78,10 +79,10 @@ def compare(names: Sequence[str], *, report: Callable[[str], None] = lambda name
 
 
 def summarize(model: keras.Model, stages: Sequence[str]) -> ModelSummary:
-    """Computes the figures of a model that are compared.
+    """Computes the numbers by which a model is compared with others.
 
     Args:
-        model: A functional model of known input size.
+        model: A functional model whose input size is known.
         stages: See `googlenet_keras.describe.describe_model`.
 
     Returns:
@@ -105,15 +106,15 @@ def summarize(model: keras.Model, stages: Sequence[str]) -> ModelSummary:
 
 
 def plot_comparison(summaries: Sequence[ModelSummary], path: str | Path) -> None:
-    """Draws parameters against multiply-adds, and where the parameters sit.
+    """Draws the parameters of models against their multiply-adds, and the kinds of layers that hold the parameters.
 
     Args:
         summaries: The summaries that `compare` returns; one or more.
-        path: The picture to write; its suffix, ``.png`` or ``.svg``, is the format. It is replaced only by a whole
-            picture.
+        path: The picture file to write; its suffix, ``.png`` or ``.svg``, sets the format. An existing file is replaced
+            only when the new picture is complete.
 
     Raises:
-        ValueError: If the suffix is another.
+        ValueError: If the suffix is neither of these.
         OSError: If the picture cannot be written.
     """
     from matplotlib.figure import Figure
@@ -134,25 +135,25 @@ def plot_comparison(summaries: Sequence[ModelSummary], path: str | Path) -> None
 
 
 def check_plot_path(path: Path) -> None:
-    """Refuses a picture that could not be written, before the work is done.
+    """Checks that a picture can be written to a path, before any work is done.
 
     Raises:
-        ValueError: If the suffix is none of `PLOT_SUFFIXES`.
-        NotADirectoryError: If its folder does not exist.
+        ValueError: If the suffix is not one of `PLOT_SUFFIXES`.
+        NotADirectoryError: If the folder of the picture does not exist.
     """
     if path.suffix.lower() not in PLOT_SUFFIXES:
-        raise ValueError(f"The picture must end in {' or '.join(PLOT_SUFFIXES)}. Received: {str(path)!r}")
+        raise ValueError(f"The name of the picture must end in {' or '.join(PLOT_SUFFIXES)}. Received: {str(path)!r}")
     if not path.parent.is_dir():
-        raise NotADirectoryError(f"There is no folder for the picture. Received: {str(path)!r}")
+        raise NotADirectoryError(f"The folder of the picture does not exist. Received: {str(path)!r}")
 
 
 def _draw_costs(axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
-    """The points on logarithmic scales, each with its name beside it."""
+    """Draws the points on logarithmic scales, without their names; see `_label_points`."""
     x = [summary.multiply_adds / 1e6 for summary in summaries]
     y = [summary.parameters / 1e6 for summary in summaries]
     axes.set(xscale="log", yscale="log", xlabel="multiply-adds, millions", ylabel="parameters, millions")
-    axes.set_title("Cost of one answer", loc="left")
-    # Room for the names.
+    axes.set_title("Cost of one prediction", loc="left")
+    # The names need room around the points.
     axes.set_xlim(min(x) / 2, max(x) * 6)
     axes.set_ylim(min(y) / 2, max(y) * 2)
     for axis in (axes.xaxis, axes.yaxis):
@@ -165,12 +166,12 @@ def _draw_costs(axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
 
 
 def _label_points(figure: "Figure", axes: "Axes", summaries: Sequence[ModelSummary]) -> None:
-    """Puts each name where it covers neither a point nor another name; points that lie on one another share a label."""
+    """Puts each name where it covers neither a point nor another name; overlapping points share a label."""
     from matplotlib.path import Path as Line
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
-    # Where things are in the picture is known once it has been laid out.
+    # The positions in the picture are known only after it has been laid out.
     figure.draw_without_rendering()
     pixel = 72 / figure.dpi  # points
     points = axes.transData.transform([(one.multiply_adds / 1e6, one.parameters / 1e6) for one in summaries]) * pixel

@@ -19,13 +19,13 @@ def count_multiply_adds(model: keras.Model) -> int:
         The number of multiply-adds.
 
     Raises:
-        ValueError: If the size of a map is not known.
+        ValueError: If the size of a feature map is unknown.
     """
     return sum(layer_multiply_adds(layer) for layer in model.layers)
 
 
 def layer_multiply_adds(layer: layers.Layer) -> int:
-    """The multiply-adds of one layer for one example; see `count_multiply_adds`."""
+    """Returns the multiply-adds of one layer for one example; see `count_multiply_adds`."""
     weights = kernel_weights(layer)
     if not weights or isinstance(layer, layers.Dense):
         return weights
@@ -39,7 +39,7 @@ def layer_multiply_adds(layer: layers.Layer) -> int:
 
 
 def kernel_weights(layer: layers.Layer) -> int:
-    """The number of weights in a layer's kernels; 0 for what is neither a convolution nor dense."""
+    """Returns the number of weights in a layer's kernels; 0 if it is neither a convolution nor a dense layer."""
     match layer:
         case layers.SeparableConv2D():
             return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)

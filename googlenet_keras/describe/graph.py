@@ -1,4 +1,4 @@
-"""A functional model as a graph of layers: who feeds whom, and what a pixel of a feature map has seen."""
+"""Represents a model as a graph of layers: which layers feed which, and how much of the input each layer sees."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -11,11 +11,11 @@ from googlenet_keras.describe.cost import kernel_weights
 from googlenet_keras.layers import CeilAveragePooling2D
 
 Layer: TypeAlias = layers.Layer
-_Key: TypeAlias = tuple[str, int]  # a layer and the number of a call of it
+_Key: TypeAlias = tuple[str, int]  # the name of a layer and the number of one of its calls
 
 
 class Window(NamedTuple):
-    """The window of a layer that one output pixel sees, (height, width) in pixels of its input, and the stride."""
+    """The window of a layer's input that one output pixel sees, (height, width) in pixels, and the strides."""
 
     size: tuple[int, int]
     strides: tuple[int, int]
@@ -26,9 +26,10 @@ class Window(NamedTuple):
 
 
 def window(layer: Layer) -> Window | None:
-    """The window of a convolution or pooling; None for a layer that sees one pixel at a time.
+    """Returns the window of a convolution or pooling; None for a layer that sees one pixel at a time.
 
-    That of a global pooling or a flattening is the whole map; that of an adaptive pooling is its largest.
+    The window of a global pooling or a flattening is the whole feature map; that of an adaptive pooling is the largest
+    of its windows.
     """
     match layer:
         case layers.Conv2D() | layers.SeparableConv2D():
@@ -54,8 +55,8 @@ class Call(NamedTuple):
 
     Attributes:
         layer: The layer.
-        parents: The numbers of the calls that feed it, in the order of its inputs.
-        shape: The shape of its first output, without the batch.
+        parents: The numbers of the calls that feed this call, in the order of its inputs.
+        shape: The shape of the first output, without the batch dimension.
     """
 
     layer: keras.Operation
@@ -64,23 +65,23 @@ class Call(NamedTuple):
 
 
 def calls(model: keras.Model) -> tuple[list[Call], list[int]]:
-    """The uses of a model's layers from input to output, and the numbers of those that are outputs.
+    """Returns the calls of a model's layers from input to output, and the numbers of those that are outputs.
 
-    A layer that is called twice is there twice. They are read from the model's configuration, which is how Keras itself
-    saves them.
+    A layer that is called twice is listed twice. The calls are read from the model's configuration, in which Keras
+    itself saves them.
 
     Args:
         model: A built model, functional or sequential.
 
     Raises:
-        ValueError: If the model has no graph of layers, as a subclassed one.
+        ValueError: If the model has no graph of layers, such as a subclassed model.
     """
     try:
         functional = keras.Model(model.inputs, model.outputs)
         config = functional.get_config()
     except (AttributeError, NotImplementedError, ValueError, TypeError) as error:
         raise ValueError(
-            f"Only a built functional or sequential model of layers that can be saved can be drawn. Received: {model!r}"
+            f"The model must be a built functional or sequential model whose layers can be saved. Received: {model!r}"
         ) from error
     parents: dict[_Key, list[_Key]] = {}
     shapes: dict[_Key, tuple[int | None, ...]] = {}
@@ -94,7 +95,7 @@ def calls(model: keras.Model) -> tuple[list[Call], list[int]]:
                     shapes[name, index] = tuple(tensor["shape"][1:])
     history = keras.tree.flatten(config["output_layers"])
     answers = list(zip(history[::3], history[1::3], strict=True))
-    # Keras counts there the calls of a layer in other models too, and here those in this model alone.
+    # For outputs, Keras also counts the calls of a layer in other models; for inputs, only the calls in this model.
     answers = [key if key in parents else (key[0], max(n for name, n in parents if name == key[0])) for key in answers]
     shapes |= {key: tuple(tensor.shape[1:]) for key, tensor in zip(answers, functional.outputs, strict=True)}
     order = {key: number for number, key in enumerate(_by_depth(parents, answers))}
@@ -104,7 +105,7 @@ def calls(model: keras.Model) -> tuple[list[Call], list[int]]:
 
 
 def _tensors(node: Any) -> Iterator[dict[str, Any]]:
-    """The configurations of all tensors in the configuration of a call."""
+    """Yields the configurations of all tensors in the configuration of a call."""
     if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
         yield node["config"]
     elif isinstance(node, dict | list | tuple):
@@ -113,7 +114,7 @@ def _tensors(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _by_depth(parents: dict[_Key, list[_Key]], answers: list[_Key]) -> list[_Key]:
-    """Lists what the outputs depend on, the farthest from them first, as Keras orders a model's layers."""
+    """Lists the calls that the outputs depend on, the farthest first, in the order of Keras's `Model.layers`."""
     finished: dict[_Key, None] = {}
     open_ends = answers[::-1]
     while open_ends:
@@ -134,10 +135,11 @@ class Graph:
     """The layers of a functional model, each called once.
 
     Attributes:
-        layers: From input to output; a layer comes after all that feed it.
-        parents: The layers that feed a layer, in the order of its inputs; none for an input.
-        outputs: The layers that answer, in the order of ``model.outputs``.
-        gate: The last layer that every way from the input to a layer passes, before that layer; None for an input.
+        layers: The layers from input to output; each comes after all layers that feed it.
+        parents: For each layer, the layers that feed it, in the order of its inputs; empty for an input layer.
+        outputs: The layers that produce the model's outputs, in the order of ``model.outputs``.
+        gate: For each layer, the last layer before it that every path from the input to it passes through; None for an
+            input layer.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -154,21 +156,21 @@ class Graph:
         self._place = {layer: place for place, layer in enumerate(self.layers)}
         for layer in self.layers:
             ways = set(self.parents[layer])
-            # Of several layers the one nearest to the output cannot be on the ways to the others.
+            # The layer nearest to the output cannot be on the paths to the others, so its gate can replace it.
             while len(ways) > 1:
                 last = max(ways, key=self._place.__getitem__)
                 ways = ways - {last} | {self.gate[last]}
             self.gate[layer] = ways.pop() if ways else None
 
     def gates(self, layer: Layer) -> list[Layer]:
-        """All the layers that every way from the input to a layer passes, the nearest first; not the layer itself."""
+        """Returns the layers before a layer that every path from the input to it passes through, the nearest first."""
         found: list[Layer] = []
         while (layer := self.gate[layer]) is not None:
             found.append(layer)
         return found
 
     def before(self, layer: Layer) -> set[Layer]:
-        """The layer and all that it depends on."""
+        """Returns a layer and all layers that it depends on."""
         found, open_ends = {layer}, [layer]
         while open_ends:
             new = set(self.parents[open_ends.pop()]) - found
@@ -187,7 +189,7 @@ class Graph:
     def receptive_fields(self) -> dict[Layer, int]:
         """Computes how many pixels of the input, in height or width, one pixel of each layer's output may depend on.
 
-        It is counted on an unbounded map, and so may exceed the input. Where ways meet it is the largest of theirs.
+        The count assumes an unbounded feature map, so it may exceed the input. Where paths join, the largest counts.
 
         Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
         """

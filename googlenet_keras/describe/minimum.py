@@ -1,4 +1,4 @@
-"""The smallest input of a model, found from its graph."""
+"""Finds the smallest input of a model from its graph."""
 
 import bisect
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from googlenet_keras.models import create_model, model_record
 
 
 def smallest_input(model: keras.Model, stages: Sequence[str]) -> int:
-    """The smallest square input that leaves a pixel in every feature map, from the layers' arithmetic alone.
+    """Computes the smallest square input that leaves a pixel in every feature map, from the layers' output shapes.
 
-    Heads are made for the map that they get; of those, only the first layer of each (a pooling) is asked.
+    Each head is built for the size of the feature map that it receives, so only its first layer (a pooling) is checked.
 
     Args:
-        model: A functional model of known input size, as `googlenet_keras.create_model` builds it.
+        model: A functional model whose input size is known, as `googlenet_keras.create_model` builds it.
         stages: Names of the layers that end a stage; see `googlenet_keras.describe.describe_model`.
 
     Returns:
-        Height and width, in pixels.
+        The height and width, in pixels.
     """
     graph = Graph(model)
     body = graph.before(model.get_layer(stages[-1]))
@@ -41,16 +41,16 @@ def smallest_input(model: keras.Model, stages: Sequence[str]) -> int:
 
 
 def minimum_size(name: str, *, aux_heads: bool = False) -> int:
-    """The smallest square input that a model of the registry can be built with.
+    """Finds the smallest square input that a model of the registry can be built with.
 
-    It starts from `smallest_input`, and goes up if the factory asks for more.
+    The search starts from `smallest_input`, and continues with larger inputs if the factory rejects this size.
 
     Args:
         name: One of `googlenet_keras.list_models`.
-        aux_heads: Whether the auxiliary heads are to be built.
+        aux_heads: Whether to build the auxiliary heads.
 
     Returns:
-        Height and width, in pixels.
+        The height and width, in pixels.
 
     Raises:
         ValueError: If there is no such model, or it has no auxiliary heads.
@@ -67,17 +67,18 @@ def minimum_size(name: str, *, aux_heads: bool = False) -> int:
         return True
 
     sizes = range(smallest_input(model, model_record(name).endpoints), max(model.input.shape[1:3]))
-    # It nearly always does, and what builds takes longer than what is refused.
+    # The first size nearly always works. A bisection would build several models then, and a build takes longer than a
+    # rejection.
     if builds(sizes.start):
         return sizes.start
     return sizes.start + bisect.bisect_left(sizes, True, key=builds)
 
 
 def head_arguments(name: str, aux_heads: bool) -> dict[str, bool]:
-    """The arguments of a model's factory for auxiliary heads, or for none.
+    """Returns the arguments with which a model's factory builds auxiliary heads, or none.
 
     Raises:
-        ValueError: If there is no such model, or heads are asked of one that has none.
+        ValueError: If there is no such model, or if `aux_heads` is True and the model has none.
     """
     if not aux_heads:
         return {}

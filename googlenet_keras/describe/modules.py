@@ -1,4 +1,4 @@
-"""A model as papers draw it: a box for each layer with what is folded into it, and modules of boxes."""
+"""Represents a model as papers draw it: boxes of a layer and the layers folded into it, and modules of boxes."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,8 @@ from keras import layers
 from googlenet_keras.describe.cost import layer_multiply_adds
 from googlenet_keras.describe.graph import calls
 
-# Layers that are part of the one before: they change no map, or only its border or shape.
+# Layers that are folded into the box of the layer before them, because they do not change the size of a feature map, or
+# change only its border or shape.
 _INVISIBLE = (layers.ZeroPadding2D, layers.Flatten)
 _PARTS = (layers.BatchNormalization, layers.ReLU, layers.Activation, layers.Softmax, layers.Dropout, layers.Rescaling)
 
@@ -21,12 +22,12 @@ class Box:
     """A layer together with the layers that are folded into it, such as its batch normalization and activation.
 
     Attributes:
-        name: The first layer's.
-        kind: Decides the colour: ``"convolution + BN + ReLU"``, ``"pooling"``, ``"dense"``, ...
-        lines: The lines of text in it, above its parts.
-        shape: The shape of its output, without the batch.
-        parents: Names of the boxes that feed it.
-        called: The layers that are in it.
+        name: The name of the first layer.
+        kind: The kind of the box, which sets its colour: ``"convolution + BN + ReLU"``, ``"pooling"``, ``"dense"``, ...
+        lines: The lines of text in the box, above those of ``parts``.
+        shape: The shape of the output, without the batch dimension.
+        parents: The names of the boxes that feed this box.
+        called: The layers in the box.
         parts: The texts of the folded layers: ``"ReLU"``, ``"dropout 0.4"``, ...
     """
 
@@ -40,17 +41,17 @@ class Box:
 
     @property
     def layers(self) -> list[str]:
-        """The names of its layers."""
+        """The names of the layers in the box."""
         return [layer.name for layer in self.called]
 
     @property
     def parameters(self) -> int:
-        """All numbers in its layers."""
+        """The number of all parameters of the layers in the box."""
         return sum(layer.count_params() for layer in self.called if isinstance(layer, layers.Layer))
 
     @property
     def multiply_adds(self) -> int | None:
-        """For one image; None where the input's size is not known."""
+        """The number of multiply-adds for one image; None if the size of the input is unknown."""
         try:
             return sum(layer_multiply_adds(layer) for layer in self.called if isinstance(layer, layers.Layer))
         except ValueError:
@@ -58,7 +59,7 @@ class Box:
 
     @property
     def tooltip(self) -> str:
-        """The text that the box has no room for: name, size, parameters and multiply-adds."""
+        """The text that does not fit into the box: name, output size, parameters and multiply-adds."""
         lines = [self.name, f"output {size_text(self.shape)}"]
         if self.parameters:
             lines.append(f"{self.parameters:,} parameters")
@@ -69,7 +70,7 @@ class Box:
     @property
     def label(self) -> str:
         """The text in the box."""
-        # The colour of a convolution shows its parts.
+        # The colour of a convolution already shows its batch normalization and ReLU.
         told = self.kind.startswith("convolution")
         notes = [part for part in self.parts if not (told and part in self.kind.split(" + "))]
         return "\n".join([*self.lines, *notes])
@@ -80,9 +81,9 @@ class Group:
     """A module, or a single box.
 
     Attributes:
-        name: The name of the layer that joins the module's branches, or the box's.
-        boxes: From input to output, branch by branch.
-        copies: Names of the equal modules in a row that are drawn as this one; its own is the first.
+        name: The name of the layer that joins the module's branches, or of the single box.
+        boxes: The boxes from input to output, branch by branch.
+        copies: The names of the equal modules in a row that are drawn as this one, beginning with its own name.
     """
 
     name: str
@@ -91,7 +92,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Its name, or the first and last name of all its copies and their number."""
+        """The name of the group, or the first and last name of its copies and their number."""
         return self.name if len(self.copies) == 1 else f"{self.name} …\n{self.copies[-1]}\nx {len(self.copies)}"
 
     @property
@@ -101,15 +102,15 @@ class Group:
 
 
 def read_boxes(model: keras.Model) -> tuple[list[Box], list[str]]:
-    """The boxes of a model from input to output, and the names of those that are its outputs.
+    """Returns the boxes of a model from input to output, and the names of those that are its outputs.
 
-    Batch normalization, activations, padding and dropout are folded into the layer that they follow.
+    Batch normalization, activations, padding and dropout are folded into the box of the layer that they follow.
 
     Args:
         model: A built Keras model, functional or sequential.
 
     Raises:
-        ValueError: If the model has no graph of layers, as a subclassed one.
+        ValueError: If the model has no graph of layers, such as a subclassed model.
     """
     uses, answers = calls(model)
     consumers = Counter(parent for call in uses for parent in call.parents)
@@ -136,7 +137,7 @@ def read_boxes(model: keras.Model) -> tuple[list[Box], list[str]]:
 
 
 def _description(layer: Any, shape: tuple[int | None, ...]) -> tuple[str, list[str]]:
-    """Returns the kind of a layer, and the text in its node."""
+    """Returns the kind of a layer and the lines of text in its box."""
     name = type(layer).__name__
     kind, lines = "other", [name]
     if isinstance(layer, layers.InputLayer):
@@ -171,7 +172,7 @@ def _activation(layer: Any) -> list[str]:
 
 
 def _parts(layer: Any) -> list[str]:
-    """Returns what a folded layer adds to the node that it is part of."""
+    """Returns the texts that a folded layer adds to its box."""
     if isinstance(layer, layers.Activation):
         return _activation(layer)
     if isinstance(layer, layers.Dropout):
@@ -183,10 +184,10 @@ def _parts(layer: Any) -> list[str]:
 
 
 def grouped(boxes: list[Box], answers: list[str]) -> list[Group]:
-    """Modules and single boxes, in the order of the boxes that they end in.
+    """Groups boxes into modules and single boxes, in the order of their last boxes.
 
-    A module is a layer that joins branches, or an output of the model, together with the layers before it whose names
-    start with its name and ``_``.
+    A module consists of a layer that joins branches or is an output of the model, and of the layers before it whose
+    names start with its name and ``_``.
 
     Args:
         boxes: The boxes of `read_boxes`.
@@ -209,7 +210,7 @@ def grouped(boxes: list[Box], answers: list[str]) -> list[Group]:
 
 
 def _by_branch(join: Box, members: list[Box]) -> list[Box]:
-    """The boxes of a module, branch by branch in the order in which they are joined."""
+    """Returns the boxes of a module, branch by branch, in the order in which the branches are joined."""
     by_name = {node.name: node for node in members}
     order: dict[str, Box] = {}
 
@@ -224,7 +225,7 @@ def _by_branch(join: Box, members: list[Box]) -> list[Box]:
 
 
 def size_text(shape: Iterable[int | None]) -> str:
-    """A shape such as ``28x28x256``; a question mark stands for an unknown extent."""
+    """Formats a shape, such as ``28x28x256``; a question mark stands for an unknown extent."""
     return "x".join("?" if extent is None else str(extent) for extent in shape)
 
 

@@ -1,4 +1,4 @@
-"""The branches of a module in one line, such as ``64 / 48-64(5x5) / 64-96-96 / avg 32``."""
+"""Describes the branches of a module in one line, such as ``64 / 48-64(5x5) / 64-96-96 / avg 32``."""
 
 from itertools import groupby
 from typing import NamedTuple
@@ -7,11 +7,14 @@ from keras import layers
 
 from googlenet_keras.describe.graph import Graph, Layer, window
 
-LEGEND = "a-b is a filters, then b; / is side by side; kernels are 1x1 first, then 3x3, unless in brackets"
+LEGEND = (
+    "a-b is a convolution with a filters, followed by one with b filters; / separates parallel branches; the first "
+    "kernel of a branch is 1x1 and the following ones are 3x3, unless brackets give another"
+)
 
 
 class _Merge(NamedTuple):
-    """Ways that part and meet again."""
+    """Paths that fork and join again."""
 
     layer: Layer
     ways: tuple["_Way", ...]
@@ -24,13 +27,13 @@ def branches_text(graph: Graph, first: Layer, last: Layer) -> str:
     """Describes the layers between two layers by their filters (units of dense layers) and kernels.
 
     Args:
-        graph: The graph of both.
-        first: The layer to start after. All paths to ``last`` pass it.
+        graph: The graph that has both layers.
+        first: The layer to start after. All paths to ``last`` pass through it.
         last: The layer to end with.
 
     Returns:
-        One line; empty where there is neither convolution, pooling nor dense layer. See `LEGEND`; ``x + ...`` is added
-        to its input, ``5 x (...)`` comes five times.
+        One line in the notation of `LEGEND`; empty if there is no convolution, pooling or dense layer. In addition,
+        ``x + ...`` adds the result to the input ``x``, and ``5 x (...)`` repeats the part in brackets five times.
     """
     return _text(_way(graph, first, last))
 
@@ -51,8 +54,8 @@ def _way(graph: Graph, first: Layer, last: Layer) -> _Way:
 
 
 def _text(way: _Way, *, started: bool = False) -> str:
-    """The steps of a way; ``started`` if a convolution of the branch has been printed already."""
-    # With each step, whether it has filters of its own: a dash is between those that do.
+    """Formats the steps of a path; ``started`` is True if a convolution of the branch has been printed already."""
+    # The text of each step, and whether the step has filters of its own, because a dash joins only steps that do.
     pieces: list[tuple[str, bool]] = []
     for step in way:
         if isinstance(step, _Merge):
@@ -81,7 +84,7 @@ def _merge_text(merge: _Merge) -> str:
 
 
 def _branch_texts(ways: tuple[_Way, ...], *, started: bool) -> list[str]:
-    """One text for each branch; those that share their beginning are one, with a fork at its end."""
+    """Returns a text for each branch; branches that share their beginning have one text, which ends in a fork."""
     texts = []
     for _, group in groupby(ways, key=lambda way: id(way[0]) if way else None):
         first, *others = group

@@ -1,4 +1,4 @@
-"""The architecture as a page for a browser: the picture, and below it every module, to be opened and closed."""
+"""Writes a model's architecture as an HTML page: the picture, and below it all modules, which open and close."""
 
 import re
 from collections import Counter
@@ -19,21 +19,21 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 def write_architecture_page(model: keras.Model, path: str | Path, *, stages: Sequence[str] = ()) -> None:
-    """Writes a page that shows a model's picture and lists its modules, each of which opens to a picture of its own.
+    """Writes an HTML page with a model's picture and a list of its modules, each of which opens to its own picture.
 
-    The page is one file, and needs neither a server nor a connection. A click on the picture opens the module that was
-    clicked on, and so does the address ``PAGE#MODULE``.
+    The page is a single file and needs neither a server nor an internet connection. A click on a module in the picture
+    opens it in the list, and so does the address ``PAGE#MODULE``.
 
     Args:
         model: A built Keras model, functional or sequential.
-        path: The HTML file to write. It is replaced only by a whole page.
-        stages: Names of the layers that end a stage, as `describe_model` takes them. With them the page also shows the
-            table of that function.
+        path: The HTML file to write. An existing file is replaced only when the new page is complete.
+        stages: The names of the layers that end a stage, as in `describe_model`. If there are any, the page also shows
+            the table of that function.
 
     Raises:
-        ValueError: If the model has no graph of layers, or `describe_model` refuses the stages.
+        ValueError: If the model has no graph of layers, or if `describe_model` rejects the model or the stages.
         OSError: If the file cannot be written.
-        RuntimeError: If Graphviz fails; the message is its own.
+        RuntimeError: If Graphviz fails; the message includes the error of Graphviz.
     """
     import jinja2
 
@@ -59,16 +59,16 @@ def write_architecture_page(model: keras.Model, path: str | Path, *, stages: Seq
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """A module or a single box in the list.
+    """A row of the list: a module or a single box.
 
     Attributes:
-        name: Its own.
-        layers: Names of the boxes in it: what a click on the picture finds it by.
-        type: The type of the stage.
-        output: The size of the feature map that it gives.
-        parameters: All numbers in its layers.
-        multiply_adds: For one image; None where the input's size is not known.
-        drawing: The picture of a module, SVG.
+        name: The name of the module or box.
+        layers: The names of the boxes in it, by which a click on the picture finds the row.
+        type: The number of boxes of each kind in a module, or the text of a single box.
+        output: The size of the output.
+        parameters: The number of all parameters of its layers.
+        multiply_adds: The number of multiply-adds for one image; None if the size of the input is unknown.
+        drawing: The picture of a module as SVG; None for a single box.
     """
 
     name: str
@@ -95,16 +95,16 @@ class _Row:
 
 
 def _kinds(group: Group) -> str:
-    """Counts the boxes of each kind in a module."""
+    """Describes how many boxes of each kind a module has."""
     counts = Counter(box.kind.split(" + ")[0] for box in group.boxes)
     plurals = {"convolution": "convolutions"}
     return ", ".join(f"{number} {plurals.get(kind, kind) if number > 1 else kind}" for kind, number in counts.items())
 
 
 def _inline(svg: str) -> str:
-    """A picture of Graphviz as a part of a page: without identifiers, which pages may hold once, and with titles.
+    """Turns an SVG of Graphviz into a part of a page: removes identifiers, which must be unique there, and adds titles.
 
-    Browsers show the text of `title` when a box is pointed at, and not all of them that of Graphviz's `xlink:title`.
+    Browsers show the text of `title` when the user points at a box, but not all of them show Graphviz's `xlink:title`.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<(g|a) id="[^"]*"', r"<\1", svg)

@@ -1,13 +1,15 @@
-"""The costs that a paper prints for its network, to be set beside those that we count."""
+"""Compares the costs that a paper prints for its network with those that we count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from googlenet_keras.describe.stages import ModelCost
 
-# Thousands of the paper's columns: 114,688 weights of conv2_3x3 are its 112K, 163,328 of inception_3a its 159K.
+# The K of the paper's table is 1024: it prints 112K for the 114,688 weights of conv2_3x3, and 159K for the 163,328 of
+# inception_3a.
 KILO = 1024
-# By how much a printed number may be off to be called rounded, in its own unit: the paper cuts some and rounds others.
+# The largest difference from a printed number, in its own unit, that counts as rounding. The paper truncates some
+# numbers and rounds others.
 ROUNDING = 1.0
 
 
@@ -16,11 +18,11 @@ class PaperRow:
     """A row of a paper's table beside ours.
 
     Attributes:
-        stage: The stage's name.
-        weights: The weights of its kernels, as we count them.
-        paper_weights: The same as the paper prints it, in thousands of 1024.
-        multiply_adds: The multiply-adds as we count them.
-        paper_multiply_adds: The same as the paper prints it, in millions.
+        stage: The name of the stage.
+        weights: The number of weights in its kernels, as we count them.
+        paper_weights: The same number as the paper prints it, in units of 1024.
+        multiply_adds: The number of multiply-adds, as we count them.
+        paper_multiply_adds: The same number as the paper prints it, in millions.
     """
 
     stage: str
@@ -31,7 +33,7 @@ class PaperRow:
 
     @property
     def disagreement(self) -> str:
-        """The paper's columns that differ by more than rounding explains; empty if none."""
+        """The paper's columns that differ from our counts by more than rounding; empty if there are none."""
         columns = {
             "params": self.weights / KILO - self.paper_weights,
             "ops": self.multiply_adds / 1e6 - self.paper_multiply_adds,
@@ -44,10 +46,10 @@ class PaperTable:
     """A table of costs as a paper prints it.
 
     Attributes:
-        input_shape: (height, width, channels) of the images that it is printed for, in pixels.
-        classes: The same for the classes.
-        rows: Thousands of weights ("params") and millions of multiply-adds ("ops"), by stage.
-        remark: A remark on where the table is at odds with its own network.
+        input_shape: (height, width, channels) of the images for which the costs are printed, in pixels.
+        classes: The number of classes for which the costs are printed.
+        rows: The weights ("params", in units of 1024) and the multiply-adds ("ops", in millions) of each stage.
+        remark: A remark on where the table contradicts the network that the paper describes.
     """
 
     input_shape: tuple[int, int, int]
@@ -75,18 +77,18 @@ TABLES = {
             "inception_5b": (1388, 71),
             "predictions": (1000, 1),
         },
-        remark="ops agree with the paper's own filters everywhere but in conv1_7x7 and inception_5a; 2.7K and 34M "
-        "are those of a separable 7x7 convolution with 8 filters per channel; several params do not agree with the "
-        "filters",
+        remark="its ops agree with its own filters except in conv1_7x7 and inception_5a; the 2.7K and 34M of conv1_7x7 "
+        "are those of a separable 7x7 convolution with 8 filters per channel; several of its params do not agree with "
+        "its filters",
     ),
 }
 
 
 def beside_paper(cost: ModelCost) -> list[PaperRow]:
-    """The rows of the paper's table that have costs; empty where the paper has none for such a network.
+    """Returns the rows of the paper's table that have costs; empty if the paper has no table for such a network.
 
     Args:
-        cost: A network's, at the size and with the classes of the paper; see `describe_model`.
+        cost: The cost of a network with the input shape and the classes of the paper; see `describe_model`.
     """
     table = TABLES.get(cost.name)
     stages = {stage.name: stage for stage in cost.stages}

@@ -1,4 +1,4 @@
-"""Pictures of models, through Graphviz, on machines with or without it and with or without fonts."""
+"""Draws pictures of models with Graphviz, on machines with or without ``dot`` and fonts."""
 
 import os
 import re
@@ -15,14 +15,14 @@ import keras
 from googlenet_keras.files import write_aside
 
 FONT = "DejaVu Sans"
-# At 96 dots per inch the small print of Keras's node labels (14 pt) is 18 pixels high, at 47 it is 9.
+# At 96 dots per inch the small letters of Keras's node labels (14 pt) are 18 pixels high, and at 47 they are 9.
 DOTS_PER_INCH = 96
 FEWEST_DOTS_PER_INCH = 47
-# Cairo's bitmaps end at this many pixels a side; beyond, Graphviz scales the whole picture down without a word.
+# A Cairo bitmap has at most this many pixels a side. Graphviz does not fail above it, but scales the picture down.
 CAIRO_LIMIT = 32_767
 
-# pygraphviz carries the Graphviz libraries and no `dot`; a process of its own gives what `dot -Tpng` gives, and
-# keeps the libraries' messages and crashes out of ours.
+# pygraphviz contains the Graphviz libraries but no `dot`. A separate process returns the same as `dot -Tpng`, and keeps
+# the libraries' messages and crashes out of ours.
 _PYGRAPHVIZ = """
 import sys
 import pygraphviz
@@ -41,21 +41,21 @@ _FONTCONFIG = """<?xml version="1.0"?>
 
 
 def plot_model(model: keras.Model, path: str | Path, *, dpi: int | None = None) -> None:
-    """Draws every layer of a model with its name and shapes, whole and at full size.
+    """Draws every layer of a model with its name and shapes, at full size.
 
-    It is `keras.utils.plot_model`'s diagram, but needs neither ``dot`` nor a font on the machine, and is never scaled
-    down in silence.
+    The diagram is that of `keras.utils.plot_model`, but it needs neither ``dot`` nor a font on the machine, and is
+    never silently scaled down.
 
     Args:
         model: A built Keras model.
-        path: The picture to write; its suffix (``.png``, ``.svg``, ``.pdf``) is the format. It is replaced only by a
-            whole picture.
-        dpi: Dots per inch of a bitmap; None is 96, or as many as a very tall picture allows.
+        path: The picture file to write; its suffix (``.png``, ``.svg``, ``.pdf``) sets the format. An existing file is
+            replaced only when the new picture is complete.
+        dpi: Dots per inch of a bitmap; None means 96, or fewer for a very tall picture that would not fit otherwise.
 
     Raises:
         ValueError: If the bitmap would exceed what Graphviz can draw at full size (32,767 pixels a side), or would need
-            letters of less than 9 pixels to stay below: SVG has no such end.
-        RuntimeError: If Graphviz fails; the message is its own.
+            letters of less than 9 pixels to stay below that. SVG has no such limit.
+        RuntimeError: If Graphviz fails; the message includes the error of Graphviz.
     """
     graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True)
     for node in graph.get_nodes():
@@ -70,11 +70,11 @@ def plot_model(model: keras.Model, path: str | Path, *, dpi: int | None = None) 
 
 
 def draw(source: str, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
-    """Draws a graph into a file, which is replaced only by a whole picture.
+    """Draws a graph into a file, which is replaced only when the new picture is complete.
 
     Args:
         source: The graph in the DOT language.
-        path: The picture to write; its suffix is the format.
+        path: The picture file to write; its suffix sets the format.
         dpi: Dots per inch of a bitmap.
 
     Raises:
@@ -88,20 +88,20 @@ def draw(source: str, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> None:
 
 
 class PictureTooLargeError(ValueError):
-    """A bitmap that Graphviz would have scaled down."""
+    """Raised if Graphviz would have to scale a bitmap down."""
 
 
 def _dots_that_fit(source: str) -> int:
-    """The most dots per inch at which Cairo draws a graph at full size."""
+    """Computes the most dots per inch at which Cairo draws a graph at full size."""
     (frame, *_) = re.findall(rb'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', render(source, "svg"))
     return int((CAIRO_LIMIT - 1) * 72 / max(map(float, frame)))
 
 
 def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> bytes:
-    """Lays out and draws a graph with Graphviz's ``dot``, or with pygraphviz's libraries where there is none.
+    """Lays out and draws a graph with Graphviz's ``dot``, or with pygraphviz's libraries if ``dot`` is not installed.
 
-    The only font is DejaVu Sans, which matplotlib carries: pictures have letters on a machine without fonts, and the
-    same ones everywhere.
+    The only font is DejaVu Sans, which comes with matplotlib, so that pictures have letters on a machine without fonts,
+    and the same letters everywhere.
 
     Args:
         source: The graph in the DOT language.
@@ -109,23 +109,23 @@ def render(source: str, format: str = "png", *, dpi: int = DOTS_PER_INCH) -> byt
         dpi: Dots per inch of a bitmap; SVG and PDF are drawn in points.
 
     Returns:
-        The picture's bytes.
+        The bytes of the picture.
 
     Raises:
-        PictureTooLargeError: If a PNG reaches Cairo's limit, where Graphviz would have scaled it down.
-        RuntimeError: If Graphviz fails; the message is its own.
+        PictureTooLargeError: If a PNG reaches Cairo's limit, at which Graphviz would have to scale it down.
+        RuntimeError: If Graphviz fails; the message includes the error of Graphviz.
     """
     picture = _run([source], format, dpi)
     if format == "png" and max(png_size(picture)) >= CAIRO_LIMIT:
         raise PictureTooLargeError(
-            f"At {dpi} dots per inch the picture exceeds {CAIRO_LIMIT} pixels a side, which is as far as Graphviz "
-            f"draws without scaling down: choose fewer dots, or SVG. Received: {png_size(picture)} pixels"
+            f"At {dpi} dots per inch the picture exceeds {CAIRO_LIMIT} pixels a side, above which Graphviz scales it "
+            f"down: choose fewer dots per inch, or SVG. Received: {png_size(picture)} pixels"
         )
     return picture
 
 
 def render_svgs(sources: Sequence[str]) -> list[str]:
-    """Draws many graphs as SVG in one process of Graphviz, whose start takes longer than a small graph does.
+    """Draws many graphs as SVG in one process of Graphviz, because its start takes longer than drawing a small graph.
 
     Args:
         sources: The graphs in the DOT language.
@@ -146,7 +146,7 @@ def _run(sources: Sequence[str], format: str, dpi: int) -> bytes:
     Raises:
         RuntimeError: See `render`.
     """
-    # With another value Graphviz 2 writes an SVG that is larger than its own frame.
+    # With any other value, Graphviz 2 writes an SVG that is larger than its own frame.
     dots = str(dpi if format == "png" else 72)
     dot = shutil.which("dot")
     command = [dot, f"-T{format}"] if dot else [sys.executable, "-c", _PYGRAPHVIZ, format]
@@ -168,12 +168,12 @@ def _run(sources: Sequence[str], format: str, dpi: int) -> bytes:
 
 
 def png_size(png: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from a PNG's header."""
+    """Returns the width and height in pixels from the header of a PNG."""
     return struct.unpack(">II", png[16:24])
 
 
 def _font_configuration(folder: Path) -> Path:
-    """Writes a fontconfig file that knows matplotlib's DejaVu fonts and no others."""
+    """Writes a fontconfig file that lists the fonts of matplotlib, DejaVu Sans among them, and no others."""
     import matplotlib
 
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -1,4 +1,4 @@
-"""Computes what the 1x1 convolutions before the larger ones save; arXiv 1409.4842, section 4."""
+"""Computes how many weights the 1x1 convolutions before larger convolutions save; see arXiv 1409.4842, section 4."""
 
 import math
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from googlenet_keras.describe.graph import Graph, Layer
 
 @dataclass(frozen=True, kw_only=True)
 class Bottleneck:
-    """A convolution that a 1x1 convolution goes before, in a branch of a module.
+    """A 1x1 convolution and the larger convolution after it, in a branch of a module.
 
     Attributes:
         name: The name of the larger convolution.
-        reduction: Name of the 1x1 convolution.
+        reduction: The name of the 1x1 convolution.
         kernel_size: The kernel size of the larger convolution, (height, width) in pixels.
-        input_channels: The channels of the module's input.
-        reduced_channels: Filters of the 1x1 convolution.
+        input_channels: The number of channels of the module's input.
+        reduced_channels: The number of filters of the 1x1 convolution.
         filters: The number of filters of the larger convolution.
-        direct_weights: The weights that the larger convolution's kernel would have on the module's input itself.
-        reduced_weights: The weights of both kernels.
+        direct_weights: The number of weights that the larger kernel would have directly on the module's input.
+        reduced_weights: The number of weights of both kernels together.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Bottleneck:
 
 
 def bottlenecks(model: keras.Model) -> tuple[Bottleneck, ...]:
-    """Compares each reduced convolution of a model's modules with one that does without the reduction.
+    """Compares each convolution after a 1x1 reduction with the same convolution without the reduction.
 
     Args:
         model: A functional model.
 
     Returns:
-        The bottlenecks from input to output; those of GoogLeNet are the 3x3 and 5x5 branches of its nine modules.
+        The bottlenecks from input to output; for GoogLeNet, the 3x3 and 5x5 branches of its nine modules.
     """
     graph = Graph(model)
     consumers: dict[Layer, int] = dict.fromkeys(graph.layers, 0)
@@ -73,7 +73,7 @@ def bottlenecks(model: keras.Model) -> tuple[Bottleneck, ...]:
 
 
 def _convolution_before(graph: Graph, layer: Layer) -> layers.Conv2D | None:
-    """The convolution whose activations a layer takes, if nothing but normalization, ReLU and padding is between."""
+    """Returns the convolution before a layer, if only normalization, ReLU and padding are between them, or None."""
     between = (layers.BatchNormalization, layers.ReLU, layers.ZeroPadding2D)
     (before,) = graph.parents[layer]
     while isinstance(before, between):

@@ -1,4 +1,4 @@
-"""A model stage by stage, with the columns of the paper's Table 1 (arXiv 1409.4842) and a few more."""
+"""Describes a model stage by stage, with the columns of the paper's Table 1 (arXiv 1409.4842) and a few more."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -12,14 +12,14 @@ from googlenet_keras.describe.cost import kernel_weights, layer_multiply_adds
 from googlenet_keras.describe.graph import Graph, Layer, window
 from googlenet_keras.describe.notation import branches_text
 
-# The columns of Table 1 for the filters of a module; the names of its layers end so.
+# The columns of Table 1 for the filters of a module; the names of the module's layers end in these.
 TABLE_1_FILTERS = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
 AUXILIARY_HEAD = "auxiliary head"
 BYTES_OF_FLOAT32 = 4
 
-# Where a stage starts, where it ends, its layers, and whether it is an auxiliary head.
+# The layer after which a stage starts, the layer that ends it, its layers, and whether it is an auxiliary head.
 _Division: TypeAlias = tuple[Layer, Layer, Collection[Layer], bool]
-# What Table 1 calls a layer; those not here are part of another's row.
+# The words of Table 1 for the types of layers; layers of other types are not mentioned in the type of a stage.
 _TYPES = {
     layers.Conv2D: "convolution",
     layers.SeparableConv2D: "separable convolution",
@@ -36,24 +36,25 @@ _TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A row of the table: some layers of a model, from where the stage before ends.
+    """A row of the table: the layers of a model from the end of the previous stage to the end of this one.
 
     Attributes:
-        name: The name of its last layer.
-        type: Its type, in the words of Table 1: ``"convolution"``, ``"max pool"``, ``"inception"``, ``"linear"``, ...
-        patch: Window and stride of the last convolution or pooling, such as ``"7x7/2"``; empty for modules and for
-            what has none.
+        name: The name of the last layer.
+        type: The type in the words of Table 1: ``"convolution"``, ``"max pool"``, ``"inception"``, ``"linear"``, ...
+        patch: The window and stride of the last convolution or pooling, such as ``"7x7/2"``; empty for modules, for
+            auxiliary heads, and if there is no such layer.
         output_shape: (height, width, channels), or (features,).
-        depth: Convolutions and dense layers along the longest path.
-        filters: Number of filters by column of Table 1 (`TABLE_1_FILTERS`); empty for the modules of other families.
+        depth: The number of convolutions and dense layers along the longest path.
+        filters: The number of filters by column of Table 1 (`TABLE_1_FILTERS`); empty for modules of other families.
         branches: All convolutions and poolings in one line, such as ``"64 / 96-128 / 16-32(5x5) / max 32"``; see
             `googlenet_keras.describe.notation`.
-        weights: Numbers in the kernels of convolutions and dense layers; the paper's "params".
-        parameters: All numbers in its layers: biases, normalizations and their moving moments too.
+        weights: The number of weights in the kernels of convolutions and dense layers; the paper's "params".
+        parameters: The number of all parameters, including biases and batch normalizations with their moving mean and
+            variance.
         multiply_adds: The multiply-adds of convolutions and dense layers, for one image; the paper's "ops".
-        receptive_field: Height and width, in pixels of the input, of what a pixel of the output may depend on; may
-            exceed the input.
-        activation_bytes: The memory of the outputs of all its layers for one image in float32.
+        receptive_field: The height and width, in pixels, of the part of the input that one output pixel may depend on;
+            it may exceed the input.
+        activation_bytes: The memory of the outputs of all layers for one image in float32, in bytes.
     """
 
     name: str
@@ -72,17 +73,20 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCost:
-    """The cost of a model, stage by stage and in all.
+    """The cost of a model, in total and stage by stage.
+
+    `Stage` explains each cost. The totals are sums over all stages, but ``depth`` leaves out the auxiliary heads.
 
     Attributes:
-        name: The model's.
-        input_shape: (height, width, channels) in pixels.
-        depth: Convolutions and dense layers along the longest path to the main answer; 22 for GoogLeNet.
-        weights: Sum of the stages', as are all below; see `Stage`.
-        parameters: Equals ``model.count_params()``.
-        multiply_adds: Equals `count_multiply_adds`.
-        activation_bytes: The input itself is not counted.
-        stages: From input to main answer, then the auxiliary heads. Every layer but the input is in exactly one.
+        name: The name of the model.
+        input_shape: (height, width, channels) of the input, in pixels.
+        depth: The number of convolutions and dense layers along the longest path to the main output; 22 for GoogLeNet.
+        weights: The total number of weights.
+        parameters: The total number of parameters, equal to ``model.count_params()``.
+        multiply_adds: The total number of multiply-adds, equal to `count_multiply_adds`.
+        activation_bytes: The total memory of the outputs, without the input itself.
+        stages: The stages from the input to the main output, then the auxiliary heads. Every layer except the input is
+            in exactly one stage.
     """
 
     name: str
@@ -96,19 +100,19 @@ class ModelCost:
 
 
 def describe_model(model: keras.Model, stages: Sequence[str]) -> ModelCost:
-    """Counts what a model costs, stage by stage.
+    """Computes the cost of a model, stage by stage.
 
     Args:
-        model: A functional model with one input, of known height and width, whose layers are each called once.
-        stages: Names of the layers that end a stage, from input to output, such as `ModelRecord.endpoints`; all that
-            leads from the input to the answers must pass them. What comes after the last, the head, is one stage for
-            each layer; each auxiliary head is one stage.
+        model: A functional model with one input of known height and width, in which each layer is called once.
+        stages: The names of the layers that end a stage, from input to output, such as `ModelRecord.endpoints`. Every
+            path from the input to the main output must pass through all of them. Each layer after the last one, that
+            is, each layer of the head, is a stage of its own; each auxiliary head is one stage.
 
     Returns:
         The cost.
 
     Raises:
-        ValueError: If the input's size is not known, or the layers named are not in the model or not in its way.
+        ValueError: If the size of the input is unknown, or if a named layer is not in the model or paths bypass it.
     """
     input_shape = tuple(model.input.shape[1:])
     if None in input_shape:
@@ -131,7 +135,7 @@ def describe_model(model: keras.Model, stages: Sequence[str]) -> ModelCost:
 
 
 def _divide(graph: Graph, names: Sequence[str]) -> list[_Division]:
-    """The model's layers, each in one stage."""
+    """Divides the model's layers into stages; each layer except the input is in exactly one."""
     by_name = {layer.name: layer for layer in graph.layers}
     start = graph.layers[0]
     taken = {start}
@@ -139,7 +143,7 @@ def _divide(graph: Graph, names: Sequence[str]) -> list[_Division]:
     for name in names:
         if name not in by_name or start not in graph.gates(by_name[name]):
             raise ValueError(
-                f"Stages must be layers of the model that all ways pass, from input to output. Received: {name!r}"
+                f"Stages must name, in order, layers of the model that every path passes through. Received: {name!r}"
             )
         end = by_name[name]
         members = graph.before(end) - taken

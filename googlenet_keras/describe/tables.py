@@ -11,7 +11,7 @@ from googlenet_keras.describe.reductions import Bottleneck
 from googlenet_keras.describe.stages import TABLE_1_FILTERS, ModelCost
 from googlenet_keras.weights import PublishedWeights
 
-# Characters of a terminal from which there is room for more than the essential columns, and for all.
+# The smallest widths of a terminal, in characters, that have room for more than the essential columns, and for all.
 MEDIUM, WIDE = 100, 170
 BRANCHES = "branches"
 
@@ -22,9 +22,9 @@ class Column:
 
     Attributes:
         header: The heading of the column.
-        cells: One for each row.
-        is_text: Whether it is set flush left.
-        from_width: The width in characters that a terminal must have to show it.
+        cells: The text of each row.
+        is_text: Whether the column is aligned to the left.
+        from_width: The width in characters that a terminal must have to show the column.
     """
 
     header: str
@@ -34,7 +34,7 @@ class Column:
 
 
 def stage_columns(cost: ModelCost) -> list[Column]:
-    """The stages of a model, with a last row of totals; a GoogLeNet has Table 1's columns of filters too."""
+    """Returns the columns of a model's stages and totals; those of a GoogLeNet include Table 1's filters."""
     stages = cost.stages
 
     def counts(attribute: str, unit: int = 1, form: str = ",") -> list[str]:
@@ -69,7 +69,7 @@ def stage_columns(cost: ModelCost) -> list[Column]:
 
 
 def paper_columns(rows: Sequence[PaperRow]) -> list[Column]:
-    """A paper's costs beside ours."""
+    """Returns the columns that show a paper's costs beside ours."""
     return [
         Column("stage", [row.stage for row in rows], is_text=True),
         Column("K weights", [f"{row.weights / KILO:,.1f}" for row in rows]),
@@ -81,7 +81,7 @@ def paper_columns(rows: Sequence[PaperRow]) -> list[Column]:
 
 
 def weight_columns(found: Sequence[PublishedWeights]) -> list[Column]:
-    """The weights that have a name."""
+    """Returns the columns that list the published weights."""
 
     def share(value: float | None) -> str:
         return "" if value is None else f"{value:.2%}"
@@ -93,7 +93,7 @@ def weight_columns(found: Sequence[PublishedWeights]) -> list[Column]:
         Column("top-5", [share(one.top5) for one in found]),
         Column("MB", ["" if one.size is None else f"{one.size / 1e6:.0f}" for one in found]),
         Column("licence", [one.licence or "" for one in found], is_text=True, from_width=MEDIUM),
-        Column("address", [one.url or "comes along" for one in found], is_text=True, from_width=WIDE),
+        Column("address", [one.url or "in the package" for one in found], is_text=True, from_width=WIDE),
     ]
 
 
@@ -110,7 +110,7 @@ def bottleneck_columns(found: Sequence[Bottleneck]) -> list[Column]:
 
 
 def summary_columns(summaries: Sequence[ModelSummary]) -> list[Column]:
-    """Models side by side."""
+    """Returns the columns that compare models side by side."""
 
     def share(attribute: str) -> list[str]:
         return [f"{getattr(one, attribute) / one.parameters:.1%}" for one in summaries]
@@ -134,29 +134,29 @@ Found = ModelCost | Sequence[ModelSummary] | Sequence[Bottleneck] | Sequence[Pap
 def markdown_table(found: Found) -> str:
     """Returns what `describe_model`, `compare`, `bottlenecks`, `beside_paper` or `list_weights` found as a table.
 
-    It has the columns that the command ``python -m googlenet_keras.describe --markdown`` prints.
+    The table has the columns that the command ``python -m googlenet_keras.describe --markdown`` prints.
 
     Args:
         found: The result of one of these functions.
 
     Returns:
-        A table in GitHub's Markdown; an empty text for an empty list.
+        A table in GitHub's Markdown; an empty string for an empty list.
 
     Raises:
-        TypeError: If it is the result of none of them.
+        TypeError: If `found` is not the result of one of these functions.
     """
     if isinstance(found, ModelCost):
         return markdown(stage_columns(found))
     if not isinstance(found, Sequence) or (found and type(found[0]) not in _COLUMNS):
         raise TypeError(
-            "A table shows what describe_model, compare, bottlenecks, beside_paper or list_weights returns. "
+            "Only a result of describe_model, compare, bottlenecks, beside_paper or list_weights can become a table. "
             f"Received: {type(found).__name__}"
         )
     return markdown(_COLUMNS[type(found[0])](found)) if found else ""
 
 
 def markdown(columns: Sequence[Column]) -> str:
-    """A table in GitHub's Markdown."""
+    """Returns a table in GitHub's Markdown."""
 
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
@@ -175,7 +175,7 @@ _COLUMNS: dict[type, Callable[[Any], list[Column]]] = {
 
 
 def fitted(columns: Sequence[Column], width: int) -> list[Column]:
-    """The columns that a terminal of so many characters shows, one blank apart, the branches folded into the rest."""
+    """Returns the columns that a terminal of ``width`` characters shows, with the branches wrapped to fit."""
     shown = [column for column in columns if width >= column.from_width]
     others = [column for column in shown if column.header != BRANCHES]
     room = width - len(others) - sum(max(map(len, (column.header, *column.cells))) for column in others)
@@ -186,7 +186,7 @@ def fitted(columns: Sequence[Column], width: int) -> list[Column]:
 
 
 def _folded(branches: str, width: int) -> str:
-    """Lines that end at a blank, and between two convolutions only where a branch is longer than a line."""
+    """Wraps branches at spaces, and between two convolutions only if a branch is longer than a line."""
     lines = [""]
     for word in re.split(r"(?<= )", branches):
         for part in re.split(r"(?<=-)", word) if len(word.rstrip()) > width else [word]:

@@ -1,6 +1,6 @@
-"""Measures how well a trained model classifies images; as a command, ``python -m googlenet_keras.evaluate``.
+"""Measures how well a trained model classifies images; also a command, ``python -m googlenet_keras.evaluate``.
 
-Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
+The modules are imported when one of their names is first used, so that the command's ``--help`` stays fast.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
-"""Shows what a trained network looks at and responds to; as a command, ``python -m googlenet_keras.explain``.
+"""Shows what a trained network looks at and responds to; also a command, ``python -m googlenet_keras.explain``.
 
-Names are looked up when they are first used, so that the command's ``--help`` costs next to nothing.
+The modules are imported when one of their names is first used, so that the command's ``--help`` stays fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The command ``python -m googlenet_keras.explain``; what it does is in `googlenet_keras.commands.explain`."""
+"""Runs the command ``python -m googlenet_keras.explain``, which `googlenet_keras.commands.explain` implements."""
 
 from googlenet_keras import __main__
 

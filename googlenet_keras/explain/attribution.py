@@ -1,4 +1,4 @@
-"""Computes where on an image a network sees a class: Grad-CAM and SmoothGrad."""
+"""Computes where on an image a network sees a class, with Grad-CAM and SmoothGrad."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,10 +6,10 @@ import tensorflow as tf
 from googlenet_keras.explain.subject import Subject
 from googlenet_keras.models.views import feature_extractor
 
-# Noise of 10 to 20 % of the range, as the authors (Smilkov et al., section 4.1); they see little gain beyond 50 images,
-# and half of that is hard to tell from 16.
+# The authors use noise of 10 to 20 % of the range (Smilkov et al., section 4.1) and see little gain beyond 50 images.
+# The result of half as many images is hard to tell from that of 16.
 SAMPLES, NOISE = 16, 0.15
-BATCH = 8  # noisy images at a time: what a large network has memory for
+BATCH = 8  # noisy images at a time, so that a large network fits into the memory
 
 
 def grad_cam(subject: Subject, image: np.ndarray, class_index: int, *, layer: str | None = None) -> np.ndarray:
@@ -19,13 +19,13 @@ def grad_cam(subject: Subject, image: np.ndarray, class_index: int, *, layer: st
         subject: The network.
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
         class_index: The class, from 0.
-        layer: The layer of the feature maps; None is the last before the classifier.
+        layer: The layer of the feature maps; None means the last one before the classifier.
 
     Returns:
-        float32 (rows, columns) of that layer's maps, nowhere negative; in units of the logit.
+        A float32 array (rows, columns) of the size of that layer's feature maps, never negative, in units of the logit.
 
     Raises:
-        ValueError: If there is no such layer, or the image is not of the network's size.
+        ValueError: If there is no such layer, or the image does not have the network's size.
 
     Source: Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
     """
@@ -58,15 +58,15 @@ def smooth_grad(
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
         class_index: The class, from 0.
         samples: The number of noisy copies; a single one without noise is the plain gradient.
-        noise: Standard deviation, as a part of the image's range of pixels.
+        noise: The standard deviation of the noise, as a fraction of the image's range of pixel values.
         seed: The seed of the noise.
 
     Returns:
-        float32 (height, width): the mean gradient by the pixel, its size summed over the channels; per unit of
-        [0, 255].
+        A float32 array (height, width), the absolute value of the mean gradient with respect to each pixel, summed over
+        the channels, per unit of [0, 255].
 
     Raises:
-        ValueError: If the image is not of the network's size.
+        ValueError: If the image does not have the network's size.
 
     Source: Smilkov et al., "SmoothGrad", arXiv 1706.03825.
     """
@@ -81,7 +81,7 @@ def smooth_grad(
 
 
 def pixel_gradient(subject: Subject, images: tf.Tensor, class_index: int) -> tf.Tensor:
-    """The gradient of a class's logit by the pixels.
+    """Computes the gradient of a class's logit with respect to the pixels.
 
     Args:
         subject: The network.
@@ -89,7 +89,7 @@ def pixel_gradient(subject: Subject, images: tf.Tensor, class_index: int) -> tf.
         class_index: The class, from 0.
 
     Returns:
-        float32, of the images' shape; per unit of [0, 255].
+        A float32 tensor of the shape of the images, per unit of [0, 255].
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)

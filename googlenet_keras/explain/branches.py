@@ -15,10 +15,10 @@ class BranchResponse:
     """The response of one branch of a module to an image.
 
     Attributes:
-        title: Its windows in their order, such as ``1x1 → 3x3`` or ``pool → 1x1``.
-        layer: The layer that it ends in.
-        first_channel: The number of its first channel among the module's.
-        maps: float32 (rows, columns, channels).
+        title: The windows of the branch in their order, such as ``1x1 → 3x3`` or ``pool → 1x1``.
+        layer: The name of the layer that ends the branch.
+        first_channel: The number of the branch's first channel among the channels of the module.
+        maps: The float32 feature maps (rows, columns, channels).
     """
 
     title: str
@@ -28,21 +28,21 @@ class BranchResponse:
 
     @property
     def mean(self) -> float:
-        """The mean activation, over places and channels."""
+        """The mean activation over all positions and channels."""
         return float(self.maps.mean())
 
 
 def branch_responses(subject: Subject, image: np.ndarray, module: str) -> list[BranchResponse]:
-    """The response of every branch of a module.
+    """Computes the response of every branch of a module to an image.
 
     Args:
         subject: The network.
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
-        module: Its name, such as ``inception_4c``.
+        module: The name of the module, such as ``inception_4c``.
 
     Raises:
-        ValueError: If there is no such module (the message names a near one), or the image is not of the network's
-            size.
+        ValueError: If there is no such module (the message suggests a similar name), or the image does not have the
+            network's size.
     """
     join = find_module(subject, module)
     graph = Graph(subject.model)
@@ -58,14 +58,14 @@ def branch_responses(subject: Subject, image: np.ndarray, module: str) -> list[B
 
 
 def find_module(subject: Subject, module: str) -> keras.layers.Layer:
-    """The layer that joins the branches of a module.
+    """Finds the layer that joins the branches of a module.
 
     Args:
         subject: The network.
         module: The module's name.
 
     Raises:
-        ValueError: If there is no such module; the message names a near one.
+        ValueError: If there is no such module; the message suggests a similar name.
     """
     joins = _modules(subject.model)
     if not joins:
@@ -76,7 +76,7 @@ def find_module(subject: Subject, module: str) -> keras.layers.Layer:
 
 
 def _modules(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The layers that join branches of maps, by the names of their modules."""
+    """Returns the layers that join branches of feature maps, by the names of their modules."""
     return {
         layer.name.removesuffix("_mixed"): layer
         for layer in model.layers
@@ -85,7 +85,7 @@ def _modules(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 
 def _title(graph: Graph, end: keras.layers.Layer, start: keras.layers.Layer | None) -> str:
-    """The windows on the way from a module's input to the end of a branch."""
+    """Describes the windows on the path from a module's input to the end of a branch."""
     windows: list[str] = []
     layer = end
     while layer is not start:

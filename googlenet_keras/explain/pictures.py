@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 INK = "#333333"
 HEAT = "inferno"
 LONGEST_LABEL = 32  # characters
-OPAQUE = 0.75  # of the heat where it is largest
-PERCENTILE = 99  # of a pixel's gradients that is shown as the largest: single ones are far above the others
+OPAQUE = 0.75  # opacity of the heat map where it is largest
+PERCENTILE = 99  # of the gradients; it stands for the largest, because single ones are far above the others
 CHANNELS_SHOWN = 3  # of each branch
 TINY = float(np.finfo("float32").tiny)
 
@@ -36,17 +36,17 @@ def plot_classes(
     *,
     layer: str | None = None,
 ) -> None:
-    """Draws where a network sees classes: a row for each, with the photograph, Grad-CAM and SmoothGrad.
+    """Draws where a network sees classes, with a row of the photograph, Grad-CAM and SmoothGrad for each class.
 
     Args:
         subject: The network.
         image: Pixels (height, width, channels) in [0, 255], of the network's size.
         predictions: The classes.
-        path: The picture to write, ``.png`` or ``.svg``.
-        layer: The layer whose feature maps Grad-CAM uses; None is the last.
+        path: The picture file to write, ``.png`` or ``.svg``.
+        layer: The layer whose feature maps Grad-CAM uses; None means the last one.
 
     Raises:
-        ValueError: If there is no such layer, or the image is not of the network's size.
+        ValueError: If there is no such layer, or the image does not have the network's size.
         OSError: If the picture cannot be written.
     """
     layer = layer or subject.last_maps()
@@ -58,23 +58,23 @@ def plot_classes(
         enlarged = resize(heat[..., None], subject.size, "bicubic").numpy()[..., 0]
         _overlay(row[1], image, np.clip(enlarged, 0, heat.max()), heat.max(), f"Grad-CAM, {layer}", "logit")
         gradient = smooth_grad(subject, image, one.index)
-        # Its unit, logits per pixel value, tells nobody anything.
+        # The picture shows relative values, because the unit, logits per pixel value, has no meaning to the reader.
         gradient = gradient / max(float(np.percentile(gradient, PERCENTILE)), TINY)
-        _overlay(row[2], image, gradient, 1, "SmoothGrad", "part of the largest")
+        _overlay(row[2], image, gradient, 1, "SmoothGrad", "share of the largest")
     _save(figure, path)
 
 
 def plot_branches(image: np.ndarray, module: str, responses: Sequence[BranchResponse], path: str | Path) -> None:
     """Draws the responses of a module's branches side by side.
 
-    Above is a branch's mean over its channels, in colours that compare the branches; below are the channels that
-    respond most.
+    The upper row shows the mean of each branch over its channels, in the same range of colours for all branches. Below
+    are the channels of each branch that respond most.
 
     Args:
         image: Pixels (height, width, channels) in [0, 255].
         module: The module's name.
-        responses: See `branch_responses`.
-        path: The picture to write, ``.png`` or ``.svg``.
+        responses: The result of `branch_responses`.
+        path: The picture file to write, ``.png`` or ``.svg``.
 
     Raises:
         OSError: If the picture cannot be written.
@@ -86,7 +86,7 @@ def plot_branches(image: np.ndarray, module: str, responses: Sequence[BranchResp
     for unused in axes.flat:
         unused.axis("off")
     _show(axes[0, 0], image, _shortened(module))
-    note = "the channels\n(numbers of the module)\nthat answer most,\neach in its own range"
+    note = "the channels\n(numbers of the module)\nthat respond most,\neach in its own range"
     axes[1, 0].text(0.5, 0.5, note, ha="center", va="center", color=INK, fontsize=9, transform=axes[1, 0].transAxes)
     means = [one.maps.mean(axis=-1) for one in responses]
     least, largest = min(map(np.min, means)), max(map(np.max, means))
@@ -104,12 +104,12 @@ def plot_branches(image: np.ndarray, module: str, responses: Sequence[BranchResp
 def plot_filters(subject: Subject, path: str | Path) -> None:
     """Draws the filters of the first convolution as a grid.
 
-    Of a grey network they are in two colours, of an RGB network in its colours; each has its own range, with zero in
-    the middle.
+    The filters of a grey network are drawn in two colours, and those of an RGB network in RGB. Each filter has its own
+    range of values, with zero in the middle.
 
     Args:
         subject: The network.
-        path: The picture to write, ``.png`` or ``.svg``.
+        path: The picture file to write, ``.png`` or ``.svg``.
 
     Raises:
         ValueError: If the network does not begin with a convolution on the image.
@@ -117,14 +117,14 @@ def plot_filters(subject: Subject, path: str | Path) -> None:
     """
     first = next((one for one in subject.model.layers if isinstance(one, keras.layers.Conv2D)), None)
     if first is None or first.kernel.shape[2] != subject.channels:
-        raise ValueError(f"The network has no convolution on the image. Received: {subject.model.name!r}")
+        raise ValueError(f"The network does not begin with a convolution. Received: {subject.model.name!r}")
     kernel = keras.ops.convert_to_numpy(first.kernel).astype("float32")
     if subject.preprocessing.channels == "BGR" and subject.channels == 3:
         kernel = kernel[:, :, ::-1]
     count = kernel.shape[-1]
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    # The title is four inches wide.
+    # The figure must have room for the title, which is four inches wide.
     figure = _figure(max(0.75 * columns + 0.4, 4.4), 0.75 * rows + 0.8)
     axes = figure.subplots(rows, columns, squeeze=False)
     for place, one in enumerate(axes.flat):
@@ -145,12 +145,12 @@ def plot_filters(subject: Subject, path: str | Path) -> None:
 
 
 def plot_images(images: Sequence[np.ndarray], titles: Sequence[str], path: str | Path) -> None:
-    """Draws images side by side, each under its title: visualizations, or a photograph and what was dreamed on it.
+    """Draws images side by side, each under its title: visualizations, or a photograph and its DeepDream.
 
     Args:
         images: Pixels (height, width, channels) in [0, 255].
-        titles: A line or two for each.
-        path: The picture to write, ``.png`` or ``.svg``.
+        titles: One or two lines of text for each image.
+        path: The picture file to write, ``.png`` or ``.svg``.
 
     Raises:
         OSError: If the picture cannot be written.
@@ -168,7 +168,10 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _save(figure: "Figure", path: str | Path) -> None:
-    """Writes aside, then renames. Only DejaVu Sans, which matplotlib carries, has letters on every machine."""
+    """Writes a figure to a temporary file, then renames it to ``path``.
+
+    The font is DejaVu Sans, which comes with matplotlib, so that every machine has it.
+    """
     from matplotlib import rc_context
 
     with replacing(Path(path)) as aside, rc_context({"font.family": "DejaVu Sans"}):
@@ -190,17 +193,17 @@ def _heat(axes: "Axes", answer: np.ndarray, least: float, largest: float, title:
 
 
 def _overlay(axes: "Axes", image: np.ndarray, heat: np.ndarray, largest: float, title: str, unit: str) -> None:
-    """Heat on the photograph, in grey: the more heat, the less shines through."""
+    """Draws heat over the grey photograph; the more heat, the less of the photograph shows through."""
     from matplotlib.cm import ScalarMappable
 
     grey = np.broadcast_to(np.asarray(image).mean(axis=-1, keepdims=True), (*image.shape[:2], 3))
     _show(axes, grey, title)
     if largest <= 0:
-        title, largest = f"{title}:\nnothing speaks for the class", 1
+        title, largest = f"{title}:\nno evidence for the class", 1
         axes.set_title(title, fontsize=10, color=INK, parse_math=False)
     part = np.clip(heat / largest, 0, 1)
     shown = axes.imshow(heat, cmap=HEAT, vmin=0, vmax=largest, alpha=OPAQUE * part**0.7, interpolation="bilinear")
-    # A colour bar of the picture itself would be as transparent.
+    # A colour bar of `shown` itself would be as transparent as the heat.
     solid = axes.figure.colorbar(ScalarMappable(shown.norm, shown.cmap), ax=axes, shrink=0.85)
     solid.set_label(unit, fontsize=8, color=INK)
     solid.ax.tick_params(labelsize=8, colors=INK)

@@ -1,4 +1,4 @@
-"""A network as it is explained: its layers, its logits, its classes and how it takes pixels."""
+"""Represents a network that is to be explained, with its layers, logits, classes and preprocessing."""
 
 import difflib
 from collections.abc import Sequence
@@ -18,24 +18,24 @@ from googlenet_keras.models.trained import find_network, read_labels
 
 
 class Subject:
-    """A classifier that is explained; `build` makes one of a weight file.
+    """A classifier that is to be explained; `build` makes one from a weight file.
 
     Args:
-        model: A classifier of this package, or one that is built on its networks; its auxiliary heads are ignored.
-            Networks inside it are taken apart into their layers.
-        preprocessing: From pixels in [0, 255] to what it takes.
-        labels: The classes' names.
+        model: A classifier of this package, or one that is built on its networks. Its auxiliary heads are ignored, and
+            networks inside it are replaced by their layers.
+        preprocessing: The conversion of pixels in [0, 255] to the input of the model.
+        labels: The names of the classes.
 
     Attributes:
-        model: From the preprocessed image to the logits; all layers by their names.
+        model: The model from the preprocessed image to the logits, without other models inside it.
         preprocessing: See above.
         labels: See above.
-        size: Height and width of the input, in pixels.
-        channels: 1 or 3.
+        size: The height and width of the input, in pixels.
+        channels: The number of channels of the input, 1 or 3.
 
     Raises:
-        ValueError: If the model is no classifier of images, its input has no fixed size, or there are not as many
-            labels as classes.
+        ValueError: If the model is not an image classifier, if its input does not have a fixed size and 1 or 3
+            channels, or if there are not as many labels as classes.
     """
 
     def __init__(self, model: keras.Model, preprocessing: Preprocessing, labels: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ class Subject:
         height, width, channels = self.model.input.shape[1:]
         if height is None or width is None or channels not in (1, 3):
             raise ValueError(
-                "Only a network of images of a fixed size, grey or RGB, can be explained: build it with such an "
+                "Only a network for grey or RGB images of a fixed size can be explained: build it with such an "
                 f"input_shape. Received: {(height, width, channels)}"
             )
         classes = self.model.output.shape[-1]
@@ -64,18 +64,19 @@ class Subject:
         input_shape: Sequence[int] | None = None,
         labels: str | Path | None = None,
     ) -> "Subject":
-        """Makes the subject that a weight file is of.
+        """Builds the network of a weight file and returns it as a subject.
 
         Args:
-            name: One of `list_models`; None is what the weight file says.
+            name: One of `list_models`; None takes it from the weight file.
             weights: A weight file, or the name of published weights.
-            classes: Number of classes; None is what the weight file says, or the network's own.
-            input_shape: (height, width, channels) in pixels; None is what the weight file says, or the network's own.
-            labels: A file of the classes' names, one a line; None is what the weight file says.
+            classes: The number of classes; None takes it from the weight file, or else from the network.
+            input_shape: (height, width, channels) in pixels; None takes it from the weight file, or else from the
+                network.
+            labels: A file with the names of the classes, one per line; None takes them from the weight file.
 
         Raises:
-            ValueError: If an argument makes no network, or contradicts the weight file.
-            OSError: If the labels cannot be read.
+            ValueError: If an argument is not valid for the network, or contradicts the weight file.
+            OSError: If the file of the labels cannot be read.
         """
         names = None if labels is None else read_labels(labels)
         network = find_network(name, weights, classes=classes, input_shape=input_shape, labels=names)
@@ -83,17 +84,17 @@ class Subject:
         return cls(model, network.preprocessing, network.labels_of(model))
 
     def read(self, image: str | Path | bytes) -> np.ndarray:
-        """An image as the network sees it, but for the preprocessing: cropped and resized to its input.
+        """Reads an image, and crops and resizes it to the network's input, without the preprocessing.
 
         Args:
-            image: A file, or the bytes of one.
+            image: An image file, or its bytes.
 
         Returns:
             float32 pixels (height, width, channels) in [0, 255].
 
         Raises:
-            ValueError: If it is no image.
-            OSError: If it cannot be read.
+            ValueError: If `image` is not an image that can be decoded, or is too large.
+            OSError: If the file cannot be read.
         """
         encoded = image if isinstance(image, bytes) else Path(image).read_bytes()
         try:
@@ -103,15 +104,15 @@ class Subject:
         return fit_images(pixels[tf.newaxis], self.size, self.preprocessing.crop_fraction)[0].numpy()
 
     def classify(self, image: np.ndarray, *, top: int = 5) -> list[Prediction]:
-        """Names the likeliest classes of an image, best first.
+        """Predicts the most probable classes of an image, the most probable first.
 
         Args:
             image: Pixels (height, width, channels) in [0, 255].
             top: The number of classes to list.
 
         Raises:
-            ValueError: If the image has not the network's size.
-            RuntimeError: If the answer is no number.
+            ValueError: If the image does not have the network's shape.
+            RuntimeError: If a probability is NaN or infinite.
         """
         logits = self.model(self.preprocessing(self.batch(image)), training=False)
         probabilities = tf.nn.softmax(tf.cast(logits, tf.float32)).numpy()
@@ -119,16 +120,16 @@ class Subject:
         return decode_predictions(probabilities, top, self.labels)[0]
 
     def batch(self, image: np.ndarray) -> tf.Tensor:
-        """An image as a batch of one.
+        """Returns an image as a batch of one.
 
         Args:
             image: Pixels (height, width, channels) in [0, 255].
 
         Returns:
-            float32 (1, height, width, channels).
+            A float32 tensor (1, height, width, channels).
 
         Raises:
-            ValueError: If it has not the network's size.
+            ValueError: If the image does not have the network's shape.
         """
         wanted = (*self.size, self.channels)
         if np.shape(image) != wanted:
@@ -136,13 +137,13 @@ class Subject:
         return tf.cast(image, tf.float32)[tf.newaxis]
 
     def maps(self, layer: str) -> keras.layers.Layer:
-        """The layer of a name, which must answer feature maps.
+        """Returns the layer with a name, whose output must be feature maps.
 
         Args:
-            layer: Its name, such as ``inception_4c``.
+            layer: The name of the layer, such as ``inception_4c``.
 
         Raises:
-            ValueError: If there is no such layer, or it answers no maps; the message names a near one.
+            ValueError: If there is no such layer, or it has no feature maps; the message suggests a similar name.
         """
         layers = {one.name: one for one in self.model.layers if _has_maps(one)}
         if layer not in layers:
@@ -150,26 +151,26 @@ class Subject:
         return layers[layer]
 
     def last_maps(self) -> str:
-        """The name of the last layer whose maps still have a place: what the classifier looks at.
+        """Returns the name of the last layer with feature maps larger than one pixel, which the classifier looks at.
 
         Raises:
-            ValueError: If the network has no maps larger than one pixel.
+            ValueError: If the network has no feature maps larger than one pixel.
         """
         names = [one.name for one in self.model.layers if _has_maps(one) and max(one.output.shape[1:3]) > 1]
         if not names:
             raise ValueError(
-                f"All feature maps are one pixel: build the network for a larger input. Received: {self.size}"
+                f"All feature maps have only one pixel: build the network for a larger input. Received: {self.size}"
             )
         return names[-1]
 
     def class_index(self, name: str | int) -> int:
-        """The number of a class.
+        """Returns the number of a class.
 
         Args:
-            name: Its label, in any case, or its number from 0.
+            name: The label of the class, in upper or lower case, or its number from 0.
 
         Raises:
-            ValueError: If there is no such class; the message names a near one.
+            ValueError: If there is no such class; the message suggests a similar name.
         """
         if name in self.labels:
             return self.labels.index(str(name))
@@ -184,7 +185,7 @@ class Subject:
 
 
 def suggestion(received: str, known: Sequence[str] | dict[str, object]) -> str:
-    """The end of an error message: what may have been meant, and what was received."""
+    """Returns the end of an error message: which known name may have been meant, and what was received."""
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(received.casefold(), folded, n=1)
     return f"; did you mean {folded[near[0]]}? Received: {received!r}" if near else f". Received: {received!r}"
@@ -196,10 +197,10 @@ def _has_maps(layer: keras.layers.Layer) -> bool:
 
 
 def _with_logits(model: keras.Model) -> keras.Model:
-    """The model's main answer, before the softmax: gradients of a probability near one vanish."""
+    """Returns the model up to the logits of its main output, because gradients of a probability near one vanish."""
     answer = model.output["predictions"] if isinstance(model.output, dict) else model.output
     if not hasattr(answer, "shape") or len(answer.shape) != 2 or len(model.inputs) != 1 or len(model.input.shape) != 4:
-        raise ValueError(f"Only a classifier of images can be explained. Received: {model.name!r}")
+        raise ValueError(f"Only an image classifier can be explained. Received: {model.name!r}")
     if any(isinstance(layer, keras.Model) for layer in model.layers):
         inputs = keras.Input(model.input.shape[1:], dtype=model.input.dtype, name="input")
         outputs = _expand(keras.Model(model.input, answer), inputs, {})
@@ -215,7 +216,7 @@ def _with_logits(model: keras.Model) -> keras.Model:
 
 
 def _expand(model: keras.Model, inputs: Tensor, copies: dict[int, keras.layers.Layer]) -> Tensor:
-    """Calls copies of a model's layers, and of the layers of networks in it, on a tensor."""
+    """Calls copies of a model's layers, and of the layers of the networks inside it, on a tensor."""
     found, answers = calls(model)
     tensors: list[Tensor] = []
     for call in found:

@@ -1,7 +1,7 @@
 """Finds images that a channel or a class responds to most; DeepDream starts this optimization from a photograph.
 
 Source: Olah et al., "Feature Visualization", Distill 2017, and its code, tensorflow/lucid (optvis/param and
-optvis/transform.py), whose constants these are.
+optvis/transform.py), from which the constants are taken.
 """
 
 import math
@@ -15,18 +15,18 @@ import tensorflow as tf
 from googlenet_keras.explain.subject import Subject
 from googlenet_keras.models.views import feature_extractor
 
-# Square root of the correlation of the colours of ImageNet's images; a row is a colour (lucid, optvis/param/color.py).
+# Square root of the colour correlation matrix of ImageNet's images, a row per colour (lucid, optvis/param/color.py).
 COLOUR_CORRELATION = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 COLOURS = (COLOUR_CORRELATION / np.linalg.norm(COLOUR_CORRELATION, axis=0).max()).astype("float32")
 INITIAL_DEVIATION = 0.01
 LEARNING_RATE = 0.05
 STEPS = 256
-# A photograph is to be seen still.
+# These are smaller, so that the photograph remains recognizable.
 DREAM_LEARNING_RATE, DREAM_STEPS = 0.008, 64
-PART_JITTERED = 1 / 14  # of the shorter side: lucid's 16 of 224 pixels
+PART_JITTERED = 1 / 14  # of the shorter side, like lucid's 16 of 224 pixels
 LARGEST_TURN = math.radians(10)
 SCALES = (0.9, 1.1)
-DARKEST = 0.02  # of a photograph, of 1: the sigmoid that keeps pixels in their range never reaches 0
+DARKEST = 0.02  # value of a photograph in [0, 1], because the sigmoid that bounds the pixels never reaches 0
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Target:
     """The channel or class that an image is optimized for.
 
     Attributes:
-        name: For people.
-        layer: The layer whose response is maximized.
-        channel: The channel of the layer, or the class; None is all channels, as in DeepDream.
+        name: The name that is shown to the user.
+        layer: The name of the layer whose response is maximized.
+        channel: The channel of the layer, or the class; None means all channels, as in DeepDream.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Target:
 
 
 def find_target(subject: Subject, text: str) -> Target:
-    """Finds the target that ``LAYER:CHANNEL``, or the name or number of a class, means.
+    """Finds the target that a text names: ``LAYER:CHANNEL``, or the name or number of a class.
 
     Args:
         subject: The network.
-        text: Such as ``inception_4c:12``, ``Ankle boot`` or ``9``.
+        text: The text, such as ``inception_4c:12``, ``Ankle boot`` or ``9``.
 
     Raises:
-        ValueError: If there is no such layer, channel or class; the message names a near one.
+        ValueError: If there is no such layer, channel or class; the message suggests a similar name.
     """
     layer, colon, channel = text.rpartition(":")
     if not colon or text in subject.labels:
         if any(text == one.name for one in subject.model.layers):
-            raise ValueError(f"Say which channel of the layer, as {text}:0. Received: {text!r}")
+            raise ValueError(f"State which channel of the layer is meant, such as {text}:0. Received: {text!r}")
         index = subject.class_index(text)
         return Target(subject.labels[index], subject.model.layers[-1].name, index)
     channels = subject.maps(layer).output.shape[-1]
@@ -75,11 +75,11 @@ def visualize(
     seed: int = 0,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """The image that a channel or a class responds to most.
+    """Makes the image that a channel or a class responds to most.
 
     Args:
         subject: The network.
-        target: The target of the optimization, or a text that `find_target` understands.
+        target: The target of the optimization, or a text for `find_target`.
         steps: The number of steps of Adam.
         learning_rate: The learning rate of Adam.
         seed: The seed of the first image, which is nearly grey, and of the transformations.
@@ -89,7 +89,7 @@ def visualize(
         float32 pixels (height, width, channels) in [0, 255], of the network's size.
 
     Raises:
-        ValueError: If there is no such target.
+        ValueError: If there is no such target, or `steps` is less than 1.
     """
     target = find_target(subject, target) if isinstance(target, str) else target
     shape = (2, *subject.size[:1], subject.size[1] // 2 + 1, subject.channels)
@@ -107,7 +107,7 @@ def dream(
     seed: int = 0,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """DeepDream: changes a photograph so that a layer responds more strongly to it.
+    """Changes a photograph so that a layer responds more strongly to it, as DeepDream does.
 
     Args:
         subject: The network.
@@ -122,7 +122,7 @@ def dream(
         float32 pixels (height, width, channels) in [0, 255].
 
     Raises:
-        ValueError: If there is no such layer, or the image is not of the network's size.
+        ValueError: If there is no such layer, the image does not have the network's size, or `steps` is less than 1.
 
     Source: Mordvintsev et al., "Inceptionism", Google Research blog 2015.
     """
@@ -167,7 +167,7 @@ def _optimized(
 
 
 def _scale(size: tuple[int, int]) -> np.ndarray:
-    """Returns the factor of each frequency, (height, width // 2 + 1): natural images have energy 1 / frequency."""
+    """Returns the factor of each frequency, (height, width // 2 + 1), as natural images have energy 1 / frequency."""
     height, width = size
     frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     return (math.sqrt(height * width) / np.maximum(frequencies, 1 / max(size))).astype("float32")
@@ -185,7 +185,7 @@ def _image(spectrum: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
 
 
 def _spectrum(image: np.ndarray) -> np.ndarray:
-    """The parameters of an image of pixels (height, width, channels) in [0, 255]: `_image` in reverse."""
+    """Turns pixels (height, width, channels) in [0, 255] into the parameters of an image; the inverse of `_image`."""
     bounded = np.clip(np.asarray(image, "float64") / 255, DARKEST, 1 - DARKEST)
     planes = 4 * np.log(bounded / (1 - bounded))
     if image.shape[-1] == len(COLOURS):
@@ -195,14 +195,15 @@ def _spectrum(image: np.ndarray) -> np.ndarray:
 
 
 def _transformed(image: tf.Tensor, seed: int, number: tf.Tensor) -> tf.Tensor:
-    """The image (1, height, width, channels) shifted, scaled and turned at random, mirrored at its borders."""
+    """Shifts, scales and rotates an image (1, height, width, channels) at random, and mirrors it at its borders."""
     height, width = image.shape[1:3]
     drawn = tf.unstack(tf.random.stateless_uniform((4,), (seed, number), -1.0, 1.0))
     jitter = PART_JITTERED * min(height, width)
     scale = sum(SCALES) / 2 + drawn[0] * (SCALES[1] - SCALES[0]) / 2
     cosine, sine = tf.cos(drawn[1] * LARGEST_TURN) / scale, tf.sin(drawn[1] * LARGEST_TURN) / scale
     middle = ((width - 1) / 2, (height - 1) / 2)
-    # Where a pixel comes from: it is turned about the middle, and then shifted.
+    # The transform turns the position of an output pixel into that of the input pixel: it rotates and scales about the
+    # centre, and then shifts.
     rows = [
         cosine, -sine, middle[0] - cosine * middle[0] + sine * middle[1] + drawn[2] * jitter,
         sine, cosine, middle[1] - sine * middle[0] - cosine * middle[1] + drawn[3] * jitter,

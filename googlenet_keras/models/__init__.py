@@ -1,4 +1,4 @@
-"""The networks: a file for each family, and the registry of them all."""
+"""Builds the networks: one file for each family, and a registry of all networks."""
 
 from googlenet_keras.images.preprocessing import Preprocessing
 from googlenet_keras.models.alexnet import AlexNet

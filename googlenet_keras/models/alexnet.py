@@ -1,4 +1,4 @@
-"""AlexNet: five convolutions and three dense layers, as torchvision and as Caffe have them.
+"""AlexNet: five convolutions and three dense layers, in the versions of torchvision and Caffe.
 
 Source: Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012, and Krizhevsky, "One
 weird trick for parallelizing convolutional neural networks", arXiv 1404.5997.
@@ -18,13 +18,13 @@ from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
 
-# Height and width of the map that the dense layers were made for.
+# Height and width of the feature map that the dense layers expect.
 FLATTENED_SIZE = 6
 DENSE_UNITS = 4096
 
 _LRN = blocks.local_response_normalization
 _POOL = Pool("max", strides=2, padding="valid")
-# The last window may hang over the border.
+# The last window may extend beyond the border.
 _CEIL_POOL = Pool("max", strides=2)
 TORCHVISION: tuple[Stage, ...] = (
     {"conv1": Conv(64, 11, strides=4, padding=2), "pool1": _POOL},  # 27x27x64
@@ -54,12 +54,12 @@ def _top(
     dense_initializer: Initializer,
     adaptive_pool: bool = False,
 ) -> Tensor:
-    """Dropout is after the layers named, and the map is averaged to 6x6 whatever its size if the pool is adaptive."""
+    """Builds the top, with dropout after the given layers; an adaptive pool averages any feature map to 6x6 first."""
 
     def drop_after(layer: str, x: Tensor) -> Tensor:
         return blocks.drop(x, dropout if layer in dropout_after else 0, name=f"{layer}_dropout", style=style)
 
-    # At torchvision's own size the adaptive pool changes nothing, but would gather from four poolings to do so.
+    # At torchvision's own input size the map is 6x6 already, so the pool would compute four poolings for nothing.
     if adaptive_pool and tuple(x.shape[1:3]) != (FLATTENED_SIZE, FLATTENED_SIZE):
         x = layers.AdaptiveAveragePooling2D(
             FLATTENED_SIZE, data_format="channels_last", dtype=style.dtype, name="adaptive_pool"
@@ -75,7 +75,7 @@ VARIANTS = {
     # pytorch/vision torchvision/models/alexnet.py: the single tower of the second paper, without LRN.
     "torchvision": ModelRecord(
         name="alexnet",
-        description="torchvision's: one tower of 64-192-384-256-256 filters, no LRN, dropout 0.5",
+        description="torchvision's: one tower with 64-192-384-256-256 filters, no LRN, dropout 0.5",
         stages=TORCHVISION,
         style=Style(padding="explicit", bias_initializer=initializer("Constant", value=0.0)),
         top=partial(_top, dropout_after=("flatten", "fc6"), dense_initializer="glorot_uniform", adaptive_pool=True),
@@ -106,16 +106,17 @@ VARIANTS = {
 
 @factory(*VARIANTS.values())
 def AlexNet(arguments: Arguments, *, variant: str = "torchvision", dropout: float = 0.5) -> keras.Model:
-    """Builds AlexNet, which is ``alexnet``, or ``alexnet_VARIANT``.
+    """Builds AlexNet, which `create_model` calls ``alexnet`` (torchvision's) or ``alexnet_caffe``.
 
-    Layers have Caffe's names: ``conv1``, ``norm1``, ``pool1``, ... ``conv5``, ``pool5``, ``fc6``, ``fc7``, but
-    ``predictions`` for its ``fc8``. The top is flattening, two dense layers of 4096 with dropout, and the classifier;
-    with it, height and width of the input must be known. The last map is (batch, height, width, 256).
+    The layers have Caffe's names: ``conv1``, ``norm1``, ``pool1``, ... ``conv5``, ``pool5``, ``fc6`` and ``fc7``, but
+    Caffe's ``fc8`` is called ``predictions``. The top consists of flattening, two dense layers with 4096 units and
+    dropout, and the classifier; with the top, the height and width of the input must be known. The last feature map has
+    shape (batch, height, width, 256).
 
     Args:
-        variant: One of `VARIANTS`: ``"torchvision"``, or ``"caffe"``, whose own input is (227, 227, 3).
-        dropout: Fraction dropped before ``fc6`` and ``fc7`` (torchvision), or after them (Caffe), while training; 0
-            leaves it out.
+        variant: One of `VARIANTS`: ``"torchvision"``, or ``"caffe"``, whose default input is (227, 227, 3).
+        dropout: Fraction of the features that is dropped during training, before ``fc6`` and ``fc7`` (torchvision) or
+            after them (Caffe); 0 leaves the layers out.
     """
     if variant not in VARIANTS:
         raise ValueError(f"`variant` must be one of {', '.join(VARIANTS)}. Received: {variant!r}")

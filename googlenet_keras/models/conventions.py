@@ -1,4 +1,4 @@
-"""The one builder of networks: it turns a network's record and the caller's arguments into a Keras model."""
+"""Builds every network: turns the record of a network and the arguments of the caller into a Keras model."""
 
 from dataclasses import replace
 from functools import partial
@@ -19,19 +19,21 @@ from googlenet_keras.weights.published import weight_file
 def build(
     record: ModelRecord, arguments: Arguments, *, dropout: float | None = None, aux_heads: bool = False
 ) -> keras.Model:
-    """Builds a network: its body, stage by stage with the auxiliary heads that hang there, and its top.
+    """Builds a network: the body, stage by stage and with any auxiliary heads, and the top.
 
     Args:
         record: The network's record.
-        arguments: The arguments of the factory's caller.
-        dropout: Fraction dropped by the top while training, where 0 leaves the layer out; None is the record's.
-        aux_heads: Whether the auxiliary heads are built; the model then answers ``{"predictions", HEAD, ...}``.
+        arguments: The arguments that the caller of the factory gave.
+        dropout: Fraction of the features that the top drops during training, where 0 leaves the layer out; None means
+            the record's value.
+        aux_heads: Whether the auxiliary heads are built. The model then returns a dictionary with the keys
+            ``predictions`` and the names of the heads.
 
     Returns:
         The Keras model.
 
     Raises:
-        ValueError: If an argument is not what a factory takes.
+        ValueError: If an argument has a value that no factory accepts.
     """
     dropout = record.dropout if dropout is None else dropout
     check_arguments(arguments, dropout=dropout, aux_heads=aux_heads)
@@ -60,11 +62,11 @@ def build(
 
 
 def check_arguments(arguments: Arguments, *, dropout: float, aux_heads: bool) -> None:
-    """Refuses arguments that make no model, each with a message of its own.
+    """Raises an error that names the first argument with which no model can be built.
 
     Raises:
-        ValueError: If ``pooling``, ``classes``, ``classifier_activation`` or ``dropout`` is not what a factory takes,
-            or auxiliary heads are asked for without the top they belong to.
+        ValueError: If ``pooling``, ``classes``, ``classifier_activation`` or ``dropout`` has a value that no factory
+            accepts, or auxiliary heads are requested without the top that they belong to.
     """
     pooling, classes = arguments.pooling, arguments.classes
     if pooling not in (None, "avg", "max"):
@@ -79,11 +81,11 @@ def check_arguments(arguments: Arguments, *, dropout: float, aux_heads: bool) ->
 
 
 def image_input(record: ModelRecord, arguments: Arguments, *, aux_heads: bool) -> Tensor:
-    """The Keras tensor (batch, height, width, channels) that a network starts from.
+    """Returns the Keras tensor (batch, height, width, channels) that is the input of a network.
 
     Raises:
-        ValueError: If the shape is not that of an image, smaller than the network or its auxiliary heads can take, or
-            unknown where they need to know it.
+        ValueError: If the shape is not that of an image, or is smaller than the network or its auxiliary heads accept,
+            or if the height or width is unknown although they require it.
     """
     tensor = arguments.input_tensor
     if tensor is not None:
@@ -113,7 +115,7 @@ def image_input(record: ModelRecord, arguments: Arguments, *, aux_heads: bool) -
 
 
 def global_pool(x: Tensor, kind: str | None, *, name: str, style: Style) -> Tensor:
-    """Averages ("avg") or maximizes ("max") over height and width; None returns ``x`` as it is."""
+    """Takes the average ("avg") or maximum ("max") over height and width; with None, returns ``x`` unchanged."""
     if kind is None:
         return x
     pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
@@ -123,7 +125,7 @@ def global_pool(x: Tensor, kind: str | None, *, name: str, style: Style) -> Tens
 def average_top(
     x: Tensor, classes: int, *, activation: Activation, dropout: float, pool_name: str, style: Style
 ) -> Tensor:
-    """Global average, dropout (no layer at 0) and the classifier ``predictions``: (batch, classes)."""
+    """Applies global average pooling, dropout (unless it is 0) and the classifier ``predictions``: (batch, classes)."""
     x = global_pool(x, "avg", name=pool_name, style=style)
     x = blocks.drop(x, dropout, style=style)
     return blocks.classifier(x, classes, activation=activation, name="predictions", style=style)
@@ -138,23 +140,24 @@ def finished_model(
     input_tensor: Tensor | None,
     registered_name: str | None,
 ) -> keras.Model:
-    """The model between two tensors, with its weights.
+    """Returns the model between the input and output tensors, with its weights.
 
     Args:
-        inputs: The tensor that the network started from.
+        inputs: The input tensor of the network.
         outputs: The outputs of the model.
         name: The model's name.
         weights: None, the path of a weight file (see `googlenet_keras.load_weights`), or the name of published weights.
-        input_tensor: The factory's argument; the model then starts where that tensor's own history does.
-        registered_name: The network's name in `list_models`, which published weights go by; None if it is another
-            network, which has none.
+        input_tensor: The factory's argument of this name. If it is given, the inputs of the model are the tensors that
+            it was computed from.
+        registered_name: The network's name in `list_models`, under which its weights are published; None if the network
+            is not one of them, so that there are no published weights for it.
 
     Returns:
         The Keras model.
 
     Raises:
-        ValueError: If the weight file is missing, cannot be read or does not fit, its card says that it is another
-            network's, or there are no published weights of that name.
+        ValueError: If the weight file is missing, cannot be read or does not fit, if its card says that it belongs to
+            another network, or if there are no published weights of that name.
     """
     channels = inputs.shape[-1]
     if input_tensor is not None:

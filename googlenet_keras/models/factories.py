@@ -1,4 +1,4 @@
-"""Holds what all factories share: the arguments of keras.applications, written and explained once."""
+"""Defines what all factories share: the arguments of keras.applications, declared and documented only once."""
 
 import functools
 import inspect
@@ -16,24 +16,27 @@ from googlenet_keras.models.registry import ModelRecord, register
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of every factory; its own arguments stand before the last two of these.
+    """The arguments that every factory has; its own arguments come before the last two of these.
 
     Attributes:
-        include_top: Whether the network ends in its top, whose last layer is the classifier ``predictions``.
+        include_top: Whether the network includes its top, whose last layer is the classifier ``predictions``.
         weights: None for random initialization, the path of a weight file (see `load_weights`), or the name of weights
-            that are published for the network (see `list_weights`), such as ``"imagenet"``; they are downloaded once.
-            ``create_model(NAME, weights=...)`` fills in what they were trained at, if the file has a card.
-        input_tensor: A Keras tensor (batch, height, width, channels) to build upon, or None for an input of its own.
-        input_shape: (height, width, channels) in pixels; None is any height and width without the top, and with it the
-            network's own: OWN_SHAPE.
-        pooling: Without the top: None answers the last map (batch, height, width, channels), ``"avg"`` and ``"max"``
-            its pooling (batch, channels).
+            that are published for the network (see `list_weights`), such as ``"imagenet"``, which are downloaded once.
+            If the file has a card, ``create_model(NAME, weights=...)`` uses the arguments that the weights were trained
+            with as defaults.
+        input_tensor: A Keras tensor (batch, height, width, channels) to use as the input; None creates a new input.
+        input_shape: (height, width, channels) in pixels. None means OWN_SHAPE with the top, and any height and width
+            without it.
+        pooling: What a network without the top returns: None means the last feature map (batch, height, width,
+            channels), and ``"avg"`` and ``"max"`` mean its average or maximum (batch, channels).
         classes: Number of classes.
-        classifier_activation: Activation of ``predictions`` and of auxiliary heads; None leaves the logits.
-        name: The model's name; None is the network's own, as `list_models` has it.
-        kernel_regularizer: The regularizer of every convolution and dense layer, as `keras.regularizers.get` takes it.
-        dtype: Keras dtype policy or its name, such as ``"mixed_bfloat16"``; None is the global policy. What answers
-            does so in float32 under a half-precision policy.
+        classifier_activation: Activation of ``predictions`` and of the auxiliary heads; None means that they return the
+            logits.
+        name: The model's name; None means the network's name in `list_models`.
+        kernel_regularizer: The regularizer of every convolution and dense layer: any value that
+            `keras.regularizers.get` accepts.
+        dtype: A Keras dtype policy or its name, such as ``"mixed_bfloat16"``; None means the global policy. Under a
+            half-precision policy, ``predictions`` and the auxiliary heads are computed in float32.
     """
 
     include_top: bool = True
@@ -49,38 +52,40 @@ class Arguments:
     dtype: Dtype = None
 
 
-# What several families take, and what all of them answer.
+# The documentation of arguments that several families have, and of what all factories return and raise.
 _OFTEN = """\
     aux_heads: Whether auxiliary classifiers are built: AUX_HEADS.
-        They need LEAST_SIZE pixels of height and width. The model then answers a dictionary of their answers and of
-        ``predictions``, by these names.
-    dropout: Fraction dropped before ``predictions`` while training; 0 leaves it out.
+        They need an input of at least LEAST_SIZE pixels in height and width. The model then returns a dictionary with
+        the outputs of ``predictions`` and of the auxiliary heads, by these names.
+    dropout: Fraction of the features that is dropped before ``predictions`` during training; 0 leaves the layer out.
 """
 _RESULT = """\
 Returns:
-    A functional Keras model. Its input is a float tensor (batch, height, width, channels), preprocessed as
-    `googlenet_keras.preprocess_input` does.
+    A functional Keras model. Its input is a float tensor (batch, height, width, channels), which must be preprocessed
+    with `googlenet_keras.preprocess_input`.
 
 Raises:
-    ValueError: If an argument is none of the above, the input is of unknown size where the network needs to know it
-        or too small for the network (see `ModelRecord.minimum_size`) or its auxiliary heads, or the weights do not
-        fit.
-    TypeError: If there is no argument of that name.
+    ValueError: If an argument has an invalid value, if the size of the input is unknown although the network depends on
+        it, if the input is too small for the network (see `ModelRecord.minimum_size`) or its auxiliary heads, or if the
+        weights do not fit.
+    TypeError: If there is no argument of that name, or there are too many positional arguments.
 """
 
 
 def factory(
     *records: ModelRecord, **defaults: object
 ) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
-    """Makes a factory in the manner of keras.applications, and makes its networks known by their names.
+    """Turns a function into a factory like those of keras.applications, and registers its networks by their names.
 
     Args:
-        *records: The networks that it builds; the docstring tells input and auxiliary heads of the first.
-        **defaults: The defaults of shared arguments that are other than those of `Arguments`.
+        *records: The networks that the factory builds. Its docstring states the input and the auxiliary heads of the
+            first one.
+        **defaults: The defaults of those shared arguments that differ from the defaults of `Arguments`.
 
     Returns:
-        A decorator of a function that takes `Arguments` and, by name, arguments of the family's own. The factory's
-        signature has all of them, and its docstring explains them: with the function's docstring, of the latter alone.
+        A decorator for a function that takes `Arguments` and, by name, the family's own arguments. The signature of the
+        factory has all of these arguments, and its docstring documents them all; the function's own docstring documents
+        the family's own arguments only.
     """
 
     def decorate(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
@@ -102,8 +107,8 @@ def factory(
             given = bound.arguments
             return function(Arguments(**{one.name: given.pop(one.name) for one in shared}), **given)
 
-        build_model.__signature__ = signature  # type: ignore[attr-defined]  # inspect looks for it, no type has it
-        # Python strips docstrings with -OO.
+        build_model.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it, but no type declares it
+        # With -OO, Python removes docstrings.
         build_model.__doc__ = function.__doc__ and _docstring(function.__doc__, records[0], signature)
         for record in records:
             register(replace(record, factory=build_model))
@@ -113,7 +118,7 @@ def factory(
 
 
 def _docstring(text: str, record: ModelRecord, signature: inspect.Signature) -> str:
-    """A family's docstring, with an entry for every argument of the signature."""
+    """Returns the docstring of a family, with an entry for every argument of the signature."""
     about, _, own = inspect.cleandoc(text).partition("\n\nArgs:\n")
     entries: dict[str, str] = {}
     for section in (inspect.cleandoc(Arguments.__doc__ or ""), _OFTEN, own):

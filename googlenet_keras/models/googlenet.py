@@ -1,4 +1,4 @@
-"""GoogLeNet: the paper's Table 1 as a table, and the networks that people mean by the name.
+"""GoogLeNet: Table 1 of the paper, and the variants of the network that are known by this name.
 
 Source: Szegedy et al., "Going Deeper with Convolutions", arXiv 1409.4842.
 """
@@ -20,7 +20,7 @@ from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
 
-# Table 1, before its Inception modules, with LRN and without it.
+# The part of Table 1 before the Inception modules, with LRN and without it.
 _LRN = blocks.local_response_normalization
 _POOL = Pool("max", strides=2)
 LRN_STEM: tuple[Stage, ...] = (
@@ -30,7 +30,7 @@ LRN_STEM: tuple[Stage, ...] = (
     {"conv2_norm2": _LRN, "pool2": _POOL},  # 28x28x192
 )
 STEM = tuple({name: step for name, step in stage.items() if step is not _LRN} for stage in LRN_STEM)
-# Its nine modules, and the poolings after some.
+# The nine modules of Table 1, and the poolings after some of them.
 MODULES: dict[str, ModuleFilters | Pool] = {
     #                             1x1  3x3r  3x3 5x5r  5x5 pool
     "inception_3a": ModuleFilters(64, 96, 128, 16, 32, 32),  # 28x28x256
@@ -50,7 +50,7 @@ MODULES: dict[str, ModuleFilters | Pool] = {
 def _stages(
     stem: tuple[Stage, ...] = STEM, *, branch5x5_kernel_size: int = 5, pool4_size: int = 3, residual: bool = False
 ) -> tuple[Stage, ...]:
-    """Table 1 with this kernel in the layers ``inception_*_5x5``, this window in pool4, and shortcuts or none."""
+    """Returns the stages of Table 1, with the given kernel in ``inception_*_5x5``, window in pool4, and shortcuts."""
     rows = {**MODULES, "pool4": _POOL._replace(size=pool4_size)}
     return stem + tuple(
         {name: row if isinstance(row, Pool) else Inception(row, branch5x5_kernel_size, residual)}
@@ -61,7 +61,8 @@ def _stages(
 _BATCH_NORMALIZED = Style(batch_normalization=BatchNormalizationStyle(momentum=0.9), kernel_initializer="he_normal")
 _TRUNCATED_NORMAL = blocks.initializer("TruncatedNormal", stddev=0.01)
 
-# The paper gives no numbers for LRN, no initializer and no padding: BVLC's, Keras's and TensorFlow's.
+# The paper does not give the parameters of LRN, the initializer or the padding, so those of BVLC, Keras and TensorFlow,
+# respectively, are used.
 PAPER = ModelRecord(
     name="googlenet",
     description="the paper: LRN, biases, true 5x5, `same` padding, dropout 0.4",
@@ -69,14 +70,15 @@ PAPER = ModelRecord(
     dropout=0.4,
     pool_name="pool5",
     minimum_size=1,
-    # Section 5. A head averages 5x5 windows of a map that is 1/16 of the input: 65 pixels are the first to leave 5.
+    # Section 5. A head averages 5x5 windows of a feature map with 1/16 of the input's size, which is 5x5 for inputs of
+    # 65 pixels or more.
     aux_head_on={"aux1": "inception_4a", "aux2": "inception_4d"},
     aux_head=blocks.auxiliary_head,
     minimum_size_of_aux_heads=65,
     preprocessing=MEAN_SUBTRACTED_RGB,
     arguments={"variant": "paper"},
 )
-# BVLC caffe models/bvlc_googlenet/train_val.prototxt; its "xavier" is Keras's lecun_uniform.
+# BVLC caffe models/bvlc_googlenet/train_val.prototxt; its "xavier" corresponds to Keras's lecun_uniform.
 BVLC = replace(
     PAPER,
     name="googlenet_bvlc",
@@ -90,8 +92,8 @@ BVLC = replace(
     preprocessing=MEAN_SUBTRACTED_BGR,
     arguments={"variant": "bvlc"},
 )
-# Moments over about 10 batches, as in PyTorch: Keras's 0.99 lags behind in a training of a few epochs. Dropout as
-# TF-slim and torchvision have it beside batch normalization.
+# With the momentum of PyTorch, the moments average about 10 batches; with Keras's default of 0.99, they lag behind in a
+# training of a few epochs. The dropout is that of TF-slim and torchvision, which use batch normalization as well.
 BN = replace(
     PAPER,
     name="googlenet_bn",
@@ -102,7 +104,7 @@ BN = replace(
     preprocessing=MINUS_ONE_TO_ONE,
     arguments={"variant": "bn"},
 )
-# The exercise of "Dive into Deep Learning": the network above with a shortcut around every module.
+# An exercise of "Dive into Deep Learning": the batch-normalized network with a shortcut around every module.
 RESIDUAL = replace(
     BN,
     name="googlenet_residual",
@@ -110,11 +112,12 @@ RESIDUAL = replace(
     stages=_stages(residual=True),
     arguments={"variant": "residual"},
 )
-# pytorch/vision torchvision/models/googlenet.py. Its weights were ported from TF-slim's: the same input range.
+# pytorch/vision torchvision/models/googlenet.py. Its weights were ported from those of TF-slim, so it expects the same
+# input range.
 TORCHVISION = replace(
     BN,
     name="googlenet_torchvision",
-    description="torchvision's: 3x3 for 5x5, batch normalization, explicit padding, 2x2 last pool, dropout 0.2",
+    description="torchvision's: 3x3 instead of 5x5, batch normalization, explicit padding, 2x2 last pool, dropout 0.2",
     stages=_stages(branch5x5_kernel_size=3, pool4_size=2),
     style=replace(_BATCH_NORMALIZED, padding="explicit", kernel_initializer=_TRUNCATED_NORMAL),
     minimum_size=15,
@@ -125,7 +128,7 @@ TORCHVISION = replace(
 SLIM = replace(
     BN,
     name="googlenet_slim",
-    description="TF-slim's: 3x3 for 5x5, batch normalization without scale, `same` padding, 2x2 last pool",
+    description="TF-slim's: 3x3 instead of 5x5, batch normalization without scale, `same` padding, 2x2 last pool",
     stages=_stages(branch5x5_kernel_size=3, pool4_size=2),
     style=Style(
         batch_normalization=BatchNormalizationStyle(momentum=0.9997, scale=False),
@@ -133,7 +136,7 @@ SLIM = replace(
     ),
     arguments={"variant": "slim"},
 )
-# d2l-en chapter_convolutional-modern/googlenet.md: Fashion-MNIST at 96x96, the loss takes logits.
+# d2l-en chapter_convolutional-modern/googlenet.md, which trains on Fashion-MNIST at 96x96 with a loss of logits.
 D2L = replace(
     PAPER,
     name="googlenet_d2l",
@@ -156,16 +159,18 @@ def GoogLeNet(
     aux_heads: bool = False,
     dropout: float | None = None,
 ) -> keras.Model:
-    """Builds GoogLeNet, which is ``googlenet``, or ``googlenet_VARIANT``.
+    """Builds GoogLeNet, which `create_model` calls ``googlenet`` (the paper's) or ``googlenet_VARIANT``.
 
-    The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1024).
-    The paper weighs the losses of ``predictions``, ``aux1`` and ``aux2`` 1, 0.3 and 0.3.
+    The top consists of global average pooling, dropout and the classifier. The last feature map has shape (batch,
+    height, width, 1024). The paper weights the losses of ``predictions``, ``aux1`` and ``aux2`` with 1, 0.3 and 0.3.
 
     Args:
         variant: One of `VARIANTS`: ``"paper"``, ``"bvlc"``, ``"bn"``, ``"residual"``, ``"torchvision"``, ``"slim"``,
             ``"d2l"``.
-        normalization: ``"lrn"`` around conv2, ``"batch"`` after every convolution, ``"none"``; None is the variant's.
-        dropout: Fraction dropped before ``predictions`` while training; None is the variant's, 0 leaves it out.
+        normalization: ``"lrn"`` for local response normalization before and after conv2, ``"batch"`` for batch
+            normalization after every convolution, or ``"none"``; None means the normalization of the variant.
+        dropout: Fraction of the features that is dropped before ``predictions`` during training; None means the
+            dropout of the variant, and 0 leaves the layer out.
     """
     if variant not in VARIANTS:
         raise ValueError(f"`variant` must be one of {', '.join(VARIANTS)}. Received: {variant!r}")

@@ -1,6 +1,6 @@
-"""Inception-ResNet v1 and v2: Inception modules as the residual of a shortcut.
+"""Inception-ResNet v1 and v2: Inception modules with shortcuts, to which each module adds a residual.
 
-Source: Szegedy et al., arXiv 1602.07261, figures 10 to 15, in the form that all published weights have:
+Source: Szegedy et al., arXiv 1602.07261, figures 10 to 15, in the form that all published weights follow:
 davidsandberg/facenet src/models/inception_resnet_v1.py, and tensorflow/models
 research/slim/nets/inception_resnet_v2.py (keras/src/applications/inception_resnet_v2.py is the same network).
 """
@@ -29,11 +29,11 @@ def _mixed_7a(second: int, third: tuple[int, int]) -> tuple[Branch, ...]:
 
 
 def _repeated(block: str, repeats: int, scale: float, *branches: Branch) -> dict[str, Residual]:
-    """Equal blocks, of which so much of the residual is added."""
+    """Returns equal blocks, each of which multiplies its residual by ``scale``."""
     return {f"{block}_{number}": Residual(branches, scale) for number in range(1, repeats + 1)}
 
 
-# The last block at 8x8 neither scales nor rectifies.
+# The last block at 8x8 has neither a scaling nor a ReLU.
 _last = partial(Residual, scale=1.0, activation=None)
 
 _conv_1a, _conv_2b, _pool_3a, _conv_4a, _pool_5a = inception_v3.STEM
@@ -44,7 +44,7 @@ _V1_BLOCK17: tuple[Branch, ...] = ((Conv(128),), (Conv(128), Conv(128, (1, 7)), 
 _V1_BLOCK8: tuple[Branch, ...] = ((Conv(192),), (Conv(192), Conv(192, (1, 3)), Conv(192, (3, 1))))
 V1: tuple[Stage, ...] = (
     *_STEM,
-    # A convolution where the others pool.
+    # A convolution takes the place of the pooling that the other networks have here.
     {"conv_4b": shrink(256), **_repeated("block35", 5, 0.17, *_V1_BLOCK35)},  # 35x35x256
     {"mixed_6a": ((shrink(384),), (Conv(192), Conv(192, 3), shrink(256)), (SHRINK,))},  # 17x17x896
     _repeated("block17", 10, 0.1, *_V1_BLOCK17),  # 17x17x896
@@ -72,7 +72,7 @@ V2: tuple[Stage, ...] = (
     {**_repeated("block8", 9, 0.2, *_V2_BLOCK8), "block8_10": _last(_V2_BLOCK8)},  # 8x8x2080
     {"conv_7b": Conv(1536)},  # 8x8x1536
 )
-# batch_norm_params of both sources, and their "scale" left at TF-slim's default of False.
+# The momentum is that of batch_norm_params in both sources, which leave "scale" at TF-slim's default of False.
 _STYLE = Style(batch_normalization=BatchNormalizationStyle(momentum=0.995, scale=False))
 
 INCEPTION_RESNET_V1 = ModelRecord(
@@ -101,10 +101,11 @@ INCEPTION_RESNET_V2 = ModelRecord(
 def InceptionResNetV1(arguments: Arguments, *, last_block: bool = True, dropout: float = 0.2) -> keras.Model:
     """Builds Inception-ResNet v1.
 
-    The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1792).
+    The top consists of global average pooling, dropout and the classifier. The last feature map has shape (batch,
+    height, width, 1792).
 
     Args:
-        last_block: Whether a sixth block at 8x8 ends the body, as in facenet; the paper has five.
+        last_block: Whether the body ends in a sixth block at 8x8, as in facenet; the paper has only five.
     """
     record = INCEPTION_RESNET_V1
     if not last_block:
@@ -117,6 +118,7 @@ def InceptionResNetV1(arguments: Arguments, *, last_block: bool = True, dropout:
 def InceptionResNetV2(arguments: Arguments, *, aux_heads: bool = False, dropout: float = 0.2) -> keras.Model:
     """Builds Inception-ResNet v2.
 
-    The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1536).
+    The top consists of global average pooling, dropout and the classifier. The last feature map has shape (batch,
+    height, width, 1536).
     """
     return build(INCEPTION_RESNET_V2, arguments, aux_heads=aux_heads, dropout=dropout)

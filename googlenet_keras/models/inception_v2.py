@@ -1,8 +1,8 @@
-"""Inception v2, or BN-Inception: GoogLeNet with batch normalization and 3x3 convolutions for the 5x5.
+"""Inception v2, or BN-Inception: GoogLeNet with batch normalization, and with 3x3 instead of 5x5 convolutions.
 
-Source: Ioffe and Szegedy, "Batch Normalization", arXiv 1502.03167, figure 5; with the widths of TF-slim's code,
-tensorflow/models research/slim/nets/inception_v2.py, where the figure's own do not add up (it prints 128 where 4c and
-4d need a pooled projection of 96 for their 576 channels).
+Source: Ioffe and Szegedy, "Batch Normalization", arXiv 1502.03167, figure 5. The numbers of filters are those
+of TF-slim's code, tensorflow/models research/slim/nets/inception_v2.py, where those of the figure do not add up: it
+gives 128 for the pooling projection of 4c and 4d, which needs 96 for their 576 channels.
 """
 
 from dataclasses import replace
@@ -105,13 +105,14 @@ BN_INCEPTION = replace(
 
 @factory(INCEPTION_V2, BN_INCEPTION)
 def InceptionV2(arguments: Arguments, *, separable_stem: bool = True, dropout: float = 0.2) -> keras.Model:
-    """Builds Inception v2, which is ``inception_v2``, or ``bn_inception`` without the separable stem.
+    """Builds Inception v2, which `create_model` calls ``inception_v2``, or ``bn_inception`` without the separable stem.
 
-    The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1024).
+    The top consists of global average pooling, dropout and the classifier. The last feature map has shape (batch,
+    height, width, 1024).
 
     Args:
-        separable_stem: Whether conv1 is separable, of depth multiplier 8, with a bias and no normalization, and the
-            normalizations have no scale, as in TF-slim; without it conv1 is a full 7x7 convolution, normalized like the
-            others, and all normalizations have a scale.
+        separable_stem: Whether the network is that of TF-slim, where conv1 is a separable convolution with a depth
+            multiplier of 8, a bias and no normalization, and where the normalizations have no scale. Otherwise conv1 is
+            a full 7x7 convolution that is normalized like the others, and all normalizations have a scale.
     """
     return build(INCEPTION_V2 if separable_stem else BN_INCEPTION, arguments, dropout=dropout)

@@ -1,8 +1,9 @@
-"""Inception v3: factorized convolutions, and grids that shrink inside a module.
+"""Inception v3: factorized convolutions, and modules that reduce the size of the feature map.
 
 Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", arXiv 1512.00567, with the numbers
-that all code shares: keras/src/applications/inception_v3.py, tensorflow/models research/slim/nets/inception_v3.py
-(whose names the modules have here), torchvision/models/inception.py. All keep a 5x5 in the first three modules.
+that all implementations share: keras/src/applications/inception_v3.py, tensorflow/models
+research/slim/nets/inception_v3.py (from which the modules have their names here), torchvision/models/inception.py. All
+of them keep a 5x5 convolution in the first three modules.
 """
 
 import keras
@@ -13,15 +14,15 @@ from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
 
-# The first input to leave the head's pooling a map of 5x5, where Inception v3, v4 and Inception-ResNet v2 have 17x17
-# from 299 pixels.
+# The smallest input, in pixels, with a feature map of 5x5 before the pooling of the auxiliary head. At 299 pixels this
+# map is 17x17 in Inception v3, v4 and Inception-ResNet v2.
 MINIMUM_SIZE_OF_CONVOLUTIONAL_HEAD = 107
 
 SHRINK: Pool = Pool("max", strides=2, padding="valid")
 
 
 def shrink(filters: int) -> Conv:
-    """The convolution that halves a map, which `SHRINK` does without weights."""
+    """Returns a convolution that halves a feature map, as the pooling `SHRINK` does without weights."""
     return Conv(filters, 3, strides=2, padding="valid")
 
 
@@ -50,7 +51,7 @@ _MODULE_8: tuple[Branch, ...] = (
     (Pool("avg"), Conv(192)),
 )
 
-# The 35x35 map's way there is Inception-ResNet's too.
+# The layers before the 35x35 feature map; Inception-ResNet uses some of them, too.
 STEM = (
     {"conv_1a": shrink(32)},  # 149x149x32
     {"conv_2a": Conv(32, 3, padding="valid"), "conv_2b": Conv(64, 3)},  # 147x147x64
@@ -81,7 +82,7 @@ INCEPTION_V3 = ModelRecord(
     name="inception_v3",
     description="Inception v3: factorized convolutions, 299x299",
     stages=(*STEM, *({name: module} for name, module in MODULES.items())),
-    # keras/src/applications/inception_v3.py: conv2d_bn (scale=False, Keras's momentum and epsilon)
+    # keras/src/applications/inception_v3.py: conv2d_bn (scale=False, with Keras's default momentum and epsilon)
     style=Style(batch_normalization=BatchNormalizationStyle(scale=False)),
     default_shape=(299, 299, 3),
     minimum_size=75,
@@ -95,9 +96,11 @@ INCEPTION_V3 = ModelRecord(
 def InceptionV3(arguments: Arguments, *, aux_heads: bool = False, dropout: float = 0.2) -> keras.Model:
     """Builds Inception v3.
 
-    The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 2048).
+    The top consists of global average pooling, dropout and the classifier. The last feature map has shape (batch,
+    height, width, 2048).
 
     Args:
-        dropout: Fraction dropped before ``predictions`` while training; TF-slim's. 0 leaves it out.
+        dropout: Fraction of the features that is dropped before ``predictions`` during training; 0 leaves the layer
+            out. The default is that of TF-slim.
     """
     return build(INCEPTION_V3, arguments, aux_heads=aux_heads, dropout=dropout)

@@ -1,7 +1,7 @@
 """Inception v4: a longer stem and more uniform modules.
 
 Source: Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", arXiv
-1602.07261; tensorflow/models research/slim/nets/inception_v4.py, whose names the blocks have here.
+1602.07261; tensorflow/models research/slim/nets/inception_v4.py, from which the blocks have their names here.
 """
 
 import keras
@@ -72,6 +72,7 @@ INCEPTION_V4 = ModelRecord(
 def InceptionV4(arguments: Arguments, *, aux_heads: bool = False, dropout: float = 0.2) -> keras.Model:
     """Builds Inception v4.
 
-    The top is global average pooling, dropout and the classifier. The last map is (batch, height, width, 1536).
+    The top consists of global average pooling, dropout and the classifier. The last feature map has shape (batch,
+    height, width, 1536).
     """
     return build(INCEPTION_V4, arguments, aux_heads=aux_heads, dropout=dropout)

@@ -1,7 +1,7 @@
-"""Two small networks for 28x28 grey digits, of Inception modules and of residual blocks.
+"""Two small networks for 28x28 grayscale digits: one of Inception modules, one of residual blocks.
 
-Source: the two PyTorch listings whose answers are tests/data/mnist_inception.seed0.npz and mnist_residual.seed0.npz; a
-layer's name is their attributes' names, joined.
+Source: the two PyTorch listings whose outputs are stored in tests/data/mnist_inception.seed0.npz and
+mnist_residual.seed0.npz. The name of a layer consists of the names of the listing's attributes.
 """
 
 from dataclasses import replace
@@ -29,12 +29,12 @@ INCEPTION_A: tuple[Stage, ...] = (
 
 
 def _inception_a(x: Tensor, *, name: str, style: Style) -> Tensor:
-    """Four branches side by side, (batch, height, width, 88), without any activation."""
+    """Applies four parallel branches without any activation, and returns a tensor (batch, height, width, 88)."""
     outputs = []
     for branch in INCEPTION_A:
         y = x
         if "branch_pool" in branch:
-            # PyTorch divides by nine at the border too; Keras's own padding would not.
+            # PyTorch divides by nine at the border as well, but the padding of Keras's own layer would not be counted.
             y = layers.ZeroPadding2D(
                 1, data_format="channels_last", dtype=style.dtype, name=f"{name}_avg_pool_padding"
             )(y)
@@ -46,7 +46,7 @@ def _inception_a(x: Tensor, *, name: str, style: Style) -> Tensor:
 
 
 def _residual_block(x: Tensor, *, name: str, style: Style) -> Tensor:
-    """relu(x + conv2(relu(conv1(x)))), of the input's shape."""
+    """Computes relu(x + conv2(relu(conv1(x)))), which has the shape of the input."""
     y = blocks.conv_block(x, x.shape[-1], 3, name=f"{name}_conv1", style=style)
     y = blocks.conv_block(y, x.shape[-1], 3, activation=None, name=f"{name}_conv2", style=style)
     y = layers.Add(dtype=style.dtype, name=f"{name}_add")([x, y])
@@ -78,7 +78,7 @@ MNIST_INCEPTION = ModelRecord(
     top=_top,
     default_shape=(28, 28, 1),
     fixed_size=True,
-    # Twice a 5x5 convolution and a 2x2 pooling without padding: 16, 12, 6, 2, 1.
+    # A 5x5 convolution and a 2x2 pooling, both without padding, follow each other twice: 16, 12, 6, 2, 1 pixels.
     minimum_size=16,
     preprocessing=ZERO_TO_ONE,
     labels="mnist",
@@ -96,9 +96,10 @@ MNIST_RESIDUAL = replace(
 def MNISTInception(arguments: Arguments) -> keras.Model:
     """Builds the Inception network for MNIST.
 
-    ``conv1``, ``mp1``, ``incep1``, ``conv2``, ``mp2``, ``incep2``, ``flatten``, ``predictions``. Inside a module there
-    is no ReLU, and its average pooling counts the zeros around the map. The top is flattening and the classifier; with
-    it, height and width of the input must be known. The last map is (batch, height, width, 88).
+    The layers are ``conv1``, ``mp1``, ``incep1``, ``conv2``, ``mp2``, ``incep2``, ``flatten`` and ``predictions``. A
+    module has no ReLU, and its average pooling counts the zeros around the feature map. The top consists of flattening
+    and the classifier; with the top, the height and width of the input must be known. The last feature map has shape
+    (batch, height, width, 88).
     """
     return build(MNIST_INCEPTION, arguments)
 
@@ -107,8 +108,8 @@ def MNISTInception(arguments: Arguments) -> keras.Model:
 def MNISTResidual(arguments: Arguments) -> keras.Model:
     """Builds the residual network for MNIST.
 
-    ``conv1``, ``mp1``, ``rblock1``, ``conv2``, ``mp2``, ``rblock2``, ``flatten``, ``predictions``. The top is
-    flattening and the classifier; with it, height and width of the input must be known. The last map is
-    (batch, height, width, 32).
+    The layers are ``conv1``, ``mp1``, ``rblock1``, ``conv2``, ``mp2``, ``rblock2``, ``flatten`` and ``predictions``.
+    The top consists of flattening and the classifier; with the top, the height and width of the input must be known.
+    The last feature map has shape (batch, height, width, 32).
     """
     return build(MNIST_RESIDUAL, arguments)

@@ -1,4 +1,4 @@
-"""Network in Network: every convolution is followed by two of 1x1, and the average of the last map is the answer.
+"""Network in Network: two 1x1 convolutions follow every convolution, and the last feature map is averaged.
 
 Source: Lin et al., "Network in Network", arXiv 1312.4400, with the numbers of "Dive into Deep Learning",
 chapter_convolutional-modern/nin.md.
@@ -17,12 +17,12 @@ from googlenet_keras.models.registry import ModelRecord
 
 
 def _block(name: str, first: Conv) -> Stage:
-    """A convolution and two of 1x1 with as many filters."""
+    """Returns a convolution, followed by two 1x1 convolutions with the same number of filters."""
     second = third = Conv(first.filters)
     return {f"{name}_conv1": first, f"{name}_conv2": second, f"{name}_conv3": third}
 
 
-# The blocks before the classifier's.
+# The blocks before the top, which ends in a block of its own.
 _POOL = Pool("max", strides=2, padding="valid")
 STAGES = (
     {**_block("block1", Conv(96, 11, strides=4, padding="valid")), "block1_pool": _POOL},  # 26x26x96
@@ -39,11 +39,11 @@ def _top(x: Tensor, classes: int, *, activation: Activation, dropout: float, sty
     return layers.Activation(activation or "linear", dtype=answer_style.dtype, name="predictions")(x)
 
 
-# "Dive into Deep Learning" trains it on Fashion-MNIST, and its loss takes logits.
+# "Dive into Deep Learning" trains the network on Fashion-MNIST, with a loss that expects logits.
 DEFAULTS = {"classes": 10, "classifier_activation": None}
 NIN = ModelRecord(
     name="nin",
-    description='"Dive into Deep Learning": convolutions in threes, global average, 224x224x1, 10 classes, logits',
+    description='"Dive into Deep Learning": three convolutions a block, global average, 224x224x1, 10 classes, logits',
     stages=STAGES,
     top=_top,
     default_shape=(224, 224, 1),
@@ -58,12 +58,14 @@ NIN = ModelRecord(
 def NiN(arguments: Arguments, *, dropout: float = 0.5) -> keras.Model:
     """Builds Network in Network.
 
-    The layers of block N are ``blockN_conv1``, ``blockN_conv2``, ``blockN_conv3`` and ``blockN_pool``. The last map is
-    (batch, height, width, 384). The top is dropout, a fourth block and the global average: the block's map has as many
-    channels as there are classes, 10 for Fashion-MNIST, and their averages (``global_pool``) are the logits, of which
-    the block's last ReLU lets none be negative. ``predictions`` is the activation after them, and has no weights.
+    The layers of block N are ``blockN_conv1``, ``blockN_conv2``, ``blockN_conv3`` and, except in the fourth block,
+    ``blockN_pool``. The last feature map has shape (batch, height, width, 384). The top consists of dropout, the fourth
+    block and a global average: the feature map of the block has as many channels as there are classes (10 for
+    Fashion-MNIST), and the averages of the channels (``global_pool``) are the logits. Because the block ends in a ReLU,
+    no logit is negative. ``predictions`` is the activation of the logits and has no weights.
 
     Args:
-        dropout: Fraction dropped before the fourth block while training; 0 leaves it out.
+        dropout: Fraction of the features that is dropped before the fourth block during training; 0 leaves the layer
+            out.
     """
     return build(NIN, arguments, dropout=dropout)

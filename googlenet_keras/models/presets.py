@@ -1,6 +1,6 @@
-"""Folders that hold a trained network whole, in the layout of KerasHub, on the disk or on the Hugging Face Hub.
+"""Reads and writes presets: folders with a trained network in KerasHub's layout, local or on the Hugging Face Hub.
 
-Source: keras-team/keras-hub keras_hub/src/utils/preset_utils.py (the files' names, and the fields of metadata.json).
+Source: keras-team/keras-hub keras_hub/src/utils/preset_utils.py (the file names, and the fields of metadata.json).
 """
 
 import json
@@ -20,12 +20,12 @@ WEIGHTS_FILE = "model.weights.h5"
 
 
 def save_to_preset(model: keras.Model, folder: str | Path, card: Card) -> None:
-    """Writes a trained network as a folder that `from_preset` and `create_model` take, and that the hub understands.
+    """Writes a trained network to a folder that `from_preset`, `create_model` and the Hugging Face Hub can read.
 
     Args:
         model: The network.
-        folder: The folder for ``model.weights.h5``, ``config.json``, ``metadata.json`` and ``README.md``, the model
-            card; it is created if it does not exist, and files of these names in it are replaced.
+        folder: The folder for ``model.weights.h5``, ``config.json``, ``metadata.json`` and the model card
+            ``README.md``. It is created if it does not exist, and existing files with these names are replaced.
         card: The facts about the network; see `read_card` and `Card`.
 
     Raises:
@@ -57,22 +57,22 @@ def save_to_preset(model: keras.Model, folder: str | Path, card: Card) -> None:
 
 
 def is_preset(name: str) -> bool:
-    """True if a name is that of a preset: an address of the hub, or a folder with a weight file."""
+    """Returns whether a name is that of a preset: an address on the hub, or a folder with a weight file."""
     return name.startswith(HUB) or (Path(name) / WEIGHTS_FILE).is_file()
 
 
 def from_preset(preset: str | Path, **changes: Any) -> keras.Model:
-    """The network in a preset, with its weights.
+    """Builds the network that a preset holds, and loads its weights.
 
     Args:
         preset: A folder that `save_to_preset` or a training wrote, or ``hf://USER/REPOSITORY``, which is downloaded
-            once; that needs the extra ``hub``.
-        **changes: Arguments of `create_model` in place of the card's, such as ``include_top=False``.
+            once and requires the extra ``hub``.
+        **changes: Arguments of `create_model` that replace those of the card, such as ``include_top=False``.
 
     Raises:
         ValueError: If there is no such folder, or its weight file cannot be read or has no card.
-        ModuleNotFoundError: If huggingface_hub is needed and not installed.
-        RuntimeError: If the hub cannot be reached, or has no such repository.
+        ModuleNotFoundError: If huggingface_hub is needed but not installed.
+        RuntimeError: If the hub cannot be reached or has no such repository.
     """
     name = str(preset)
     folder = _download(name) if name.startswith(HUB) else Path(preset)
@@ -86,12 +86,12 @@ def _download(address: str) -> Path:
         import huggingface_hub
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            f"Presets of the hub need huggingface_hub: pip install 'googlenet-keras[hub]'. Received: {address!r}"
+            f"Presets on the hub need huggingface_hub: pip install 'googlenet-keras[hub]'. Received: {address!r}"
         ) from None
     repository = address.removeprefix(HUB)
     wanted = [WEIGHTS_FILE, "*.json", "README.md"]
     try:
         return Path(huggingface_hub.snapshot_download(repository, allow_patterns=wanted))
-    except Exception as error:  # of its own, of the connection and of the disk, and none of them has a common base
+    except Exception as error:  # errors of the hub, the network and the disk have no common base class
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise RuntimeError(f"The hub does not give that preset ({reason}). Received: {address!r}") from error
+        raise RuntimeError(f"The preset cannot be downloaded from the hub ({reason}). Received: {address!r}") from error

@@ -1,4 +1,4 @@
-"""The models by name: one record for each, made by the family's own file."""
+"""Keeps the record of every model by the model's name; the file of a model's family creates the record."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -17,31 +17,33 @@ from googlenet_keras.weights.published import weight_file
 
 
 def _no_factory(**arguments: object) -> keras.Model:
-    raise RuntimeError("Nothing builds this network: its family's function needs the decorator `factories.factory`")
+    raise RuntimeError("This network has no factory: decorate its family's function with `factories.factory`")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """A network: everything that distinguishes it from the others, whatever it is built for.
+    """Describes a network: everything that distinguishes it from other networks, regardless of how it is used.
 
     Attributes:
         name: The name of the network in `create_model`.
-        description: The difference from the other networks, in a line.
-        stages: Its body, from the input to the last map; see `blocks.stages`.
-        style: The common style of its blocks; the caller gives the regularizer and the dtype.
-        top: From the last map to the answer, called as `conventions.average_top` is, which is what None stands for.
-        dropout: The dropout where the factory's argument is None.
-        pool_name: Name of the global pooling, in the top or in its place.
-        default_shape: (height, width, channels) that the factory takes, with the top, where none is given.
+        description: The difference from the other networks, in one line.
+        stages: The body of the network, from the input to the last feature map; see `blocks.stages`.
+        style: The common style of the blocks; the caller of the factory chooses the regularizer and the dtype.
+        top: The function that computes the output from the last feature map; it is called like
+            `conventions.average_top`, which is used if it is None.
+        dropout: The dropout that is used if the factory's argument is None.
+        pool_name: The name of the global pooling layer, which is in the top or replaces it.
+        default_shape: (height, width, channels) of the input that the factory uses with the top if none is given.
         fixed_size: Whether the top's weights depend on the input's height and width, which must then be known.
         minimum_size: Smallest height and width of an input, in pixels, without auxiliary heads.
-        aux_head_on: The endpoint that each auxiliary head hangs off, by the head's name.
-        aux_head: The function that builds one, called as `blocks.convolutional_auxiliary_head` is.
-        minimum_size_of_aux_heads: Smallest height and width for them, in pixels.
-        preprocessing: The preprocessing that its published weights expect.
-        labels: The dataset of its class names: the stem of a ``*_labels.txt`` among the package's assets.
-        arguments: The arguments that `create_model` passes to the factory where the caller gives none.
-        factory: The function that builds it; see `factories.factory`, which puts it here.
+        aux_head_on: The names of the auxiliary heads, each with the endpoint whose output the head classifies.
+        aux_head: The function that builds an auxiliary head; it is called like `blocks.convolutional_auxiliary_head`.
+        minimum_size_of_aux_heads: Smallest height and width of an input with auxiliary heads, in pixels.
+        preprocessing: The preprocessing that the published weights of the network expect.
+        labels: The dataset whose classes the network has by default; the asset ``{labels}_labels.txt`` of the package
+            holds their names.
+        arguments: The arguments that `create_model` passes to the factory unless the caller gives them.
+        factory: The function that builds the network, set by `factories.factory`.
     """
 
     name: str
@@ -64,12 +66,12 @@ class ModelRecord:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """The network's own (height, width, channels): the size for which `create_model` builds it by default."""
+        """The (height, width, channels) for which `create_model` builds the network by default."""
         return self.arguments.get("input_shape", self.default_shape)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Names of the layers after which the network's stages end, from input to output."""
+        """Names of the layers that end the stages of the network, from input to output."""
         return tuple(blocks.endpoint(stage, style=self.style) for stage in self.stages)
 
     @property
@@ -78,15 +80,15 @@ class ModelRecord:
         return tuple(self.aux_head_on)
 
     def endpoint_shapes(self, input_shape: tuple[int | None, ...] | None = None) -> dict[str, tuple[int | None, ...]]:
-        """Builds the body alone, to see what its stages answer.
+        """Builds only the body, to find the output shapes of its stages.
 
         Args:
-            input_shape: (height, width, channels) in pixels; None is the network's own.
+            input_shape: (height, width, channels) in pixels; None means the default of the network.
 
         Returns:
-            (height, width, channels) of the output of each endpoint, by its name, in their order.
+            A dictionary of the endpoints in their order, with (height, width, channels) of the output of each.
         """
-        # Zeros are quick, and draw no random number that the caller's next model would miss.
+        # Zeros are fast and consume no random numbers, so they do not change how the next model is initialized.
         style = replace(self.style, kernel_initializer="zeros", bias_initializer="zeros")
         ends = blocks.stages(keras.Input(input_shape or self.input_shape), self.stages, style=style)
         return {name: tuple(tensor.shape[1:]) for name, tensor in ends}
@@ -96,13 +98,13 @@ _RECORDS: dict[str, ModelRecord] = {}
 
 
 def register(record: ModelRecord) -> None:
-    """Makes a model known by its name.
+    """Registers a model under its name.
 
     Args:
         record: The network's record.
 
     Raises:
-        ValueError: If the name is taken.
+        ValueError: If another model already has this name.
     """
     if record.name in _RECORDS:
         raise ValueError(f"Two models cannot share a name. Received: {record.name!r}")
@@ -110,14 +112,14 @@ def register(record: ModelRecord) -> None:
 
 
 def registered_name(record: ModelRecord) -> str | None:
-    """The name that a network's published weights go by; None if no network of `list_models` has the same layers."""
+    """Returns the name under which weights of a network are published, or None if its layers are not registered."""
     known = _RECORDS.get(record.name)
     same = known and (known.stages, known.style, known.top) == (record.stages, record.style, record.top)
     return record.name if same else None
 
 
 def list_models() -> list[str]:
-    """The names that `create_model` accepts, in alphabetical order."""
+    """Returns the names of models that `create_model` accepts, in alphabetical order."""
     return sorted(_RECORDS)
 
 
@@ -128,7 +130,7 @@ def model_record(name: str) -> ModelRecord:
         name: One of `list_models`.
 
     Raises:
-        ValueError: If there is no such model, and the message names those that are near.
+        ValueError: If there is no such model; the message lists models with similar names.
     """
     if name not in _RECORDS:
         near = difflib.get_close_matches(str(name), _RECORDS, n=3) or list_models()
@@ -141,16 +143,16 @@ def create_model(name: str, **kwargs: Any) -> keras.Model:
 
     Args:
         name: One of `list_models`, or a preset: a folder or ``hf://USER/REPOSITORY``; see `from_preset`.
-        **kwargs: Arguments of the model's factory, such as ``classes`` or ``input_shape``. Where ``weights`` names
-            published ones, such as ``"fashion_mnist"`` of ``googlenet_bn``, or a file with a card (see `Card`), the
-            defaults are what these were trained with; only auxiliary heads have to be asked for.
-            ``input_shape=None`` is the default as well.
+        **kwargs: Arguments of the model's factory, such as ``classes`` or ``input_shape``. If ``weights`` is the name
+            of published weights, such as ``"fashion_mnist"`` of ``googlenet_bn``, or a file with a card (see `Card`),
+            the defaults are the arguments that these weights were trained with, except that auxiliary heads must be
+            requested. ``input_shape=None`` means the default as well.
 
     Returns:
         The Keras model.
 
     Raises:
-        ValueError: If there is no such model, or the factory refuses an argument.
+        ValueError: If there is no such model, or an argument is invalid.
     """
     if name not in _RECORDS:
         from googlenet_keras.models.presets import from_preset, is_preset
@@ -175,17 +177,17 @@ def preprocess_input(x: Any, model_name: str, weights: str | Path | None = None)
     """Preprocesses pixels for a model's weights.
 
     Args:
-        x: Pixels in [0, 255] of any number type, RGB along the last axis: a NumPy array or a backend tensor of shape
-            (..., channels). It is not written to.
+        x: Pixels in [0, 255] of any numeric dtype, with RGB along the last axis: a NumPy array or a backend tensor of
+            shape (..., channels). It is not modified.
         model_name: One of `list_models`.
-        weights: A weight file with a card or the name of published weights, whose own preprocessing is then taken; None
-            is what the network's usual weights expect.
+        weights: A weight file with a card, or the name of published weights, whose own preprocessing is then used; None
+            means the preprocessing that the network's usual weights expect.
 
     Returns:
         A new float32 array or tensor of the same shape.
 
     Raises:
-        ValueError: If there is no such model, or no such weights of it.
+        ValueError: If there is no such model, or it has no such weights.
     """
     record = model_record(model_name)
     card = None if weights is None else read_card(weight_file(weights, model_name))

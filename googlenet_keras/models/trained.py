@@ -1,4 +1,4 @@
-"""Trained networks: what is known of one from its weight file, and the network itself."""
+"""Finds out which network a weight file belongs to, and builds this network with its weights."""
 
 import json
 import zipfile
@@ -17,21 +17,23 @@ from googlenet_keras.weights.cards import Card, read_card
 from googlenet_keras.weights.published import find_published, weight_file
 from googlenet_keras.weights.readers import damaged, open_weights
 
-# ImageNet has 21,841; beyond this the classifier alone is larger than most machines' memory.
+# The full ImageNet has 21,841 classes; with many more than this limit, the classifier alone would not fit in the memory
+# of most machines.
 MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network that is to be evaluated, used or exported; `find_network` makes one.
+    """Describes a network that is to be evaluated, used or exported; `find_network` creates the description.
 
     Attributes:
-        record: The record of the network, or of the one that it is built on.
-        weights: Its weight file, or the name of published weights; None if it is untrained.
-        card: The card in the weight file; None if it has none.
-        input_shape: (height, width, channels) in pixels; None is what a ``.keras`` file says.
-        labels: The classes' names; None is the names of as many classes as a ``.keras`` file has.
-        preprocessing: From pixels in [0, 255] to what it takes, and which part of an image that is.
+        record: The record of the network, or of the network that it is built on.
+        weights: The weight file, or the name of published weights; None if the network is untrained.
+        card: The card in the weight file; None if the file has no card.
+        input_shape: (height, width, channels) in pixels; None takes it from the ``.keras`` file.
+        labels: The names of the classes; None takes their number from the ``.keras`` file (see `labels_of`).
+        preprocessing: The conversion of pixels in [0, 255] to the input of the network, and the part of an image that
+            it uses.
     """
 
     record: ModelRecord
@@ -43,18 +45,19 @@ class Network:
 
     @property
     def whole(self) -> bool:
-        """True if the file holds a whole network, ``.keras``, and not weights alone."""
+        """True if the file holds a whole network (``.keras``) rather than only weights."""
         return _is_whole(self.weights)
 
     def build(self, *, dtype: str | None = None, aux_heads: bool = False) -> keras.Model:
         """Builds the network with its weights.
 
         Args:
-            dtype: Keras dtype policy; None is the global one, and that of the file of a ``.keras`` file.
-            aux_heads: Whether auxiliary heads are built; those of a ``.keras`` file are left out otherwise.
+            dtype: A Keras dtype policy; None means the global policy. For a ``.keras`` file it must be None, and the
+                network keeps the policy in the file.
+            aux_heads: Whether the network has its auxiliary heads; otherwise those of a ``.keras`` file are left out.
 
         Raises:
-            ValueError: If an argument makes no network, or the weights do not fit.
+            ValueError: If an argument is invalid or contradicts the file, or if the weights do not fit.
         """
         if _is_whole(self.weights):
             return self._load_whole(self.weights, dtype, aux_heads)
@@ -66,13 +69,13 @@ class Network:
         return create_model(self.record.name, weights=self.weights, **arguments)
 
     def labels_of(self, model: keras.Model) -> tuple[str, ...]:
-        """The names of the classes of what `build` returned.
+        """Returns the names of the classes of the model that `build` returned.
 
         Args:
-            model: The same.
+            model: The model that `build` returned.
 
         Raises:
-            ValueError: If there are not as many as it has classes.
+            ValueError: If the number of labels differs from the number of classes of the model.
         """
         classes = keras.tree.flatten(model.output)[0].shape[-1]
         if self.labels is None:
@@ -88,7 +91,7 @@ class Network:
         model = load_model(file, compile=False)
         if dtype is not None:
             raise ValueError(
-                f"The network in a .keras file has a dtype policy of its own; give none. Received: {dtype!r} for "
+                f"A .keras file contains the dtype policy of its network; do not give another. Received: {dtype!r} for "
                 f"{str(file)!r}"
             )
         shape = model.input.shape[1:]
@@ -96,7 +99,7 @@ class Network:
             here not in (None, asked) for here, asked in zip(shape, self.input_shape, strict=True)
         ):
             raise ValueError(
-                f"The network in {str(file)!r} takes images of {tuple(shape)}. Received: {self.input_shape}"
+                f"The network in {str(file)!r} takes images of shape {tuple(shape)}. Received: {self.input_shape}"
             )
         if None in shape:
             inputs = keras.Input(self.input_shape or (*self.record.input_shape[:2], shape[-1]), name="input")
@@ -115,24 +118,25 @@ def find_network(
     input_shape: Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
 ) -> Network:
-    """Finds a network's arguments from its weight file and what the caller adds.
+    """Determines a network and its arguments from the weight file and the values that the caller gives.
 
     Args:
-        name: One of `list_models`; None is what the weight file's card says, or the name of the network in a ``.keras``
-            file. For a ``.keras`` file of another network it is the one that it is built on.
-        weights: A weight file (see `load_weights`), the name of published weights, or None: untrained.
-        classes: Number of classes; None is the card's, as many as there are labels, or the network's own.
-        input_shape: (height, width, channels) in pixels; None is the card's or the network's own.
-        labels: The classes' names; None is the card's, the network's own where their number fits, or numbers.
+        name: One of `list_models`. None takes the name from the card in the weight file or from the network in the
+            ``.keras`` file. If a ``.keras`` file holds another network, ``name`` is the one that it is built on.
+        weights: A weight file (see `load_weights`), the name of published weights, or None for an untrained network.
+        classes: Number of classes; None means the number in the card, the number of labels, or the network's default.
+        input_shape: (height, width, channels) in pixels; None means the shape in the card or the network's default.
+        labels: The names of the classes. None means those in the card, or else the network's own if their number
+            matches, or else numbers.
 
     Raises:
-        ValueError: If an argument contradicts the weight file's card, there is no such network or file, or nothing says
-            which network it is.
+        ValueError: If an argument contradicts the card in the weight file, if there is no such network or file, or if
+            nothing tells which network it is.
     """
     if classes is not None and not 1 <= classes <= MOST_CLASSES:
         raise ValueError(f"The number of classes must be from 1 to {MOST_CLASSES}. Received: {classes}")
     if labels is not None and classes is not None and len(labels) != classes:
-        raise ValueError(f"There must be a label for each of {classes} classes. Received: {len(labels)} labels")
+        raise ValueError(f"There must be a label for each of the {classes} classes. Received: {len(labels)} labels")
     if name is not None:
         record = model_record(name)
     published = find_published(weights, name)
@@ -144,8 +148,8 @@ def find_network(
     if card is not None:
         if not card.labels:
             raise ValueError(
-                "The weight file is of a network's body alone, which names nothing: build it with create_model and "
-                f"put a head on it. Received: {str(weights)!r}"
+                "The weight file contains only the body of a network, which predicts no classes: build it with "
+                f"create_model and add a head. Received: {str(weights)!r}"
             )
         asked = {"model": name, "classes": classes, "input shape": input_shape, "labels": labels and tuple(labels)}
         said = {"model": card.model, "classes": card.classes, "input shape": card.input_shape, "labels": card.labels}
@@ -176,51 +180,51 @@ def find_network(
 
 
 def load_model(path: str | Path, **changes: Any) -> keras.Model:
-    """The network that a file is of, with its weights.
+    """Builds the network that a file belongs to, and loads its weights.
 
     Args:
-        path: A ``.weights.h5`` file with a card, as a training leaves it, or a ``.keras`` file.
-        **changes: For ``.weights.h5``, arguments of `create_model` in place of the card's, such as
-            ``include_top=False``; for ``.keras``, arguments of `keras.saving.load_model`.
+        path: A ``.weights.h5`` file with a card, as a training writes it, or a ``.keras`` file.
+        **changes: For a ``.weights.h5`` file, arguments of `create_model` that replace those in the card, such as
+            ``include_top=False``; for a ``.keras`` file, arguments of `keras.saving.load_model`.
 
     Raises:
-        ValueError: If there is no such file, it cannot be read, or it has no card.
+        ValueError: If there is no such file, if it cannot be read, or if a ``.weights.h5`` file has no card.
     """
     path = Path(path)
     card = read_card(path)
     if _is_whole(path):
         with open_weights(path):
-            pass  # Keras's own reader follows links and believes sizes
+            pass  # checks the file first, because Keras's own reader follows links and trusts the sizes in the file
         try:
             return keras.saving.load_model(path, **changes)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise damaged(path, error) from None
     if card is None:
         raise ValueError(
-            "The file does not say which network it is of; build that with create_model(NAME, weights=...). "
+            "The file does not say which network it belongs to: build it with create_model(NAME, weights=...). "
             f"Received: {str(path)!r}"
         )
     return create_model(card.model, **{**card.arguments, "weights": path, **changes})
 
 
 def read_labels(file: str | Path) -> tuple[str, ...]:
-    """The names of classes from a text file.
+    """Reads the names of classes from a text file.
 
     Args:
-        file: UTF-8, one name per line.
+        file: A UTF-8 text file with one name per line.
 
     Raises:
-        ValueError: If it is no such file, or a name is empty or there twice.
-        OSError: If it cannot be read.
+        ValueError: If the file is not UTF-8, or a name is empty or occurs twice.
+        OSError: If the file cannot be read.
     """
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"Labels are read as UTF-8; save the file so. Received: {str(file)!r} ({error})") from None
-    # Not splitlines: a name may hold the other characters that it takes for ends of lines.
+        raise ValueError(f"A label file must be UTF-8: save it as UTF-8. Received: {str(file)!r} ({error})") from None
+    # `str.splitlines` would also split at other characters, which may be part of a name.
     names = text.removesuffix("\n").split("\n")
     if not all(name.strip() for name in names):
-        raise ValueError(f"Labels are one class name per line, without empty lines. Received: {str(file)!r}")
+        raise ValueError(f"A label file must have one class name per line and no empty lines. Received: {str(file)!r}")
     twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
     if twice:
         raise ValueError(f"Each class must have a name of its own. Received: {twice[0]!r} twice in {str(file)!r}")
@@ -228,10 +232,10 @@ def read_labels(file: str | Path) -> tuple[str, ...]:
 
 
 def class_names(record: ModelRecord, classes: int) -> tuple[str, ...]:
-    """The names of a network's own classes; numbers, if it has another number of them.
+    """Returns the names of a network's own classes, or numbers as names if the number of classes differs from theirs.
 
     Args:
-        record: See `model_record`.
+        record: The record of the network; see `model_record`.
         classes: The number of classes.
     """
     asset = resources.files("googlenet_keras").joinpath("assets", f"{record.labels}_labels.txt")
@@ -240,11 +244,11 @@ def class_names(record: ModelRecord, classes: int) -> tuple[str, ...]:
 
 
 def trained_preprocessing(record: ModelRecord, *, whole_images: bool) -> Preprocessing:
-    """The preprocessing of a network that is trained here.
+    """Returns the preprocessing of a network that is trained with this package.
 
     Args:
-        record: See `model_record`.
-        whole_images: Whether it is trained on images that are small, and so not cropped.
+        record: The record of the network; see `model_record`.
+        whole_images: Whether the network is trained on images that are not cropped because they are small.
     """
     return replace(record.preprocessing, crop_fraction=1.0) if whole_images else record.preprocessing
 
@@ -254,7 +258,7 @@ def _is_whole(weights: str | Path | None) -> TypeGuard[str | Path]:
 
 
 def _name(weights: str | Path | None, said: str | None) -> str:
-    """The name of a network that the caller does not give, from a card or a ``.keras`` file."""
+    """Returns the name of a network: ``said``, which the card gives, or else the name in a ``.keras`` file."""
     if said is None and _is_whole(weights):
         try:
             with zipfile.ZipFile(weights) as archive:
@@ -263,14 +267,15 @@ def _name(weights: str | Path | None, said: str | None) -> str:
             raise damaged(weights, error) from None
         if said not in list_models():
             raise ValueError(
-                f"{str(weights)!r} holds a network {said!r}: say which one of list_models() it is built on, whose "
-                "preprocessing it has (--model NAME)"
+                f"The file holds a network {said!r}: say which one of list_models() it is built on, as this decides "
+                f"its preprocessing (--model NAME). Received: {str(weights)!r}"
             )
     if said is None:
         with open_weights(str(weights)):
-            pass  # the message then says that it is no weight file
+            pass  # raises an error if it is not a weight file at all
         raise ValueError(
-            f"The weight file does not say which network it is of: say it (--model NAME). Received: {str(weights)!r}"
+            "The weight file does not say which network it belongs to: give the network (--model NAME). "
+            f"Received: {str(weights)!r}"
         )
     return said
 

@@ -1,7 +1,7 @@
-"""VGG: blocks of 3x3 convolutions and a pooling, one table for all depths.
+"""VGG: blocks of 3x3 convolutions and a pooling, with one table for all depths.
 
 Source: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556,
-table 1 (columns A, B, D, E); the argument `conv_arch` and narrower networks as in "Dive into Deep Learning",
+table 1 (columns A, B, D, E); the argument `conv_arch` and the narrower networks are those of "Dive into Deep Learning",
 chapter_convolutional-modern/vgg.md.
 """
 
@@ -17,7 +17,7 @@ from googlenet_keras.models.conventions import build
 from googlenet_keras.models.factories import Arguments, factory
 from googlenet_keras.models.registry import ModelRecord
 
-# Table 1: (convolutions, filters) of each block, and the map after its pooling.
+# Table 1: (convolutions, filters) of each block, and the feature map after its pooling.
 CONV_ARCHS = {
     # block1_pool 112x112x64, block2_pool 56x56x128, block3_pool 28x28x256, block4_pool 14x14x512, block5_pool 7x7x512
     "vgg11": ((1, 64), (1, 128), (2, 256), (2, 512), (2, 512)),
@@ -25,16 +25,16 @@ CONV_ARCHS = {
     "vgg16": ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
     "vgg19": ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
 }
-# The hidden dense layers, and so many layers with weights in the top.
+# The units of each hidden dense layer, and the number of layers with weights in the top.
 DENSE_UNITS = 4096
 TOP_LAYERS = 3
 
-# torchvision/models/vgg.py: convolutions keep their bias, and PyTorch's own settings.
+# torchvision/models/vgg.py: convolutions keep their bias, and momentum and epsilon are PyTorch's defaults.
 BATCH_NORMALIZATION = BatchNormalizationStyle(momentum=0.9, epsilon=1e-5, bias=True)
 
 
 def _block(name: str, convolutions: int, filters: int) -> Stage:
-    """Each block halves the map."""
+    """Returns a block, which ends in a pooling that halves the feature map."""
     rows = {f"{name}_conv{number}": Conv(filters, 3) for number in range(1, convolutions + 1)}
     return {**rows, f"{name}_pool": Pool("max", strides=2, padding="valid", size=2)}
 
@@ -58,12 +58,12 @@ def _network(conv_arch: Sequence[tuple[int, int]], *, batch_normalization: bool,
             _block(f"block{number}", convolutions, round(filters * width))
             for number, (convolutions, filters) in enumerate(conv_arch, start=1)
         ),
-        # Glorot, by which the paper (section 3.1) says that the deep ones train from the start.
+        # Glorot, the default: the paper says (section 3.1) that it makes the deep networks trainable from scratch.
         style=Style(batch_normalization=BATCH_NORMALIZATION if batch_normalization else None),
         top=_top,
         fixed_size=True,
         minimum_size=2 ** len(conv_arch),
-        # keras.applications' weights of the two that it has, torchvision's of the others.
+        # The weights of vgg16 and vgg19 are those of keras.applications, and all others are those of torchvision.
         preprocessing=MEAN_SUBTRACTED_BGR_VGG if name in ("vgg16", "vgg19") else STANDARDIZED_RGB,
         arguments={"conv_arch": conv_arch, "batch_normalization": batch_normalization},
     )
@@ -84,23 +84,26 @@ def VGG(
     batch_normalization: bool = False,
     dropout: float = 0.5,
 ) -> keras.Model:
-    """Builds VGG, which is ``vggN`` with the N layers that have weights, and ``_bn``.
+    """Builds VGG, which `create_model` calls ``vggN`` for N layers with weights, or ``vggN_bn`` if batch-normalized.
 
-    Layers have keras.applications' names: ``block1_conv1``, ``block1_pool``, ``flatten``, ``fc1``, ``fc2``,
-    ``predictions``. The top is flattening, two dense layers of 4096 with dropout, and the classifier; with it, height
-    and width of the input must be known. The last map is (batch, height, width, 512).
+    The layers have the names of keras.applications: ``block1_conv1``, ``block1_pool``, ``flatten``, ``fc1``, ``fc2``
+    and ``predictions``. The top consists of flattening, two dense layers with 4096 units and dropout, and the
+    classifier; with the top, the height and width of the input must be known. The last feature map has shape (batch,
+    height, width, 512).
 
     Args:
-        conv_arch: (convolutions, filters) of each block, such as one of `CONV_ARCHS`. Each block halves the map.
-        width: Factor of all convolutions' filters, such as 1/4; the dense layers stay 4096 wide.
-        batch_normalization: Whether one follows every convolution, which keeps its bias, as in torchvision's
-            ``vgg16_bn``.
-        dropout: Fraction dropped after ``fc1`` and ``fc2`` while training, 0.5 in the paper and torchvision;
-            keras.applications leaves it out, as 0 does.
+        conv_arch: (convolutions, filters) of each block, such as one of `CONV_ARCHS`. Each block halves the feature
+            map.
+        width: Factor by which the number of filters of all convolutions is multiplied, such as 1/4; the dense layers
+            keep their 4096 units.
+        batch_normalization: Whether batch normalization follows every convolution, which keeps its bias, as in
+            torchvision's ``vgg16_bn``.
+        dropout: Fraction of the features that is dropped after ``fc1`` and ``fc2`` during training; 0.5 in the paper
+            and in torchvision. 0 leaves the layers out, as keras.applications does.
     """
     if not conv_arch or any(len(row) != 2 or min(row) < 1 for row in conv_arch):
         raise ValueError(
-            "`conv_arch` must be ((convolutions, filters), ...), one row for each block, all of them positive. "
+            "`conv_arch` must be ((convolutions, filters), ...), with one row per block and positive numbers only. "
             f"Received: {conv_arch!r}"
         )
     if any(round(filters * width) < 1 for _, filters in conv_arch):

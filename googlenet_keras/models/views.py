@@ -1,4 +1,4 @@
-"""Models made of another model's layers, sharing its weights."""
+"""Builds models from the layers of another model; both models share the weights."""
 
 import difflib
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ import keras
 
 
 def inference_model(model: keras.Model) -> keras.Model:
-    """The model without its auxiliary heads, as it is used once trained.
+    """Returns the model without its auxiliary heads, which are only needed for training.
 
     Args:
         model: A model of this package with its top.
 
     Returns:
-        A model from the same input to ``predictions`` alone, of the same layers and weights.
+        A model from the same input to ``predictions`` only, with the same layers and weights.
 
     Raises:
         ValueError: If the model has no layer ``predictions``.
@@ -28,23 +28,25 @@ def inference_model(model: keras.Model) -> keras.Model:
 
 
 def serving_model(model: keras.Model) -> keras.Model:
-    """The model as it is served: named outputs in float32, classes as probabilities.
+    """Returns the model in the form in which it is served: named float32 outputs, with probabilities of the classes.
 
     Args:
-        model: A classifier of this package, with or without auxiliary heads, or one that is built on its networks.
+        model: A classifier of this package, with or without auxiliary heads, or a classifier that is built on one of
+            its networks.
 
     Returns:
-        A model of the same layers that answers ``probabilities`` (batch, classes), ``features`` (batch, features: what
-        the classifier sees) and the auxiliary heads it has, by their names.
+        A model of the same layers. It returns a dictionary with ``probabilities`` (batch, classes), ``features``
+        (batch, features), which is the input of the layer that outputs the predictions, and the outputs of any
+        auxiliary heads, by their names.
 
     Raises:
-        ValueError: If the model is no classifier.
+        ValueError: If the model is not a classifier.
     """
     heads = model.output if isinstance(model.output, dict) else {"predictions": model.output}
     if any(len(answer.shape) != 2 for answer in heads.values()):
         raise ValueError(
-            f"Only a classifier, which answers (batch, classes), can be served. Received: {model.name!r}, which "
-            f"answers {model.output_shape}"
+            "Only a classifier, whose outputs have shape (batch, classes), can be served. "
+            f"Received: {model.name!r} with output shape {model.output_shape}"
         )
     producers = {id(layer.output): layer for layer in model.layers}
     outputs = {}
@@ -61,18 +63,19 @@ def serving_model(model: keras.Model) -> keras.Model:
 
 
 def feature_extractor(model: keras.Model, endpoints: Sequence[str]) -> keras.Model:
-    """A model that returns the outputs of intermediate layers, for detection, style transfer or visualization.
+    """Returns a model that outputs the values of intermediate layers, for detection, style transfer or visualization.
 
     Args:
         model: A functional Keras model.
-        endpoints: Names of layers, such as ``["inception_3b", "inception_4e", "inception_5b"]``; those that end the
-            stages of a network, and their shapes, are its `ModelRecord.endpoint_shapes`.
+        endpoints: Names of layers, such as ``["inception_3b", "inception_4e", "inception_5b"]``.
+            `ModelRecord.endpoint_shapes` lists the layers that end the stages of a network, with their shapes.
 
     Returns:
-        A model from the same input to ``{endpoint: tensor}``, of the same layers and weights.
+        A model from the same input to ``{endpoint: tensor}``, with the same layers and weights.
 
     Raises:
-        ValueError: If no endpoint is named, or one is not a layer of the model; the message names those that are near.
+        ValueError: If no endpoint is given, or if an endpoint is not a layer of the model; the message lists layers
+            with similar names.
     """
     layers = {layer.name: layer for layer in model.layers}
     if isinstance(endpoints, str) or not endpoints:

@@ -1,4 +1,4 @@
-"""Recipes, the loop and its checkpoints: what trains a model, on one device or on many machines."""
+"""Trains models, on one device or on many machines: the recipes, the training loop and its checkpoints."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The way of the batches to the replicas of this process."""
+"""Feeds the batches to the replicas of this process."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -8,28 +8,28 @@ import tensorflow as tf
 from googlenet_keras.data import Timed
 from googlenet_keras.devices import has_accelerators
 
-# From the numbers of some of the replicas to what they are to see, an element for each in turn.
+# A function from the numbers of some replicas to a dataset that has an element for each of these replicas in turn.
 Source = Callable[[Sequence[int]], tf.data.Dataset]
 
 
 def feed(strategy: tf.distribute.Strategy, source: Source) -> Timed[Any]:
-    """Yields what all replicas of this process see, step by step.
+    """Returns an iterator over the elements for all replicas of this process, step by step.
 
     Args:
-        strategy: The strategy that has the replicas.
-        source: Makes the data of some of the replicas.
+        strategy: The strategy to which the replicas belong.
+        source: A function that creates the dataset for some of the replicas.
     """
     return Timed(_fetched(strategy, source) if has_accelerators() else _distributed(strategy, source))
 
 
 def _fetched(strategy: tf.distribute.Strategy, source: Source) -> tf.distribute.DistributedDataset:
-    """The elements in the memory of the replicas' devices, each before it is asked for."""
+    """Returns the elements, which are copied to the memory of the replicas' devices before they are requested."""
 
     def of_process(context: tf.distribute.InputContext) -> tf.data.Dataset:
         here = context.num_replicas_in_sync // context.num_input_pipelines
         first = context.input_pipeline_id * here
-        # No more is taken than there is. Of endless data TensorFlow does not ask the other workers, at every step,
-        # whether they still have some.
+        # The loop never takes more elements than there are. Declaring the data infinite saves TensorFlow from asking
+        # all workers at every step whether they still have data.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return source(range(first, first + here)).apply(endless)
 
@@ -37,9 +37,10 @@ def _fetched(strategy: tf.distribute.Strategy, source: Source) -> tf.distribute.
 
 
 def _distributed(strategy: tf.distribute.Strategy, source: Source) -> Iterator[Any]:
-    """The elements where nothing is to be fetched: on CPUs.
+    """Yields the elements on CPUs, where they need not be copied to a device in advance.
 
-    What fetches is a pipeline that tunes itself, and cannot be told not to; `pipeline_options` has what that costs.
+    The pipeline that would copy them always tunes itself, which cannot be disabled; `pipeline_options` documents how
+    much time this costs.
     """
     elements: dict[int, Iterator[Any]] = {}
 

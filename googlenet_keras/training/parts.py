@@ -1,4 +1,4 @@
-"""The parts of a network that a fine-tuning treats each in its own way: the stages of its body, and its top."""
+"""Finds the parts of a network that fine-tuning treats differently: the stages of its body, and its top."""
 
 import difflib
 import fnmatch
@@ -18,14 +18,17 @@ Layer: TypeAlias = keras.layers.Layer
 
 
 def body_parts(model: keras.Model, record: ModelRecord) -> dict[str, list[Layer]]:
-    """The layers of the body of a network, stage by stage; what is in none of them is the top and auxiliary heads.
+    """Returns the layers of the body of a network, stage by stage.
+
+    The layers that are in no stage are those of the top and of the auxiliary heads.
 
     Args:
         model: A network of this package.
         record: The network's record.
 
     Returns:
-        For each stage, by its name and from the input on, the layers that it adds to those before it.
+        A dict from the name of each stage, in order from the input, to the layers that the stage adds to the stages
+        before it.
     """
     graph = Graph(model)
     taken: set[Layer] = set()
@@ -39,14 +42,14 @@ def body_parts(model: keras.Model, record: ModelRecord) -> dict[str, list[Layer]
 
 
 def _end(model: keras.Model, stage: Stage) -> tuple[str, Layer]:
-    """A stage's name, and the layer that ends it: the last step, its normalization or its ReLU."""
+    """Returns the name of a stage and its last layer: its last step, or the normalization or ReLU of that step."""
     name = list(stage)[-1]
     layers = {layer.name: layer for layer in model.layers}
     return name, next(layers[one] for one in (f"{name}_relu", f"{name}_bn", name) if one in layers)
 
 
 def frozen_layers(recipe: Recipe, model: keras.Model, record: ModelRecord) -> tuple[Layer, ...]:
-    """The layers that a recipe freezes.
+    """Returns the layers that a recipe freezes.
 
     Args:
         recipe: The recipe, whose `freeze` names the layers.
@@ -54,7 +57,7 @@ def frozen_layers(recipe: Recipe, model: keras.Model, record: ModelRecord) -> tu
         record: The network's record.
 
     Raises:
-        ValueError: If there are no such layers, or no others.
+        ValueError: If `freeze` names no layer with weights, or leaves no layer to train.
     """
     if recipe.freeze is None:
         return ()
@@ -65,7 +68,7 @@ def frozen_layers(recipe: Recipe, model: keras.Model, record: ModelRecord) -> tu
         names = [layer.name for layer in model.layers if layer.weights]
         near = difflib.get_close_matches(recipe.freeze, [ALL_BUT_TOP, *parts, *names], n=3)
         raise ValueError(
-            f"No layer with weights is frozen by that: give {ALL_BUT_TOP}, a stage ({', '.join(parts)}) or a pattern "
+            f"freeze matches no layer with weights: give {ALL_BUT_TOP}, a stage ({', '.join(parts)}) or a pattern "
             f"of layer names, such as 'conv*'{'; did you mean ' + ' or '.join(near) + '?' if near else ''}. "
             f"Received: {recipe.freeze!r}"
         )
@@ -76,7 +79,7 @@ def frozen_layers(recipe: Recipe, model: keras.Model, record: ModelRecord) -> tu
 
 def _chosen(pattern: str, model: keras.Model, parts: dict[str, list[Layer]]) -> list[Layer]:
     last = list(parts)[-1] if pattern == ALL_BUT_TOP else pattern
-    # A stage goes by its last step's name, and by that of the layer which ends it, as in `ModelRecord.endpoints`.
+    # A stage may be given by the name of its last step or, as in `ModelRecord.endpoints`, by that of its last layer.
     stages = [name for name in parts if last in (name, f"{name}_bn", f"{name}_relu")]
     if stages:
         names = list(parts)
@@ -89,7 +92,7 @@ def rate_factors(recipe: Recipe, model: keras.Model, record: ModelRecord) -> lis
 
     Args:
         recipe: The recipe, with its `body_learning_rate` and `layer_decay`.
-        model: The network, none of it frozen.
+        model: The network, without frozen layers.
         record: The network's record.
     """
     factors = dict(_layer_factors(recipe, model, record))
@@ -100,7 +103,10 @@ def rate_factors(recipe: Recipe, model: keras.Model, record: ModelRecord) -> lis
 
 
 def _layer_factors(recipe: Recipe, model: keras.Model, record: ModelRecord) -> Iterator[tuple[str, float]]:
-    """The layers of the body and their factors; a pooling is no step away from the top."""
+    """Yields the name and the factor of each layer of the body.
+
+    Only stages with weights count towards the distance from the top, so a pooling stage has no effect on the factors.
+    """
     stages = [layers for layers in body_parts(model, record).values() if any(layer.weights for layer in layers)]
     for distance, layers in enumerate(reversed(stages), start=1):
         for layer in layers:
@@ -108,7 +114,7 @@ def _layer_factors(recipe: Recipe, model: keras.Model, record: ModelRecord) -> I
 
 
 def frozen_line(recipe: Recipe, model: keras.Model, frozen: tuple[Layer, ...]) -> str:
-    """A line on what is frozen and how long."""
+    """Returns a line that says how much of the network is frozen, and for how long."""
     names = {layer.name for layer in frozen}
     weighty = [layer for layer in model.layers if layer.weights]
     learning = sum(math.prod(weight.shape) for layer in weighty if layer.name not in names for weight in layer.weights)
@@ -117,5 +123,5 @@ def frozen_line(recipe: Recipe, model: keras.Model, frozen: tuple[Layer, ...]) -
     until = "to the end" if lasts else f"for {recipe.unfreeze_after} of {recipe.epochs} epochs"
     return (
         f"Frozen {until}: {count} of {len(weighty)} layers with weights; the others have {learning:,} of "
-        f"{model.count_params():,} numbers"
+        f"{model.count_params():,} parameters"
     )

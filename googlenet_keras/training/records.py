@@ -1,4 +1,4 @@
-"""The files that a training writes: log.csv, curves.png, results.json and model.weights.h5."""
+"""Writes the files of a training: log.csv, curves.png, results.json, model.weights.h5 and model_card.md."""
 
 import csv
 import dataclasses
@@ -23,14 +23,14 @@ Rows = Sequence[Mapping[str, float]]
 def create_card(
     recipe: Recipe, arguments: Mapping[str, Any], dataset: Dataset, preprocessing: Preprocessing, rows: Rows
 ) -> Card:
-    """The facts about the weights that a training writes.
+    """Creates the card with the facts about the weights that a training writes.
 
     Args:
         recipe: The recipe of the training.
         arguments: The arguments of the network's factory; see `network_arguments`.
         dataset: The dataset of the training.
-        preprocessing: The preprocessing of its images.
-        rows: The epochs.
+        preprocessing: The preprocessing of the dataset's images.
+        rows: The rows of the log, one for each completed epoch.
     """
     return Card(
         model=recipe.model,
@@ -46,13 +46,13 @@ def create_card(
 
 
 def summarize(recipe: Recipe, dataset: Dataset, model: keras.Model, rows: Rows) -> dict[str, Any]:
-    """Summarizes a training for ``results.json``: its recipe, its network, and its last and best epoch.
+    """Summarizes a training for ``results.json``: its recipe, its network, and the results of its last and best epoch.
 
     Args:
         recipe: The recipe of the training.
         dataset: The dataset of the training.
         model: The network.
-        rows: The epochs.
+        rows: The rows of the log, one for each completed epoch.
     """
     return {
         "recipe": dataclasses.asdict(recipe),
@@ -66,14 +66,16 @@ def summarize(recipe: Recipe, dataset: Dataset, model: keras.Model, rows: Rows) 
 
 
 def write_log(folder: Path, rows: Rows) -> None:
-    """Writes ``log.csv``, a line for each epoch; all of it each time, so that a resumed training has each epoch once.
+    """Writes ``log.csv``, with a line for each epoch.
+
+    The whole file is rewritten each time, so that the log of a resumed training contains each epoch once.
 
     Args:
         folder: The folder to write to.
-        rows: The epochs, with the same keys each.
+        rows: The rows of the log, one for each completed epoch, all with the same keys.
 
     Raises:
-        OSError: If the disk refuses; the older file is then as it was.
+        OSError: If the file cannot be written; the older file then remains unchanged.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -84,17 +86,17 @@ def write_log(folder: Path, rows: Rows) -> None:
 
 
 def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping[str, Any], rows: Rows) -> None:
-    """Writes the files of a finished training: weights, model card, picture, log, and last of all ``results.json``.
+    """Writes the files of a finished training: weights, model card, log, picture, and last of all ``results.json``.
 
     Args:
         folder: The folder to write to.
         model: The model whose weights are written.
-        card: The facts about them, for the weight file.
-        results: The facts about the training; JSON.
-        rows: The epochs.
+        card: The facts about the weights, for the weight file.
+        results: The facts about the training, which must be serializable as JSON.
+        rows: The rows of the log, one for each completed epoch.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If a file cannot be written.
     """
     save_weights(model, folder / "model.weights.h5", card)
     with write_aside(folder / "model_card.md") as file:
@@ -108,11 +110,11 @@ def write_results(folder: Path, model: keras.Model, card: Card, results: Mapping
 
 
 def plot_curves(rows: Rows, file: Any) -> None:
-    """Draws loss and accuracy of every epoch, side by side.
+    """Draws two plots side by side: the loss and the accuracy of every epoch.
 
     Args:
-        rows: The epochs, as in ``log.csv``.
-        file: Path or binary file of the PNG.
+        rows: The rows of ``log.csv``, one for each completed epoch.
+        file: The path of the PNG file, or a binary file object to which the PNG is written.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Loads weights of files and of other frameworks into a model, and keeps the cards of weight files."""
+"""Loads weight files, including those of other frameworks, into models, and reads and writes their cards."""
 
 from googlenet_keras.weights.cards import Card, read_card, save_weights, write_card
 from googlenet_keras.weights.catalogue import PUBLISHED, PublishedWeights

@@ -18,27 +18,29 @@ from googlenet_keras.files import replacing
 from googlenet_keras.images.preprocessing import Preprocessing
 from googlenet_keras.weights.readers import read_attribute
 
-# The attribute of the HDF5 file's root that holds the card as JSON; Keras does not look at it.
+# The attribute of the root of the HDF5 file that holds the card as JSON. Keras ignores it.
 ATTRIBUTE = "googlenet_keras"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A description of the weights in a file, so that nobody has to give it again.
+    """Describes the weights in a file, so that users do not have to specify these facts again.
 
     Attributes:
-        model: The network, by its name in `list_models`.
+        model: The name of the network in `list_models`.
         arguments: The other arguments of `create_model`, such as ``{"aux_heads": True}``.
         input_shape: (height, width, channels) in pixels that the weights were last trained at.
-        labels: The classes' names, in the order of the network's outputs; none of a body without its top.
-        preprocessing: From pixels in [0, 255] to what the network was trained on, and which part of an image that is.
-        dataset: The dataset that it was trained on; see `open_dataset`.
-        recipe: All fields of the training's recipe.
-        accuracy: Share of the images of the recipe's validation split that are named rightly, one crop each.
-        images: The kind of images that the weights know, where that must be said: on others they are wrong.
-        source: The command that made the weights.
+        labels: The names of the classes, in the order of the network's outputs; empty for a body without its top.
+        preprocessing: The conversion of pixels in [0, 255] to the network's input, and the part of an image that is
+            used.
+        dataset: The dataset that the network was trained on; see `open_dataset`.
+        recipe: All fields of the training recipe.
+        accuracy: The share of correctly classified images in the recipe's validation split, with one crop per image.
+        images: The kind of images that the weights were trained on, if that needs a warning, because the weights fail
+            on other images.
+        source: The command that trained the weights, or the file that they were converted from.
         licence: The licence of the weights, and of the data behind them.
-        versions: The versions of the packages that trained them.
+        versions: The versions of the packages that the weights were made with.
     """
 
     model: str
@@ -56,55 +58,59 @@ class Card:
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.labels)
 
     def check(
         self, weights: Any, *, model: str | None = None, channels: int | None = None, classes: int | None = None
     ) -> None:
-        """Refuses a network that the weights are not for.
+        """Raises an error if the weights do not belong to a network.
 
         Args:
             weights: The user's name for the weights.
-            model: The network's name in `list_models`; None if it has none.
-            channels: The number of channels of its images; None if any number is right.
-            classes: The number of classes; None if it has no top.
+            model: The name of the network in `list_models`; None if it has no name there.
+            channels: The number of input channels; None skips this check.
+            classes: The number of classes; None if the network has no top.
 
         Raises:
-            ValueError: If the card says otherwise.
+            ValueError: If the card contradicts one of these arguments.
         """
         if model not in (None, self.model):
-            raise ValueError(f"The weights {str(weights)!r} are those of {self.model}. Received: {model}")
+            raise ValueError(
+                f"The weights {str(weights)!r} belong to {self.model}: build that network. Received: {model}"
+            )
         if channels not in (None, self.input_shape[-1]):
             raise ValueError(
-                f"The weights {str(weights)!r} are those of a network that sees {self.input_shape[-1]} channels: give "
-                f"it images of as many, or train another. Received: {channels} channels"
+                f"The weights {str(weights)!r} belong to a network whose number of input channels is "
+                f"{self.input_shape[-1]}: give it such images, or train another network. Received: {channels} channels"
             )
         if classes is not None and not self.labels:
             raise ValueError(
-                f"The weights {str(weights)!r} are those of a body: build the model with include_top=False, and put a "
-                f"head of your own on it. Received: a model of {classes} classes"
+                f"The weights {str(weights)!r} belong to a network without its top: build the model with "
+                f"include_top=False, and add a head of your own. Received: a model with {classes} classes"
             )
         if classes not in (None, self.classes):
             raise ValueError(
-                f"The weights {str(weights)!r} are those of {self.classes} classes: build the model with them as "
-                f"create_model({self.model!r}, weights={str(weights)!r}) does, or for other classes with "
-                f"include_top=False. Received: {classes} classes"
+                f"The weights {str(weights)!r} belong to a network with {self.classes} classes: build the model with "
+                f"create_model({self.model!r}, weights={str(weights)!r}), which sets that number, or with "
+                f"include_top=False for other classes. Received: {classes} classes"
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Returns all attributes and the number of classes as a dictionary for JSON."""
         return {**dataclasses.asdict(self), "classes": self.classes}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "Card":
-        """The card that `as_dict` made; what a later version of this package has added is left out.
+        """Creates a card from the dictionary that `as_dict` returned.
+
+        Unknown keys are ignored, because a later version of this package may have added them.
 
         Args:
-            found: From the JSON.
+            found: The dictionary from the JSON.
 
         Raises:
-            KeyError, TypeError or ValueError: If it is no such card.
+            KeyError, TypeError or ValueError: If the dictionary is not a valid card.
         """
         known = {one.name: found[one.name] for one in dataclasses.fields(cls) if one.name in found}
         numbers: dict[str, Any] = {
@@ -119,27 +125,27 @@ class Card:
             }
         )
         if len(card.input_shape) != 3 or bool(card.labels) != card.arguments.get("include_top", True):
-            raise ValueError(f"no input shape or no labels: {card.input_shape}, {card.labels}")
+            raise ValueError(f"wrong input shape or labels: {card.input_shape}, {card.labels}")
         return card
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of what a result depends on, by package."""
+    """Returns the versions of Python and of the packages that a result depends on, by name."""
     others = {package: metadata.version(package) for package in ("keras", "tensorflow", "numpy")}
     return {"python": platform.python_version(), **others, "googlenet_keras": __version__}
 
 
 def read_card(path: str | Path) -> Card | None:
-    """The card in a weight file.
+    """Reads the card in a weight file.
 
     Args:
         path: A ``.weights.h5`` file.
 
     Returns:
-        The card; None if the file has none, as those that `keras.Model.save_weights` writes and ``.keras`` files.
+        The card; None if the file has none, such as a ``.keras`` file or one that `keras.Model.save_weights` wrote.
 
     Raises:
-        ValueError: If there is no such file, it cannot be read, or its card is damaged.
+        ValueError: If the file does not exist or cannot be read, or its card is damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -156,14 +162,14 @@ def read_card(path: str | Path) -> Card | None:
 
 
 def write_card(path: str | Path, card: Card) -> None:
-    """Puts a card into a weight file, in place of the one it has; the file is replaced as a whole or not at all.
+    """Writes a card into a weight file, replacing any card there; the file is replaced completely or not at all.
 
     Args:
         path: A ``.weights.h5`` file.
-        card: The facts about it.
+        card: The card to write.
 
     Raises:
-        OSError: If the file is no HDF5 file or cannot be written.
+        OSError: If the file is not an HDF5 file or cannot be written.
     """
     with replacing(Path(path)) as aside:
         shutil.copyfile(path, aside)
@@ -171,15 +177,17 @@ def write_card(path: str | Path, card: Card) -> None:
 
 
 def save_weights(model: keras.Model, path: str | Path, card: Card) -> None:
-    """Writes a model's weights with their card, whole or not at all; `keras.Model.load_weights` reads the file too.
+    """Saves a model's weights and their card to a file, completely or not at all.
+
+    `keras.Model.load_weights` can read the file too.
 
     Args:
-        model: The model whose weights are written.
-        path: A ``.weights.h5`` file, replaced if it is there.
-        card: The facts about it.
+        model: The model whose weights are saved.
+        path: The ``.weights.h5`` file to write; an existing file is replaced.
+        card: The card to write.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If the file cannot be written.
     """
     with replacing(Path(path)) as aside:
         model.save_weights(aside)
@@ -188,5 +196,6 @@ def save_weights(model: keras.Model, path: str | Path, card: Card) -> None:
 
 def _attach(path: Path, card: Card) -> None:
     with h5py.File(path, "r+") as file:
-        # As a string of variable length: HDF5 keeps a longer one than 64 kB only outside of the attribute itself.
+        # h5py writes this as a string of variable length, which HDF5 stores outside of the attribute itself. Inside of
+        # the attribute, a string could not exceed 64 kB.
         file.attrs[ATTRIBUTE] = json.dumps(card.as_dict(), ensure_ascii=False)

@@ -1,11 +1,10 @@
-"""The trained weights that have a name: one table of where they are, what they are and what they were measured at.
+"""Lists all published weights in one table, with their addresses, properties and accuracies.
 
-Sources: the addresses are the publishers'. Checksums and sizes are those of openvinotoolkit/open_model_zoo
-(models/public/*/model.yml, which also says which mirrors it keeps), of BVLC caffe models/*/readme.md, of
-keras/src/applications/*.py, of torchvision's file names (which end in the first digits of a SHA-256), of Hugging
-Face's file pages, and for facenet-pytorch's release of several projects that pin it. Accuracies are of one central crop
-of ImageNet's 50,000 validation images, as open_model_zoo, torchvision, keras.io and timm (results-imagenet.csv) print
-them.
+Sources: the addresses are those of the publishers. Checksums and sizes come from openvinotoolkit/open_model_zoo
+(models/public/*/model.yml, which also lists its mirrors), BVLC caffe models/*/readme.md, keras/src/applications/*.py,
+torchvision's file names (which end in the first digits of a SHA-256), the file pages of Hugging Face, and, for the
+release of facenet-pytorch, several projects that pin it. Accuracies are for one central crop of each of ImageNet's
+50,000 validation images, as published by open_model_zoo, torchvision, keras.io and timm (results-imagenet.csv).
 """
 
 import hashlib
@@ -26,24 +25,25 @@ from googlenet_keras.weights.cards import Card, read_card
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedWeights:
-    """Weights that have a name: a file among the package's assets, or one that is downloaded and converted once.
+    """Describes published weights: an asset of this package, or a file that is downloaded and converted once.
 
     Attributes:
-        model: The network that they belong to, by its name in `list_models`.
-        name: What the factories' ``weights=`` calls them.
-        file: The file's name, among the assets or in the folder of downloads.
-        checksum: "ALGORITHM:DIGITS" of the file; all digits, or the first of them where no more is published.
-        url: Where it is published; None if it is an asset, which knows all the rest by its card.
-        mirrors: Where the same file is, too.
-        size: In bytes; None where it is not published to the byte.
-        source: Whose names its tensors have; see `SOURCES`.
-        preprocessing: What the weights expect of an image.
-        input_shape: (height, width, channels) in pixels that they were trained at; None is the network's own.
-        dataset: What they were trained on; see `open_dataset`.
+        model: The name of the network in `list_models`.
+        name: The name of the weights in the ``weights=`` argument of the factories.
+        file: The name of the file among the assets or in the folder of downloads.
+        checksum: The checksum of the file as "ALGORITHM:DIGITS". It has only the first digits if no more are published.
+        url: The address of the file; None for an asset, whose card holds the remaining facts.
+        mirrors: Further addresses of the same file.
+        size: The size of the file in bytes; None if the exact size is not published.
+        source: The source that named the tensors; see `SOURCES`.
+        preprocessing: The preprocessing that the weights expect.
+        input_shape: (height, width, channels) in pixels that the weights were trained at; None means the network's
+            default.
+        dataset: The dataset that the weights were trained on; see `open_dataset`.
         licence: The licence of the weights, and of the data behind them.
-        top1: Published share of images that are named rightly.
-        top5: Published share of images whose name is among the five likeliest.
-        images: What images the weights know, where that needs saying.
+        top1: The published top-1 accuracy.
+        top5: The published top-5 accuracy.
+        images: The kind of images that the weights were trained on, if that needs a warning.
     """
 
     model: str
@@ -63,12 +63,12 @@ class PublishedWeights:
     images: str | None = None
 
     def path(self) -> Path:
-        """The weight file of this package, downloaded and converted if that has not been done before.
+        """Returns the path of the weight file, after downloading and converting it if necessary.
 
         Raises:
-            ValueError: If a file is there that is not the one that was published.
-            RuntimeError: If it cannot be downloaded.
-            OSError: If the folder of downloads cannot be written to.
+            ValueError: If an existing file is not the published one.
+            RuntimeError: If the file cannot be downloaded.
+            OSError: If the folder of downloads is not writable.
         """
         if self.url is None:
             return _asset(self)
@@ -77,10 +77,11 @@ class PublishedWeights:
         return converted(self)
 
     def card(self) -> Card:
-        """Describes the weights: input, classes, preprocessing, source, licence and accuracy.
+        """Returns the card, which says the input, classes, preprocessing, source, licence and accuracy of the weights.
 
         Raises:
-            ValueError, RuntimeError, OSError: As `path` does.
+            ValueError: As for `path`, or if the file has no card.
+            RuntimeError, OSError: As for `path`.
         """
         card = read_card(self.path())
         if card is None:
@@ -88,17 +89,17 @@ class PublishedWeights:
         return card
 
     def is_file(self, path: Path) -> bool:
-        """True if a file is the one that was published.
+        """Returns True if a file is the published one.
 
         Args:
-            path: An existing file, which is read whole unless its size tells enough.
+            path: An existing file. It is read completely, unless its size is already wrong.
         """
         algorithm, _, digits = self.checksum.partition(":")
         return self.size in (None, path.stat().st_size) and file_digest(path, algorithm).startswith(digits)
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """A file's checksum, in hexadecimal digits."""
+    """Returns the checksum of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
@@ -107,12 +108,12 @@ _verified: set[tuple[str, str]] = set()
 
 
 def _asset(published: PublishedWeights) -> Path:
-    """Returns the path of an asset, which is read whole and checked once in a process."""
+    """Returns the path of an asset, whose checksum is verified once per process."""
     path = Path(str(resources.files("googlenet_keras").joinpath("assets", published.file)))
     known = (published.file, published.checksum)
     if known not in _verified:
         if not path.is_file() or not published.is_file(path):
-            raise ValueError(f"A file of the package is missing or damaged; install it again. Received: {path}")
+            raise ValueError(f"A file of the package is missing or damaged; reinstall the package. Received: {path}")
         _verified.add(known)
     return path
 
@@ -130,7 +131,7 @@ _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9
 def _keras_applications(
     model: str, whole: str, body: str, top1: float, top5: float, licence: str, preprocessing: Preprocessing
 ) -> Iterator[PublishedWeights]:
-    """The two files of a network: with its top, and a smaller one without."""
+    """Yields the two published files of a network: one with its top, and a smaller one without it."""
     for name, ending, digits in (("imagenet/keras", "", whole), ("imagenet/keras-notop", "_notop", body)):
         file = f"{model}_weights_tf_dim_ordering_tf_kernels{ending}.h5"
         yield PublishedWeights(
@@ -148,7 +149,7 @@ def _keras_applications(
 
 
 PUBLISHED = (
-    # tests/publish.py makes the file of a finished training, and its checksum here.
+    # tests/publish.py creates this file from a finished training, and updates the checksum below.
     PublishedWeights(
         model="googlenet_bn",
         name="fashion_mnist",
@@ -220,8 +221,8 @@ PUBLISHED = (
         "Apache-2.0",
         MINUS_ONE_TO_ONE,
     ),
-    # A port of TensorFlow's weights, which average what lies within the border, as the network here does;
-    # torchvision averages zeros beyond it too, and its accuracy is of that.
+    # These weights are a port of TensorFlow's, whose average pooling ignores the padding, as the network here does.
+    # torchvision's average pooling includes the zeros of the padding, so its published accuracy does not apply here.
     PublishedWeights(
         model="inception_v3",
         name="imagenet/torchvision",
@@ -288,12 +289,12 @@ PUBLISHED = (
         size=111_898_327,
         checksum="sha256:281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
         source="facenet",
-        # fixed_image_standardization of facenet-pytorch's models/mtcnn.py, of faces that are cut out already
+        # fixed_image_standardization in facenet-pytorch's models/mtcnn.py, applied to faces that are already cropped
         preprocessing=replace(MINUS_ONE_TO_ONE, scale=1 / 128, crop_fraction=1.0),
         input_shape=(160, 160, 3),
         dataset=None,
-        licence="MIT; its data, VGGFace2, for research and not for commerce",
-        images="faces, cut out; without the embedding and the head that follow the body there",
+        licence="MIT; its data, VGGFace2, is for research and not for commercial use",
+        images="cropped faces; the embedding and the head that follow the body in facenet-pytorch are not included",
     ),
     PublishedWeights(
         model="alexnet",

@@ -1,6 +1,6 @@
-"""Names of the layers of VGG and AlexNet in other implementations, and VGG's tensors in torchvision.
+"""Translates the layer names of VGG and AlexNet to those in other implementations, and finds torchvision's VGG tensors.
 
-keras.applications needs none: its VGG16 and VGG19 have the names of ours.
+keras.applications needs no translation, because its VGG16 and VGG19 use the same layer names as this package.
 """
 
 import re
@@ -13,7 +13,7 @@ from googlenet_keras.weights.layouts import Tensor
 
 
 def torchvision_alexnet(name: str) -> str | None:
-    """torchvision/models/alexnet.py: `features` and `classifier` are sequences."""
+    """Returns a layer's name in torchvision/models/alexnet.py, where `features` and `classifier` are sequences."""
     return {
         "conv1": "features.0",
         "conv2": "features.3",
@@ -27,14 +27,17 @@ def torchvision_alexnet(name: str) -> str | None:
 
 
 def caffe_alexnet(name: str) -> str | None:
-    """BVLC caffe models/bvlc_alexnet/train_val.prototxt."""
+    """Returns a layer's name in BVLC caffe models/bvlc_alexnet/train_val.prototxt."""
     if name == "predictions":
         return "fc8"
     return name if name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7") else None
 
 
 def caffe_vgg(name: str) -> str | None:
-    """The authors' own, VGG_ILSVRC_16_layers_deploy.prototxt and VGG_ILSVRC_19_layers_deploy.prototxt."""
+    """Returns a layer's name in VGG_ILSVRC_16_layers_deploy.prototxt and VGG_ILSVRC_19_layers_deploy.prototxt.
+
+    Both files are by the authors of VGG.
+    """
     match = re.fullmatch(r"block(\d+)_conv(\d+)", name)
     if match:
         return f"conv{match[1]}_{match[2]}"
@@ -42,9 +45,9 @@ def caffe_vgg(name: str) -> str | None:
 
 
 def torchvision_vgg(name: str) -> str | None:
-    """torchvision/models/vgg.py: `features` and `classifier` are sequences.
+    """Returns a layer's name in torchvision/models/vgg.py, where `features` and `classifier` are sequences.
 
-    A convolution's place in `features` depends on the model, and is found in `torchvision_vgg_tensors`.
+    The position of a convolution in `features` depends on the model, so `torchvision_vgg_tensors` adds it.
     """
     if re.fullmatch(r"block\d+_conv\d+", name):
         return "features"
@@ -52,7 +55,7 @@ def torchvision_vgg(name: str) -> str | None:
 
 
 def torchvision_vgg_tensors(model: keras.Model, layer: layers.Layer, name: str) -> list[Tensor]:
-    """A layer of a sequence by its place there; a convolution has a bias beside its normalization too."""
+    """Returns the torchvision tensors of a VGG layer. A convolution has a bias even if a normalization follows it."""
     if name == "features":
         name = f"features.{_place(model, layer)}"
     if isinstance(layer, layers.BatchNormalization):
@@ -61,13 +64,13 @@ def torchvision_vgg_tensors(model: keras.Model, layer: layers.Layer, name: str) 
 
 
 def _place(model: keras.Model, layer: layers.Layer) -> int:
-    """Returns the position of a layer in `features`, which has a position for every ReLU."""
+    """Returns the position of a layer in `features`, where every ReLU has a position of its own."""
     place = 0
     for other in model.layers:
         if other is layer:
             break
         if re.match(r"block\d+_", other.name):
-            # Here a convolution without batch normalization does its ReLU itself.
+            # In this package, a convolution without batch normalization includes its ReLU.
             has_relu = isinstance(other, layers.Conv2D) and other.activation is keras.activations.relu
             place += 1 + has_relu
     return place

@@ -1,4 +1,4 @@
-"""Converts a weight file of any framework into one of this package, with a card."""
+"""Converts a weight file of any framework to a weight file of this package, with a card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from googlenet_keras.weights.published import list_weights
 from googlenet_keras.weights.readers import open_weights
 from googlenet_keras.weights.sources import SOURCES, recognize_source
 
-# What `convert_weights` takes by name; which part of an image is seen stays the network's own.
+# The names that `convert_weights` accepts. The crop fraction remains that of the network.
 PREPROCESSINGS = {
     "minus_one_to_one": declared.MINUS_ONE_TO_ONE,
     "zero_to_one": declared.ZERO_TO_ONE,
@@ -27,18 +27,18 @@ PREPROCESSINGS = {
     "mean_subtracted_bgr": declared.MEAN_SUBTRACTED_BGR,
     "mean_subtracted_bgr_vgg": declared.MEAN_SUBTRACTED_BGR_VGG,
 }
-# TF-slim counts the background as a class of its own, before ImageNet's thousand.
+# TF-slim has a background class before the 1000 classes of ImageNet.
 _SLIM_IMAGENET_CLASSES = 1001
 
 
 @dataclass(frozen=True)
 class StageTensors:
-    """The tensors that a stage of a network took from a file.
+    """Lists the tensors of a file that went into one stage of a network.
 
     Attributes:
-        name: The stage's last step, or "auxiliary heads" or "top".
-        layers: The number of its layers with weights.
-        tensors: The names in the file.
+        name: The name of the last step in the stage, or "auxiliary heads" or "top".
+        layers: The number of layers with weights in the stage.
+        tensors: The names of the tensors in the file.
     """
 
     name: str
@@ -48,13 +48,13 @@ class StageTensors:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """The result of a conversion.
+    """Holds the result of a conversion.
 
     Attributes:
-        path: The weight file that was made.
+        path: The new weight file.
         card: The card in the file.
-        loading: The tensors that each layer took, and those that were left out.
-        published: The published file that it was made of; None if it is no such file.
+        loading: The tensors that went into each layer, and those that were left out.
+        published: The published weights that were converted; None if the file is not a published one.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class Conversion:
     published: PublishedWeights | None
 
     def stages(self) -> list[StageTensors]:
-        """Lists what each stage of the network took, and then its heads."""
+        """Returns the tensors of each stage of the network, followed by those of its heads."""
         parts: dict[str, list[str]] = {}
         steps = {step: list(stage)[-1] for stage in model_record(self.card.model).stages for step in stage}
         for layer in self.loading.placed:
@@ -86,28 +86,28 @@ def convert_weights(
     labels: Sequence[str] | None = None,
     input_shape: tuple[int, int, int] | None = None,
 ) -> Conversion:
-    """Converts another framework's weight file into one of this package, with a card.
+    """Converts a weight file of another framework to a weight file of this package, with a card.
 
-    Auxiliary heads go along if the file has them and the network knows them. A head that is not the network's own is
-    left out, and the file is then that of a body.
+    Auxiliary heads are included if both the file and the network have them. A head that differs from the network's own
+    is left out, and the new file then holds only the body.
 
     Args:
-        file: See `open_weights`.
-        output: A ``.weights.h5`` file, replaced if it is there.
-        model: The network, by its name in `list_models`.
-        source: The source that named the tensors; None is what `recognize_source` finds.
-        preprocessing: The preprocessing that the weights expect, or its name in `PREPROCESSINGS`; None is the usual one
-            of such files of such a network.
-        labels: The classes' names; None is ImageNet's, or whatever the network is usually trained on, where their
-            number fits, and numbers elsewhere.
-        input_shape: (height, width, channels) in pixels that they were trained at; None is the published or the
-            network's own.
+        file: The weight file to convert; see `open_weights`.
+        output: The ``.weights.h5`` file to write; an existing file is replaced.
+        model: The name of the network in `list_models`.
+        source: The source that named the tensors; None recognizes it with `recognize_source`.
+        preprocessing: The preprocessing that the weights expect, or its name in `PREPROCESSINGS`. None takes that of
+            the network's published weights from the same source, or else the network's own.
+        labels: The names of the classes. None takes those of the dataset that the network is usually trained on, such
+            as ImageNet, if their number fits, or else numbers.
+        input_shape: (height, width, channels) in pixels that the weights were trained at; None takes the shape of the
+            published weights, or else the network's default.
 
     Returns:
-        The file and what is in it.
+        The new file, its card and its tensors.
 
     Raises:
-        ValueError: If the file cannot be read or does not fit, or an argument is none of the above.
+        ValueError: If the file cannot be read or does not fit the network, or an argument is invalid.
         OSError: If the output cannot be written.
     """
     record = model_record(model)
@@ -143,7 +143,7 @@ def convert_weights(
 def _network(
     record: ModelRecord, tensors: Mapping[str, Any], source: str, shape: tuple[int, int, int]
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """The network that a file is of, or its body if the file has no head of the network's, and what built it so."""
+    """Returns the network that fits a file, or its body if the file lacks its head, and the arguments that built it."""
     body = create_model(record.name, include_top=False, input_shape=shape)
     heads = head_classes(body, tensors, source)
     if "predictions" not in heads:
@@ -156,19 +156,19 @@ def _network(
 
 
 def _labels(record: ModelRecord, network: keras.Model, asked: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of the classes, of which a body has none."""
+    """Returns the names of the classes, or an empty tuple for a body."""
     classes = next((layer.output.shape[-1] for layer in network.layers if layer.name == "predictions"), 0)
     labels = class_names(record, classes) if asked is None and classes else tuple(asked or ())
     if len(labels) != classes:
         raise ValueError(
-            f"There must be a label for each of the {classes} classes that the file's head of {record.name} has. "
+            f"There must be a label for each of the {classes} classes that the head of {record.name} in the file has. "
             f"Received: {len(labels)} labels"
         )
     return labels
 
 
 def _aux_heads(record: ModelRecord, heads: Mapping[str, int], shape: tuple[int, ...]) -> dict[str, Any]:
-    """The argument that builds auxiliary heads, if the file has the network's and the images are large enough."""
+    """Returns the argument for auxiliary heads, if the file has all of them and the images are large enough."""
     least = record.minimum_size_of_aux_heads
     if least is None or not set(record.aux_heads) <= set(heads) or min(shape[:2]) < least:
         return {}
@@ -176,7 +176,7 @@ def _aux_heads(record: ModelRecord, heads: Mapping[str, int], shape: tuple[int, 
 
 
 def _identified(file: Path, model: str, source: str) -> PublishedWeights | None:
-    """The published weights that a file is, if it is any."""
+    """Returns the published weights that a file holds, or None if it is not a published file."""
     if not file.is_file():
         return None
     candidates = [one for one in list_weights(model) if one.source == source and one.url is not None]
@@ -184,7 +184,7 @@ def _identified(file: Path, model: str, source: str) -> PublishedWeights | None:
 
 
 def _preprocessing(record: ModelRecord, source: str, asked: str | Preprocessing | None) -> Preprocessing:
-    """Returns the preprocessing that was asked for, or that published weights of that source expect."""
+    """Returns the requested preprocessing, or by default the one that published weights of that source expect."""
     if isinstance(asked, Preprocessing):
         return asked
     published = (one.preprocessing for one in list_weights(record.name) if one.source == source and one.preprocessing)

@@ -1,4 +1,4 @@
-"""Published weight files onto this machine: downloaded where it broke off, verified, and converted once."""
+"""Downloads published weight files, resuming interrupted downloads, verifies them, and converts each of them once."""
 
 import contextlib
 import json
@@ -15,17 +15,17 @@ from googlenet_keras.files import output_folder, replacing, waiting_lock, write_
 from googlenet_keras.progress import shows_bars, status
 from googlenet_keras.weights.catalogue import PublishedWeights, file_digest
 
-# What a conversion makes of a file; another number where that changes, and every file is converted again.
+# The version of the conversion. Increase it whenever the result changes, so that every file is converted again.
 CONVERSION = 1
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = (15, 60)  # seconds, to connect and between two packets
-# So often a host may break off without a byte more before the next is asked.
+# The number of consecutive attempts without any new byte after which the next host is tried.
 _TRIES = 3
 
 
 class DownloadError(RuntimeError):
-    """No host gave the file that was published."""
+    """Raised when no host delivers the published file."""
 
 
 class _RefusedError(Exception):
@@ -38,20 +38,21 @@ def downloads_folder() -> Path:
 
 
 def download(published: PublishedWeights) -> Path:
-    """The file as it was published, from this machine or from the first host that has it.
+    """Returns a published file, and downloads it from the first host that delivers it if it is not on this machine.
 
-    A download that broke off goes on where it did. Two processes that want the same file wait for each other.
+    An interrupted download is resumed. If two processes need the same file, one waits for the other.
 
     Args:
-        published: Weights that have an address.
+        published: Weights that have a URL.
 
     Returns:
-        The file, whose checksum is right.
+        The path of the file, whose checksum has been verified.
 
     Raises:
-        ValueError: If another file is in its place.
-        RuntimeError: If no host gives it: a `DownloadError`, which says how to bring it here by hand.
-        OSError: If the folder cannot be written to.
+        ValueError: If a different file exists at this path.
+        RuntimeError: If no host delivers the file. It is a `DownloadError`, whose message says how to get the file
+            manually.
+        OSError: If the folder is not writable.
     """
     folder = downloads_folder()
     target = folder / published.file
@@ -68,23 +69,24 @@ def download(published: PublishedWeights) -> Path:
             except (requests.RequestException, urllib3.exceptions.HTTPError, _RefusedError) as error:
                 reasons.append(f"{url} ({_reason(error)})")
         raise DownloadError(
-            f"The weights cannot be downloaded: fetch {published.url} where that works and put it here as {target}, or "
-            f"make a weight file of it with python -m googlenet_keras.convert FILE --model {published.model} --output "
-            f"NAME.weights.h5. What the hosts said: {'; '.join(reasons)}"
+            f"The weights cannot be downloaded: download {published.url} on another machine and save it here as "
+            f"{target}, or convert it with python -m googlenet_keras.convert FILE --model {published.model} --output "
+            f"NAME.weights.h5. Errors: {'; '.join(reasons)}"
         )
 
 
 def converted(published: PublishedWeights) -> Path:
-    """The weight file of this package that is made of a published file, once.
+    """Returns the converted weight file, after downloading and converting the published file if necessary.
 
     Args:
-        published: Weights that have an address.
+        published: Weights that have a URL.
 
     Returns:
-        The file, which is as it was made; nothing is written and no network is needed where that is so already.
+        The path of the converted file. If that file already exists and is unchanged, nothing is written and no network
+        connection is needed.
 
     Raises:
-        ValueError, RuntimeError, OSError: As `download` does, or if the file cannot be converted.
+        ValueError, RuntimeError, OSError: As for `download`, or if the file cannot be converted.
     """
     made = downloads_folder() / f"{published.model}.{published.name.replace('/', '_')}.weights.h5"
     if _is_made(published, made):
@@ -106,7 +108,7 @@ _made: set[tuple[str, Path, int]] = set()
 
 
 def _is_made(published: PublishedWeights, made: Path) -> bool:
-    """True if a conversion exists and is unchanged; it is read whole and checked once in a process."""
+    """Returns True if the converted file exists and is unchanged; its checksum is verified once per process."""
     try:
         note = json.loads(_note_of(made).read_text(encoding="utf-8"))
         known = (published.checksum, made, made.stat().st_mtime_ns)
@@ -143,7 +145,7 @@ def _download_from(url: str, published: PublishedWeights, target: Path) -> None:
     """Fetches a file from one host, verifies it and puts it in place.
 
     Raises:
-        requests.RequestException, urllib3.exceptions.HTTPError or _RefusedError: If that host does not give it.
+        requests.RequestException, urllib3.exceptions.HTTPError or _RefusedError: If the host does not deliver it.
     """
     part = target.with_name(f".{target.name}.part")
     tries = 0
@@ -159,19 +161,19 @@ def _download_from(url: str, published: PublishedWeights, target: Path) -> None:
                 continue
             if published.is_file(part):
                 break
-            # What an earlier download left may be of another file; the same from the start may be right.
+            # The start of the file may be left over from another version, so a complete download may be correct.
             _forget(part)
             if whole:
-                raise _RefusedError(f"another file: its size or checksum is not {published.checksum}")
+                raise _RefusedError(f"another file: its size or checksum is wrong, expected {published.checksum}")
     part.replace(target)
     _forget(part)
 
 
 def _fetch(url: str, published: PublishedWeights, part: Path, show: Callable[[int, int | None], None]) -> bool:
-    """Asks a host for what is missing of a file, or for all of it, and appends that.
+    """Downloads the missing rest of a file, or the complete file if there is nothing to resume.
 
     Returns:
-        Whether all of it came from this one answer.
+        True if the complete file came from this one response.
     """
     begun = had = _size(part)
     headers = {"Accept-Encoding": "identity"}
@@ -179,16 +181,16 @@ def _fetch(url: str, published: PublishedWeights, part: Path, show: Callable[[in
         headers |= {"Range": f"bytes={begun}-", **_condition(part, url)}
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
         if begun and answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return False  # nothing is missing, or the file is another
+            return False  # nothing is missing, or the partial file belongs to another version
         answer.raise_for_status()
         goes_on = answer.status_code == requests.codes.partial_content
         if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {had}-"):
-            raise _RefusedError(f"another part than was asked for: {answer.headers.get('Content-Range')}")
+            raise _RefusedError(f"a part that was not requested: {answer.headers.get('Content-Range')}")
         had = had if goes_on else 0
         length = answer.headers.get("Content-Length", "")
         announced = had + int(length) if length.isdigit() else None
         if None not in (announced, published.size) and announced != published.size:
-            raise _RefusedError(f"a file of {announced} bytes and not of {published.size}")
+            raise _RefusedError(f"a file of {announced} bytes instead of {published.size}")
         _note_part(part, url, answer.headers)
         with part.open("ab" if goes_on else "wb") as file:
             for chunk in answer.raw.stream(_CHUNK, decode_content=False):
@@ -196,7 +198,7 @@ def _fetch(url: str, published: PublishedWeights, part: Path, show: Callable[[in
                 had += len(chunk)
                 show(had, announced)
                 if published.size is not None and had > published.size:
-                    raise _RefusedError(f"more than the {published.size} bytes of the file")
+                    raise _RefusedError(f"more than the expected {published.size} bytes")
     return not (goes_on and begun)
 
 
@@ -205,7 +207,7 @@ def _part_note(part: Path) -> Path:
 
 
 def _note_part(part: Path, url: str, headers: requests.structures.CaseInsensitiveDict[str]) -> None:
-    """Keeps what the host calls this version of the file."""
+    """Saves the host's identifier for this version of the file."""
     etag = headers.get("ETag", "")
     version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     with replacing(_part_note(part)) as aside:
@@ -213,7 +215,7 @@ def _note_part(part: Path, url: str, headers: requests.structures.CaseInsensitiv
 
 
 def _condition(part: Path, url: str) -> dict[str, str]:
-    """The header by which a host goes on only with the version that was begun."""
+    """Returns the header that makes a host resume a download only if the file is still the same version."""
     try:
         note = json.loads(_part_note(part).read_text(encoding="utf-8"))
         return {"If-Range": note["version"]} if note["url"] == url and note["version"] else {}
@@ -231,21 +233,25 @@ def _size(path: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Why a host did not give the file, in a few words."""
+    """Returns a few words that say why a host did not deliver the file."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"status {error.response.status_code}"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     if isinstance(error, requests.Timeout):
-        return "no answer in time"
+        return "no response in time"
     if isinstance(error, urllib3.exceptions.HTTPError):
-        return "broken off"
+        return "connection interrupted"
     return str(error)
 
 
 @contextlib.contextmanager
 def _progress(name: str, size: int | None) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, and otherwise a line from time to time; the function takes the bytes so far and in all."""
+    """Shows a progress bar on a terminal, or prints a line from time to time elsewhere.
+
+    Yields:
+        A function that takes the number of bytes so far and the total number of bytes.
+    """
     console = Console(stderr=True)
     if not shows_bars(console):
         with status(f"downloading {name}") as say:

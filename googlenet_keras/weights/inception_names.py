@@ -1,6 +1,6 @@
 """Translates the layer names of the later Inception networks to their names in other implementations.
 
-The functions are as in `googlenet_keras.weights.names`.
+The functions take and return the same as those in `googlenet_keras.weights.names`.
 """
 
 import re
@@ -10,13 +10,14 @@ from googlenet_keras.weights.names import Naming
 
 
 def _steps(*branches: str) -> dict[str, str]:
-    """Translates the positions in a module, as `blocks.mixed_block` names them, to the other implementation's names.
+    """Maps the positions in a module, as `blocks.mixed_block` names them, to the names in the other implementation.
 
     Args:
-        *branches: The steps of each branch, in words; "-" is a pooling, and a comma parts the arms of a fork.
+        *branches: The names of the steps in each branch, separated by spaces. "-" stands for a pooling layer, and a
+            comma separates the arms of a fork.
 
     Returns:
-        Such as ``{"0": ..., "1_0": ..., "1_1a": ..., "1_1b": ...}``.
+        A mapping such as ``{"0": ..., "1_0": ..., "1_1a": ..., "1_1b": ...}``.
     """
     places = {}
     for branch, text in enumerate(branches):
@@ -31,12 +32,13 @@ def _steps(*branches: str) -> dict[str, str]:
 def _by_modules(
     modules: Mapping[str, Mapping[str, str]], others: Mapping[str, str], inside: Callable[[str, str, str], str]
 ) -> Naming:
-    """Names by a table of each module's steps, and by one of the other layers.
+    """Returns a function that looks up names in a table of each module's steps and in a table of the other layers.
 
     Args:
-        modules: From a module's name here to what `_steps` returns.
-        others: From the other layers' names here to those there.
-        inside: From a module's name there, a place in it and the word for it to the whole name.
+        modules: Maps the name of each module here to the result of `_steps`.
+        others: Maps the names of the other layers here to their names in the other implementation.
+        inside: A function that takes the other implementation's name of a module, a position in the module, and the
+            name of the step at that position, and returns the complete name.
     """
 
     def layer_name(name: str) -> str | None:
@@ -49,7 +51,10 @@ def _by_modules(
 
 
 def _slim(network: str, modules: Mapping[str, Mapping[str, str]], others: Mapping[str, str]) -> Naming:
-    """Names of a network of TF-slim, whose steps are written short: "0a_1x1" of branch 0 is Branch_0/Conv2d_0a_1x1."""
+    """Returns a function for the names of a TF-slim network.
+
+    The steps are abbreviated: "0a_1x1" in branch 0 means Branch_0/Conv2d_0a_1x1.
+    """
 
     def inside(module: str, place: str, step: str) -> str:
         step = step if step.startswith("Conv") else f"Conv2d_{step}"
@@ -58,7 +63,7 @@ def _slim(network: str, modules: Mapping[str, Mapping[str, str]], others: Mappin
     return _by_modules(modules, {name: f"{network}/{there}" for name, there in others.items()}, inside)
 
 
-# tensorflow/models research/slim/nets/inception_v3.py, with the names that break its rules.
+# tensorflow/models research/slim/nets/inception_v3.py, including the names that break its own rules.
 _SLIM_V3_35 = _steps("0a_1x1", "0a_1x1 0b_5x5", "0a_1x1 0b_3x3 0c_3x3", "- 0b_1x1")
 _SLIM_V3_17 = _steps("0a_1x1", "0a_1x1 0b_1x7 0c_7x1", "0a_1x1 0b_7x1 0c_1x7 0d_7x1 0e_1x7", "- 0b_1x1")
 _SLIM_V3_8 = _steps("0a_1x1", "0a_1x1 0b_1x3,0c_3x1", "0a_1x1 0b_3x3 0c_1x3,0d_3x1", "- 0b_1x1")
@@ -114,7 +119,7 @@ slim_inception_v4 = _slim(
     },
 )
 
-# tensorflow/models research/slim/nets/inception_resnet_v2.py; a residual block's convolution has no place in a branch.
+# tensorflow/models research/slim/nets/inception_resnet_v2.py. The last convolution of a residual block is in no branch.
 _slim_resnet_modules = _slim(
     "InceptionResnetV2",
     {
@@ -143,7 +148,7 @@ _SLIM_RESNET_BLOCKS = {
 
 
 def slim_inception_resnet_v2(name: str) -> str | None:
-    """TF-slim's Inception-ResNet v2."""
+    """Returns a layer's name in TF-slim's Inception-ResNet v2."""
     match = re.fullmatch(r"(block\d+)_(\d+)_(?:mixed_branch(\w+)|conv)", name)
     if not match:
         return _slim_resnet_modules(name)
@@ -193,7 +198,7 @@ torchvision_inception_v3 = _by_modules(
     lambda module, _, step: f"{module}.{step}",
 )
 
-# timm/models/inception_v4.py: the blocks by their place in `features`.
+# timm/models/inception_v4.py; each block has a position in `features`.
 _timm_v4_blocks = {
     name: f"features.{place}"
     for place, name in enumerate(
@@ -208,28 +213,28 @@ _timm_v4_blocks = {
 
 
 def timm_inception_v4(name: str) -> str | None:
-    """Timm's Inception v4."""
+    """Returns a layer's name in timm's Inception v4."""
     if name == "predictions":
         return "last_linear"
     block, _, place = name.partition("_branch")
     if block not in _timm_v4_blocks:
         return None
-    if block in ("mixed_3a", "mixed_5a"):  # one convolution beside a pooling
+    if block in ("mixed_3a", "mixed_5a"):  # one convolution in parallel with a pooling layer
         place = "conv"
     elif place:
-        # Branches that fork are no Sequential there: their steps are attributes of the block.
+        # In timm, branches that fork are not a Sequential, and their steps are attributes of the block.
         forks = block in ("mixed_7b", "mixed_7c", "mixed_7d") and place[0] in "12"
         place = f"branch{place if forks else place.replace('_', '.')}"
     return f"{_timm_v4_blocks[block]}.{place}" if place else _timm_v4_blocks[block]
 
 
 def _residual_layer(repeats: Mapping[str, str], last: str, others: Mapping[str, str]) -> Naming:
-    """Names of an Inception-ResNet in PyTorch.
+    """Returns a function for the names of an Inception-ResNet in PyTorch.
 
     Args:
-        repeats: From our kind of block to the Sequential that holds it there.
-        last: Our name of the last block, which is `block8` there.
-        others: The classifier, and whatever else breaks the rule.
+        repeats: Maps each kind of block here to the Sequential that holds such blocks in PyTorch.
+        last: The name of the last block here, which PyTorch calls `block8`.
+        others: The name of the classifier and other names that do not follow the rule.
     """
 
     def layer_name(name: str) -> str | None:
@@ -250,7 +255,7 @@ def _residual_layer(repeats: Mapping[str, str], last: str, others: Mapping[str, 
 timm_inception_resnet_v2 = _residual_layer(
     {"block35": "repeat", "block17": "repeat_1", "block8": "repeat_2"}, "block8_10", {"predictions": "classif"}
 )
-# facenet-pytorch models/inception_resnet_v1.py; its head, an embedding and its classifier, has no counterpart here.
+# facenet-pytorch models/inception_resnet_v1.py. Its head, an embedding and a classifier, has no counterpart here.
 facenet_inception_resnet_v1 = _residual_layer(
     {"block35": "repeat_1", "block17": "repeat_2", "block8": "repeat_3"}, "block8_6", {}
 )

@@ -1,4 +1,4 @@
-"""Translates a layer to the tensors that other frameworks keep for it, in their names and layouts."""
+"""Finds the tensors of a layer under the names and in the layouts of other frameworks."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ def _transpose(kernel: Array) -> Array:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a state, and what to do with it.
+    """Describes a tensor of a state, and how it becomes a weight.
 
     Attributes:
-        name: Its name in the state.
-        transform: From the state's layout to Keras's.
+        name: The name of the tensor in the state.
+        transform: A function that converts the layout of the state to that of Keras.
         default: The value if the state does not have the tensor; None if the state must have it.
-        factor: Another tensor of the state that it is multiplied by, along the last axis: the scale of a batch
-            normalization that has none here goes into the kernel and the moving mean.
+        factor: The name of another tensor of the state, by which this one is multiplied along the last axis. If a batch
+            normalization has no scale here, its scale in the state goes into the kernel and the moving mean.
     """
 
     name: str
@@ -43,12 +43,16 @@ class Tensor:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The tensors of the state that it is made of."""
+        """The names of the tensors of the state that the weight is computed from."""
         return (self.name,) if self.factor is None else (self.name, self.factor)
 
 
 def _flattened_dense(model: keras.Model, layer: keras.layers.Layer) -> Transform:
-    """Transposes a dense kernel; one that follows a flattened map turns from channels-first to channels-last."""
+    """Returns a function that transposes a dense kernel.
+
+    If the dense layer follows a flattened feature map, its inputs are also reordered from channels-first to
+    channels-last.
+    """
     flatten = "flatten" if layer.name in ("fc1", "fc6") else f"{layer.name.removesuffix('_fc')}_flatten"
     if flatten not in {other.name for other in model.layers}:
         return _transpose
@@ -56,14 +60,17 @@ def _flattened_dense(model: keras.Model, layer: keras.layers.Layer) -> Transform
 
     def transform(kernel: Array) -> Array:
         if kernel.ndim != 2 or kernel.shape[1] != height * width * channels:
-            return kernel.T  # reported as misshapen
+            return kernel.T  # its wrong shape is reported later
         return kernel.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, kernel.shape[0])
 
     return transform
 
 
 def torch_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    """A convolution `conv` and its normalization `bn` in a module of that name; other layers are that name."""
+    """Returns the PyTorch tensors of a layer.
+
+    A convolution and its normalization are `conv` and `bn` in the module ``name``; any other layer is ``name`` itself.
+    """
     normalization = _layer(model, f"{layer.name}_bn")
     if isinstance(layer, keras.layers.BatchNormalization):
         factor = None if layer.scale else f"{name}.bn.weight"
@@ -83,16 +90,16 @@ def _layer(model: keras.Model, name: str) -> keras.layers.Layer | None:
 
 
 def caffe_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    """A layer's two blobs, called .weight and .bias."""
+    """Returns the two Caffe blobs of a layer, called .weight and .bias."""
     if isinstance(layer, keras.layers.Conv2D):
         return [Tensor(f"{name}.weight", _oihw_to_hwio), Tensor(f"{name}.bias")][: 1 + layer.use_bias]
     if isinstance(layer, keras.layers.Dense):
         return [Tensor(f"{name}.weight", _flattened_dense(model, layer)), Tensor(f"{name}.bias")]
-    raise ValueError(f"Caffe's GoogLeNet has no batch normalization. Received: layer {layer.name!r}")
+    raise ValueError(f"Caffe's networks here have no batch normalization. Received: layer {layer.name!r}")
 
 
 def slim_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    """The variables of a scope; its normalization is the scope BatchNorm in it."""
+    """Returns the TF-slim variables of a layer, whose normalization is in the inner scope BatchNorm."""
     del model
     if isinstance(layer, keras.layers.BatchNormalization):
         gamma = [Tensor(f"{name}/BatchNorm/gamma", default=1.0)] if layer.scale else []
@@ -106,7 +113,7 @@ def slim_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> li
         return [Tensor(f"{name}/weights"), Tensor(f"{name}/biases")][: 1 + layer.use_bias]
 
     def without_background(array: Array) -> Array:
-        # Slim counts a background class first: 1001 for ImageNet's 1000.
+        # TF-slim has a background class first, so it has 1001 classes for ImageNet's 1000.
         return array[..., 1:] if array.shape[-1] == layer.units + 1 else array
 
     def kernel(array: Array) -> Array:
@@ -116,28 +123,29 @@ def slim_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> li
 
 
 def keras_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    """A layer's weights, counted as `read_weights` counts them."""
+    """Returns the weights of a layer, numbered as in `read_weights`."""
     del model, name
     return [Tensor(f"{layer.name}/{index}") for index in range(len(layer.weights))]
 
 
 def keras_applications_tensors(model: keras.Model, layer: keras.layers.Layer, name: str) -> list[Tensor]:
-    """A layer's weights by the last part of their path."""
+    """Returns the weights of a layer, named by the last part of their paths."""
     del model, name
     return [Tensor(f"{layer.name}/{variable.path.rpartition('/')[2]}") for variable in layer.weights]
 
 
 def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[str, str]:
-    """Names the unnamed layers of keras.applications, numbered by the session, as those built alike here.
+    """Maps the layers that keras.applications leaves unnamed to the layers here that are built at the same position.
 
-    Their numbers follow the order in which the code builds them, block by block and branch by branch; `model.layers`
-    follows the depth of the graph, which is another order.
+    Keras numbers unnamed layers throughout a session, in the order in which the code builds them, block by block and
+    branch by branch. `model.layers` has a different order, which follows the depth of the graph.
 
     Returns:
         A mapping from each name in the state to "LAYER/VARIABLE", with the name of the layer here.
 
     Raises:
-        ValueError: If they are fewer, or of other shapes, than those here: the first place where they differ.
+        ValueError: If there are fewer unnamed layers than here, or their shapes differ. The message names the first
+            difference.
     """
     plain = _by_layer(state)
     shapes = {plain[name]: shape_of(tensor) for name, tensor in state.items()}
@@ -169,10 +177,10 @@ def by_building_order(model: keras.Model, state: Mapping[str, Any]) -> Mapping[s
 
 
 def _by_layer(state: Mapping[str, Any]) -> Mapping[str, str]:
-    """Shortens each name to layer and variable, as Keras now names them.
+    """Shortens each name to "LAYER/VARIABLE", as Keras 3 names them.
 
-    A model inside another puts its name before those of its layers, and Keras 1 called a kernel LAYER_W and a bias
-    LAYER_b, as keras.applications' files of VGG still do.
+    The names may start with the name of an enclosing model, and Keras 1 called a kernel LAYER_W and a bias LAYER_b, as
+    the VGG files of keras.applications still do.
     """
     renamed = {}
     for name in state:
@@ -180,37 +188,37 @@ def _by_layer(state: Mapping[str, Any]) -> Mapping[str, str]:
         letter = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", variable)
         variable = {"W": "kernel", "b": "bias"}[letter[1]] if letter else variable
         renamed[name] = f"{layer}/{variable}"
-    # Two models of the same layers in one file are not told apart.
+    # The short names are ambiguous if a file holds two models with the same layers, so the full names are kept then.
     return renamed if len(set(renamed.values())) == len(state) else {name: name for name in state}
 
 
 def _check_order(
     model: keras.Model, shapes: Mapping[str, tuple[int, ...]], unnamed: list[str], ours: list[keras.layers.Layer]
 ) -> None:
-    """Refuses numbered layers that are not those here in the order of their building."""
+    """Raises an error if the numbered layers differ from the layers here in building order."""
     for place, layer in enumerate(ours):
         wanted = tuple(layer.weights[0].shape)
-        before = f"; up to {unnamed[place - 1]}, which is {ours[place - 1].name}, they are alike" if place else ""
+        before = f"; the layers match up to {unnamed[place - 1]}, which is {ours[place - 1].name}" if place else ""
         if place == len(unnamed):
             raise ValueError(
-                f"The file numbers {len(unnamed)} layers {unnamed[0]} to {unnamed[-1]} where {model.name!r} has "
-                f"{len(ours)}: {layer.name} {wanted} and those after it are missing{before}"
+                f"The file numbers {len(unnamed)} layers, {unnamed[0]} to {unnamed[-1]}, but {model.name!r} has "
+                f"{len(ours)} such layers: {layer.name} {wanted} and those after it are missing{before}"
             )
         names = [f"{unnamed[place]}/{leaf}" for leaf in _FIRST_WEIGHTS]
         first = next((name for name in names if name in shapes), "")
         received = shapes.get(first)
         if received != wanted:
             raise ValueError(
-                f"The file numbers {len(unnamed)} layers {unnamed[0]} to {unnamed[-1]} and {model.name!r} has "
-                f"{len(ours)} of the kind: {unnamed[place]} is the first that is of another shape than the layer built "
-                f"in its place, {layer.name} {wanted}{before}. Received: {first or 'no kernel'} {received}"
+                f"The file numbers {len(unnamed)} layers, {unnamed[0]} to {unnamed[-1]}, and {model.name!r} has "
+                f"{len(ours)} such layers: {unnamed[place]} is the first whose shape differs from the layer built at "
+                f"its position, {layer.name} {wanted}{before}. Received: {first or 'no kernel'} {received}"
             )
 
 
-# What a convolution's or a normalization's first weight is called: a normalization's scale may be missing.
+# The names that the first weight of a convolution or a normalization may have. A normalization may have no scale.
 _FIRST_WEIGHTS = ("kernel", "gamma", "beta", "0")
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
-    """The shape of an array, or of a tensor in a file that has not been read."""
+    """Returns the shape of an array, or of a tensor in a file without reading it."""
     return tuple(tensor.shape) if hasattr(tensor, "shape") else np.shape(tensor)

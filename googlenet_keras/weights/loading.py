@@ -1,4 +1,4 @@
-"""A weight file of any format into a model."""
+"""Loads a weight file of any format into a model."""
 
 from pathlib import Path
 
@@ -9,20 +9,21 @@ from googlenet_keras.weights.readers import open_weights
 
 
 def load_weights(model: keras.Model, path: str | Path, source: str | None = None) -> Loading:
-    """Loads a weight file into a model, by the names of its layers, and leaves the model unchanged if that fails.
+    """Loads a weight file into a model by the names of its layers.
 
-    A file saved with auxiliary heads or a top fits a model without them.
+    If loading fails, the model is unchanged. A file saved with auxiliary heads or a top fits a model without them.
 
     Args:
         model: A model of this package.
-        path: See `open_weights`.
-        source: The source that named the tensors, see `load_state`; None is what `recognize_source` finds.
+        path: The weight file; see `open_weights`.
+        source: The source that named the tensors; see `load_state`. None recognizes it with `recognize_source`.
 
     Returns:
-        The tensors that each layer took, and those that were left out.
+        The tensors that were loaded into each layer, and those that were left out.
 
     Raises:
-        ValueError: If the file cannot be read, holds NaN or infinity, or does not fit; the message names what does not.
+        ValueError: If the file cannot be read, holds NaN or infinity, or does not fit the model. The message names the
+            tensors at fault.
         OSError: If the file cannot be opened.
     """
     with open_weights(path) as file:

@@ -1,4 +1,4 @@
-"""Loads another framework's ``{name: array}`` into a model, by the names of its layers."""
+"""Loads a dictionary ``{name: array}`` of another framework into a model by the names of its layers."""
 
 import logging
 import re
@@ -15,22 +15,22 @@ from googlenet_keras.weights.sources import SOURCES, Source, plain_name, recogni
 
 logger = logging.getLogger(__name__)
 
-# Layers of the parts that a model may leave out, while a file has their weights.
+# The layers with weights in the parts that a model may lack although the file has them.
 AUXILIARY_LAYERS = ("aux1_conv", "aux1_fc", "aux1", "aux2_conv", "aux2_fc", "aux2", "aux_conv1", "aux_conv2", "aux")
 _TOP = ("fc1", "fc2", "fc6", "fc7", "predictions")
 OPTIONAL_LAYERS = (*AUXILIARY_LAYERS, *_TOP)
-# Those of them with a unit for each class.
+# The optional layers that have one unit per class.
 _CLASSIFIERS = ("predictions", "aux", "aux1", "aux2")
 
 
 @dataclass(frozen=True)
 class Loading:
-    """The outcome of loading a file: which tensors were used and which were left out.
+    """Says which tensors of a file were loaded into a model, and which were left out.
 
     Attributes:
         source: The source that named the tensors.
-        placed: The tensors that each layer took, by the layer's name.
-        left_out: The tensors that the model has no use for, by the reason.
+        placed: The tensors that were loaded into each layer, by the name of the layer.
+        left_out: The tensors that belong to no part of the model, by the name of their part.
     """
 
     source: str
@@ -39,27 +39,28 @@ class Loading:
 
 
 def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None = None) -> Loading:
-    """Puts the weights of another framework's network into a model, all of them or none.
+    """Loads the weights of another framework's network into a model, either all of them or none.
 
-    Tensors of parts that the model leaves out (auxiliary heads, the top, the head of another task) are passed over with
-    one log line. What another model's name has put before all names, and TensorFlow's ``:0`` behind them, does no harm.
+    Tensors of parts that the model does not have (auxiliary heads, the top, the head of another task) are skipped, and
+    one warning is logged. A prefix that all names share, such as the name of an enclosing model, and the suffix ``:0``
+    of TensorFlow are ignored.
 
     Args:
         model: A model of this package that computes the same function as the other network.
-        state: ``{name: array}`` with the other framework's names and layouts. Instead of an array it may hold whatever
-            has a ``shape``, and a method ``read`` that returns the array: shapes are compared before anything is read.
+        state: ``{name: array}`` with the names and layouts of the other framework. A value may also be an object with a
+            ``shape`` and a method ``read`` that returns the array; all shapes are compared before anything is read.
         source: The source that named the tensors: ``"torchvision"`` (a state dict), ``"caffe"`` (``LAYER.weight`` and
-            ``LAYER.bias`` for a layer's blobs), ``"slim"`` (checkpoint variables; a head of one class more than the
-            model loses the background class), ``"timm"``, ``"facenet"`` (facenet-pytorch; for models without the top),
-            ``"keras_applications"`` (``{weight.path: array}``) or ``"keras"`` (see `read_weights`). None is what
-            `recognize_source` says.
+            ``LAYER.bias`` for the blobs of a layer), ``"slim"`` (checkpoint variables; the background class is removed
+            from a head that has one class more than the model), ``"timm"``, ``"facenet"`` (facenet-pytorch; for models
+            without the top), ``"keras_applications"`` (``{weight.path: array}``) or ``"keras"`` (see `read_weights`).
+            None recognizes it with `recognize_source`.
 
     Returns:
-        The tensors that each layer took, and those that were left out.
+        The tensors that were loaded into each layer, and those that were left out.
 
     Raises:
-        ValueError: If the source is unknown, tensors are missing, left over or of another shape than the model's, or
-            one holds NaN or infinity. The model is then as it was.
+        ValueError: If the source is unknown, tensors are missing, unexpected or of another shape than in the model, or
+            a tensor holds NaN or infinity. The model is then unchanged.
     """
     if source is None:
         source = recognize_source(state)
@@ -89,7 +90,9 @@ def load_state(model: keras.Model, state: Mapping[str, Any], source: str | None 
     assignments = [(variable, _value(tensor, state, variable)) for _, variable, tensor in pairs]
     if left_out:
         count = sum(map(len, left_out.values()))
-        logger.warning("The file has %s: left out %d tensors, for %s has none", ", ".join(left_out), count, model.name)
+        logger.warning(
+            "The file has %s: left out %d tensors, because %s has no such part", ", ".join(left_out), count, model.name
+        )
     for variable, array in assignments:
         variable.assign(array)
     as_there = {layer: tuple(in_file[name] for name in names) for layer, names in placed.items()}
@@ -101,12 +104,12 @@ def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> d
 
     Args:
         model: The network, or its body.
-        state: The file's tensors; see `load_state`.
+        state: The tensors of the file; see `load_state`.
         source: The source that named the tensors.
 
     Returns:
-        The numbers, of ``"predictions"`` and auxiliary heads; none of those that the file does not have as the network
-        does. TF-slim's background class is counted.
+        The number of classes by the name of the head, ``"predictions"`` or an auxiliary head. Heads that the file does
+        not have under the names of the network's heads are not included. TF-slim's background class is counted.
     """
     framework, layer_name = _family(model, SOURCES[source])
     expected = [tensor.name for _, _, tensor in _pairs(model, framework, layer_name)]
@@ -121,7 +124,7 @@ def head_classes(model: keras.Model, state: Mapping[str, Any], source: str) -> d
 
 
 def _family(model: keras.Model, frameworks: tuple[Source, ...]) -> tuple[Source, Naming]:
-    """The source and the naming of the family that the model belongs to: those that know all of its layers."""
+    """Returns the source and the naming function of the model's family: the first that know all of its layers."""
     unknown: list[str] = []
     for framework in frameworks:
         for naming in framework.naming:
@@ -132,36 +135,36 @@ def _family(model: keras.Model, frameworks: tuple[Source, ...]) -> tuple[Source,
 
 
 def _name_there(naming: Naming, layer: keras.layers.Layer) -> str | None:
-    """A normalization goes by the name of its convolution."""
+    """Returns the name of a layer in the other network, where a normalization has the name of its convolution."""
     return naming(layer.name.removesuffix("_bn"))
 
 
 def _pairs(
     model: keras.Model, framework: Source, naming: Naming
 ) -> Iterator[tuple[keras.layers.Layer, keras.Variable, Tensor]]:
-    """Every layer's every weight with the tensor that belongs into it."""
+    """Yields every weight of the model with its layer and its tensor in the other framework."""
     for layer in model.layers:
         if layer.weights:
             there = _name_there(naming, layer)
-            assert there is not None  # `_family` has seen to it
+            assert there is not None  # `_family` guarantees it
             tensors = framework.tensors(model, layer, there)
             for variable, tensor in zip(layer.weights, tensors, strict=True):
                 yield layer, variable, tensor
 
 
 def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], expected: list[str]) -> dict[str, str]:
-    """Maps the known names of tensors to their names in the file.
+    """Maps the names of the tensors in any file of the framework to their names in this file.
 
     Args:
-        model: The model that they are for.
+        model: The model that the tensors are for.
         framework: The framework that named the tensors.
-        state: The tensors by their names in the file.
+        state: The tensors by their names in this file.
         expected: The names that the model needs.
     """
     plain = {plain_name(name): name for name in state}
     renamed = framework.rename(model, {name: state[there] for name, there in plain.items()})
     known = {renamed.get(name, name): there for name, there in plain.items()}
-    # What stands before all names, such as `module.`: a few of those that are needed are enough to find out.
+    # All names may have a common prefix, such as `module.`. A few of the expected names are enough to find it.
     prefixes = {
         there.removesuffix(name)
         for name in expected[:: max(1, len(expected) // 8)]
@@ -173,11 +176,11 @@ def _in_file(model: keras.Model, framework: Source, state: Mapping[str, Any], ex
 
 
 def _misshapen(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> list[str]:
-    """Returns the tensors of a weight that have another shape than it needs, without reading them."""
+    """Describes the tensor of a weight that has the wrong shape, if there is one, without reading it."""
     there = np.broadcast_to(np.float32(0), shape_of(state[tensor.name]))
     try:
         shape = tensor.transform(there).shape
-    except ValueError:  # of another rank
+    except ValueError:  # the tensor has another rank
         shape = there.shape
     if tensor.factor is not None and shape_of(state[tensor.factor]) != shape[-1:]:
         return [f"{tensor.factor} {shape_of(state[tensor.factor])} for {variable.path} {tuple(variable.shape)}"]
@@ -187,7 +190,7 @@ def _misshapen(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variabl
 
 
 def _value(tensor: Tensor, state: Mapping[str, Any], variable: keras.Variable) -> Array:
-    """Returns the value of a weight, in its layout."""
+    """Returns the value of a weight in the layout of Keras."""
     if tensor.name not in state:
         return np.full(variable.shape, tensor.default)
     array = tensor.transform(_read(state, tensor.name))
@@ -205,7 +208,7 @@ def _read(state: Mapping[str, Any], name: str) -> Array:
 def _unused_parts(
     model: keras.Model, state: Mapping[str, Any], extra: list[str], layer_name: Naming
 ) -> dict[str, tuple[str, ...]]:
-    """The tensors of parts that the model leaves out, by what they are."""
+    """Returns the tensors of the parts that the model does not have, by the name of the part."""
     here = {layer.name for layer in model.layers}
     parts: dict[str, list[str]] = {}
     for layer in OPTIONAL_LAYERS:
@@ -226,14 +229,15 @@ def _unused_parts(
 
 
 def _is_of(tensor: str, layer: str) -> bool:
-    """True if a tensor, or that of the layer's normalization, belongs to a layer of the file."""
+    """Returns True if a tensor belongs to a layer of the file or to the normalization of that layer."""
     return re.match(rf"{re.escape(layer)}(\W|_bn/)", tensor) is not None
 
 
 def _foreign_head(here: set[str], state: Mapping[str, Any], extra: list[str]) -> list[str]:
-    """The tensors of a head that is not the network's own: dense layers, and normalizations of their widths.
+    """Returns the tensors of an unknown head, which consists of dense layers and normalizations of the same widths.
 
-    An unknown convolution, or the normalization of one, is no head's: then the file is another network's.
+    An unknown convolution or its normalization does not count as a head, because it means that the file belongs to
+    another network.
     """
     layers: dict[str, list[str]] = {}
     for name in extra:
@@ -255,7 +259,7 @@ def _layer_of(tensor: str) -> str:
 
 
 def _units(state: Mapping[str, Any], tensors: list[str]) -> int | None:
-    """Returns the number of units of the last of some layers, from its bias."""
+    """Returns the number of units of the last of some layers, which the shape of its bias shows."""
     biases = [shape_of(state[name]) for name in tensors if re.search(r"(?:^|[/.])(?:bias|biases|1)$", name)]
     return biases[-1][0] if biases and len(biases[-1]) == 1 else None
 
@@ -269,7 +273,10 @@ def _problem(
     extra: list[str],
     misshapen: list[str],
 ) -> str:
-    """Why a state does not fit a model, in a few lines however much is wrong; what is missing comes with its layer."""
+    """Returns a message that says why a state does not fit a model, and that is short however much is wrong.
+
+    ``missing`` maps the name of each missing tensor to that of its layer.
+    """
     here = {layer.name: layer for layer in model.layers}
     classifiers = tuple(f" for {name}/" for name in _CLASSIFIERS)
     if misshapen and not missing and not extra and all(any(name in one for name in classifiers) for one in misshapen):
@@ -283,7 +290,7 @@ def _problem(
     if head and len(head) == len(extra) and not misshapen and set(missing.values()) <= set(OPTIONAL_LAYERS):
         advice = (
             f"the file has another head, of {_units(state, head)} classes: build the model with include_top=False, "
-            "which leaves that out"
+            "which leaves the head out"
         )
     kinds = {"missing": list(missing), "unexpected": extra, "of another shape": misshapen}
     problems = "; ".join(f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names)

@@ -1,29 +1,29 @@
-"""Writes a network's model card for the Hugging Face Hub: Markdown under a header of YAML.
+"""Writes the model card of a network for the Hugging Face Hub, which is Markdown with a YAML header.
 
-Source of the head's fields: huggingface.co/docs/hub/model-cards.
+Source of the fields in the header: huggingface.co/docs/hub/model-cards.
 """
 
 import json
 
 from googlenet_keras.weights.cards import Card
 
-# What the hub calls licences that weights here have; any other is "other", with its words.
+# The hub's names for the licences of the weights here. For any other licence, the card says "other" and adds its text.
 _LICENCES = {"mit": "mit", "apache-2.0": "apache-2.0", "bsd-3": "bsd-3-clause", "cc-by-4.0": "cc-by-4.0"}
 
 
 def model_card(card: Card, *, parameters: int, file: str = "model.weights.h5") -> str:
-    """The model card of a trained network.
+    """Returns the model card of a trained network as text.
 
     Args:
         card: The card in the weight file.
         parameters: The number of weights of the network.
-        file: The path that the reader of the card will use: a weight file, or the folder of a SavedModel.
+        file: The path that the reader of the card will use, either a weight file or the folder of a SavedModel.
     """
     return f"{_head(card)}\n{_text(card, parameters, file)}"
 
 
 def _head(card: Card) -> str:
-    """Writes the header that the hub reads. A string of JSON is also a string of YAML."""
+    """Returns the header that the hub reads. JSON strings are used in it because they are valid YAML."""
     lines = ["library_name: keras", "pipeline_tag: image-classification", "tags:"]
     lines += [f"- {tag}" for tag in ("googlenet", "inception", "image-classification", card.model)]
     if card.licence:
@@ -32,7 +32,7 @@ def _head(card: Card) -> str:
     if _is_public(card.dataset):
         lines += ["datasets:", f"- {json.dumps(card.dataset)}"]
     if card.accuracy is not None:
-        dataset = json.dumps(card.dataset if _is_public(card.dataset) else "images of the author's")
+        dataset = json.dumps(card.dataset if _is_public(card.dataset) else "the author's own images")
         lines += ["metrics:", "- accuracy", "model-index:", f"- name: {card.model}", "  results:"]
         lines += ["  - task:", "      type: image-classification", "    dataset:", f"      name: {dataset}"]
         lines += [f"      type: {dataset}", "    metrics:", "    - type: accuracy", f"      value: {card.accuracy:.4f}"]
@@ -40,7 +40,7 @@ def _head(card: Card) -> str:
 
 
 def _is_public(dataset: str | None) -> bool:
-    """True if a dataset's name is public: a folder's path stays private."""
+    """Returns True if the name of a dataset may be published. The path of a folder stays private."""
     return dataset is not None and not dataset.startswith("folder:")
 
 
@@ -49,9 +49,9 @@ def _text(card: Card, parameters: int, file: str) -> str:
     seen = f"the middle {card.preprocessing.crop_fraction:.1%} of" if card.preprocessing.crop_fraction < 1 else "all of"
     facts = {
         "Network": f"{card.model}, {parameters:,} parameters",
-        "Input": f"{height}x{width} pixels, {'grey' if channels == 1 else 'RGB'}; it sees {seen} an image",
-        "Classes": f"{card.classes}: {_some(card.labels)}" if card.labels else "none: it is a body without its top",
-        "Trained on": card.dataset if _is_public(card.dataset) else card.dataset and "images of the author's",
+        "Input": f"{height}x{width} pixels, {'grey' if channels == 1 else 'RGB'}; it uses {seen} an image",
+        "Classes": f"{card.classes}: {_some(card.labels)}" if card.labels else "none; it is a body without its top",
+        "Trained on": card.dataset if _is_public(card.dataset) else card.dataset and "the author's own images",
         "Accuracy": None if card.accuracy is None else f"{card.accuracy:.2%}, one crop",
         "Images that it knows": card.images,
         "Source": card.source,
@@ -78,5 +78,5 @@ def _some(labels: tuple[str, ...], most: int = 20) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that stays in a cell of a table."""
+    """Returns a text in a form that cannot break a table: in one line and with escaped bars."""
     return " ".join(text.replace("|", "\\|").split())

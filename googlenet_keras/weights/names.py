@@ -1,7 +1,7 @@
 """Translates the layer names of GoogLeNet and Inception v2 to those in other implementations.
 
-Each takes a layer's name and returns the other's, or None if the network has no such layer. A normalization goes by the
-name of its convolution.
+Each function takes the name of a layer here and returns its name in the other implementation, or None if the network
+has no such layer. For a normalization, the functions take the name of its convolution.
 """
 
 import re
@@ -11,12 +11,15 @@ Naming = Callable[[str], str | None]
 
 
 def own_name(name: str) -> str:
-    """The same, for files of Keras itself."""
+    """Returns the same name, for files of Keras itself."""
     return name
 
 
 def _by_table(modules: str, branches: Mapping[str, str], others: Mapping[str, str]) -> Naming:
-    """Names by rule for the layers of Inception modules ("3a" for {module}) and by table for the others."""
+    """Returns a function that names the layers of Inception modules by a rule and the others by a table.
+
+    In ``modules``, ``{module}`` stands for the module, such as "3a".
+    """
 
     def layer_name(name: str) -> str | None:
         match = re.fullmatch(r"inception_(\d[a-z])_(\w+)", name)
@@ -27,7 +30,7 @@ def _by_table(modules: str, branches: Mapping[str, str], others: Mapping[str, st
     return layer_name
 
 
-# torchvision/models/googlenet.py: BasicConv2d holds `conv` and `bn`.
+# torchvision/models/googlenet.py, where a BasicConv2d contains `conv` and `bn`.
 torchvision_googlenet = _by_table(
     "inception{module}.",
     {
@@ -52,7 +55,7 @@ torchvision_googlenet = _by_table(
     },
 )
 
-# BVLC caffe models/bvlc_googlenet/train_val.prototxt; a layer's two blobs are called .weight and .bias.
+# BVLC caffe models/bvlc_googlenet/train_val.prototxt. The two blobs of a layer are called .weight and .bias here.
 caffe_googlenet = _by_table(
     "inception_{module}/",
     {branch: branch for branch in ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")},
@@ -70,7 +73,7 @@ caffe_googlenet = _by_table(
     },
 )
 
-# tensorflow/models research/slim/nets/inception_v1.py. Its modules start at Mixed_3b where the paper's start at 3a.
+# tensorflow/models research/slim/nets/inception_v1.py. Its modules start at Mixed_3b, and those of the paper at 3a.
 _slim_branches = {
     "1x1": "Branch_0/Conv2d_0a_1x1",
     "3x3_reduce": "Branch_1/Conv2d_0a_1x1",
@@ -83,14 +86,14 @@ _slim_others = {
     "conv1_7x7": "Conv2d_1a_7x7",
     "conv2_3x3_reduce": "Conv2d_2b_1x1",
     "conv2_3x3": "Conv2d_2c_3x3",
-    # the one name that breaks the rule
+    # the only name that breaks the rule
     "inception_5a_5x5": "Mixed_5b/Branch_2/Conv2d_0a_3x3",
     "predictions": "Logits/Conv2d_0c_1x1",
 }
 
 
 def slim_inception_v1(name: str) -> str | None:
-    """TF-slim's Inception v1."""
+    """Returns a layer's name in TF-slim's Inception v1."""
     match = re.fullmatch(r"inception_(\d)([a-e])_(\w+)", name)
     if name in _slim_others:
         there = _slim_others[name]
@@ -101,7 +104,7 @@ def slim_inception_v1(name: str) -> str | None:
     return f"InceptionV1/{there}"
 
 
-# research/slim/nets/inception_v2.py: its modules start at Mixed_3b as well, and reductions count as modules.
+# research/slim/nets/inception_v2.py. Its modules start at Mixed_3b as well, and its reductions count as modules.
 _slim_v2_modules = dict(
     zip(
         ("3a", "3b", "3c", "4a", "4b", "4c", "4d", "4e", "5a", "5b"),
@@ -118,14 +121,15 @@ _slim_v2_others = {
 
 
 def slim_inception_v2(name: str) -> str | None:
-    """TF-slim's Inception v2."""
+    """Returns a layer's name in TF-slim's Inception v2."""
     if name in _slim_v2_others:
         return f"InceptionV2/{_slim_v2_others[name]}"
     match = re.fullmatch(r"inception_(\d[a-e])_branch(\d)(?:_(\d))?", name)
     if not match:
         return None
     module, branch, step = match[1], match[2], int(match[3] or 0)
-    # A reduction's last steps have stride 2, which the names count; a pooled projection is its branch's second step.
+    # The last step of each branch in a reduction has stride 2, which TF-slim marks by "1a" in the name. A projection
+    # after a pooling layer is the second step of its branch.
     shrinks = module in ("3c", "4e") and step == int(branch) + 1
     place = "1a" if shrinks else f"0{'abc'[step]}"
     kernel = "1x1" if step == 0 or branch == "3" else "3x3"

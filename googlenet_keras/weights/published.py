@@ -1,4 +1,4 @@
-"""The trained weights that have a name: which of them a name means, and their files."""
+"""Finds published weights by their name, and their files."""
 
 import io
 from pathlib import Path
@@ -12,40 +12,41 @@ from googlenet_keras.weights import catalogue
 from googlenet_keras.weights.catalogue import PublishedWeights
 from googlenet_keras.weights.readers import SUFFIXES
 
-# What stands for the first weights of a network in the table that were trained on ImageNet.
+# The short name of the first weights in the table that a network has for ImageNet.
 _IMAGENET = "imagenet"
 
 
 def list_weights(model: str | None = None) -> list[PublishedWeights]:
-    """The weights that have a name.
+    """Lists the published weights.
 
     Args:
-        model: A network, by its name in `list_models`; None is all of them.
+        model: The name of a network in `list_models`; None lists the weights of all networks.
 
     Returns:
-        The facts about each; ``weights="imagenet"`` is the first of a network whose name begins with it.
+        The published weights. ``weights="imagenet"`` means the first of a network whose name begins with ``imagenet/``.
     """
     return [one for one in catalogue.PUBLISHED if model in (None, one.model)]
 
 
 def find_published(weights: Any, model: str | None = None) -> PublishedWeights | None:
-    """Finds the published weights that a factory's ``weights=`` means.
+    """Finds the published weights that the ``weights=`` argument of a factory means.
 
     Args:
         weights: None, the path of a weight file, or the name of published weights.
-        model: The network, by its name in `list_models`; None is any that has weights of that name.
+        model: The name of the network in `list_models`; None finds the only network that has weights of that name.
 
     Returns:
         The published weights; None if ``weights`` is None or a path.
 
     Raises:
-        ValueError: If it is none of these; the message names the weights that are published.
+        ValueError: If ``weights`` is none of these, belongs to another network than ``model``, or belongs to several
+            networks and ``model`` is None. The message names the possible weights or networks.
     """
     if weights is None or str(weights).endswith(SUFFIXES) or Path(str(weights)).is_file():
         return None
     named = [one for one in list_weights() if _is_meant(str(weights), one)]
     found = [one for one in named if model in (None, one.model)]
-    # A network's first is the one that the short name means.
+    # The short name means the first weights of a network.
     found = found[:1] if model else found
     if len(found) == 1:
         return found[0]
@@ -57,11 +58,11 @@ def find_published(weights: Any, model: str | None = None) -> PublishedWeights |
         others = [one.model for one in named]
         kin = [other for other in others if model and other.partition("_")[0] == model.partition("_")[0]]
         right = " or ".join(dict.fromkeys(kin or others))
-        raise ValueError(f"The weights {str(weights)!r} are those of another network: build {right}. {received}")
+        raise ValueError(f"The weights {str(weights)!r} belong to another network: build {right}. {received}")
     known = [f"{one.name!r} of {one.model}" for one in list_weights(model) or list_weights()]
     owner = f" of {model}" if model else ""
     raise ValueError(
-        f"There are no weights{owner} of that name, and no such file; those published by name are {', '.join(known)}. "
+        f"There are no weights{owner} of that name, and no such file; the published weights are {', '.join(known)}. "
         f"{received}"
     )
 
@@ -71,23 +72,25 @@ def _is_meant(name: str, published: PublishedWeights) -> bool:
 
 
 def weight_file(weights: Any, model: str | None = None) -> Path:
-    """The file that a factory's ``weights=`` means; see `find_published`."""
+    """Returns the file that the ``weights=`` argument of a factory means; see `find_published`."""
     published = find_published(weights, model)
     return Path(weights) if published is None else published.path()
 
 
 def shrink_weights(source: str | Path, target: str | Path) -> None:
-    """Writes a weight file again in half its size: kernels in float16, vectors as they are, no optimizer, its card.
+    """Writes a copy of a weight file in half its size.
 
-    Biases and normalizations are a hundredth of the whole, and moving variances may be beyond float16.
+    The kernels become float16, the state of the optimizer is left out, and the card is kept. Vectors keep their type,
+    because biases and normalizations are only a hundredth of the file, and moving variances may exceed float16.
 
     Args:
         source: A ``.weights.h5`` file that Keras saved.
-        target: A ``.weights.h5`` file, replaced if it is there. Keras and `load_weights` read it into float32.
+        target: The ``.weights.h5`` file to write; an existing file is replaced. Keras and `load_weights` read its
+            weights as float32.
 
     Raises:
-        ValueError: If a kernel has a number that float16 cannot hold.
-        OSError: If the source is no such file, or the target cannot be written.
+        ValueError: If a kernel holds a number that is too large for float16.
+        OSError: If the source is not an HDF5 file, or the target cannot be written.
     """
     content = io.BytesIO()
     with h5py.File(source, "r") as whole, h5py.File(content, "w") as small:

@@ -1,4 +1,4 @@
-"""The frameworks and packages that networks come from: how each names and lays out its tensors."""
+"""Describes how each framework and package that networks come from names and lays out its tensors."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,14 +14,16 @@ from googlenet_keras.weights.names import Naming
 
 @dataclass(frozen=True)
 class Source:
-    """The names and layouts that one framework uses for the tensors of networks.
+    """Describes the names and layouts that one framework uses for the tensors of networks.
 
     Attributes:
-        naming: From a layer here to its name there, for each family of networks that it has; None if the layer has no
-            counterpart.
-        tensors: From a layer here and its name there to the tensors of the layer's weights, in Keras's order.
-        bookkeeping: A pattern; a tensor whose whole name matches is no weight and is passed over in silence.
-        rename: From the model and the state to each tensor's name as it would be in any session.
+        naming: One function for each family of networks. It takes the name of a layer here and returns its name in the
+            framework, or None if the layer has no counterpart.
+        tensors: A function that takes a model, a layer and the layer's name in the framework, and returns the tensors
+            of the layer's weights in the order of Keras.
+        bookkeeping: A regular expression. A tensor whose full name matches is not a weight and is ignored silently.
+        rename: A function that takes a model and a state, and maps the names of tensors that depend on the session to
+            names that do not.
     """
 
     naming: tuple[Naming, ...]
@@ -70,7 +72,7 @@ SOURCES = {
     ),
 }
 
-# What the tensors of each source are called, behind whatever a model's own name put before them.
+# The names of the tensors of each source, which may follow a prefix such as the name of a model.
 _CONVOLUTION = r"(?:conv|bn)\.\w+"
 _NAMES = {
     "slim": r"Inception(?:V\d|ResnetV2)/.+",
@@ -92,16 +94,17 @@ _NAMES = {
 
 
 def recognize_source(tensors: Iterable[str]) -> str:
-    """Recognizes the framework whose names the tensors of a file have.
+    """Recognizes the framework that a file comes from by the names of its tensors.
 
     Args:
-        tensors: The names; what a session or another model has put before all of them, or ``:0`` behind, does no harm.
+        tensors: The names of the tensors. A common prefix, such as the name of an enclosing model, and the suffix
+            ``:0`` are ignored.
 
     Returns:
         A key of `SOURCES`.
 
     Raises:
-        ValueError: If less than half of them are named as any source names them.
+        ValueError: If no source has at least half of the names.
     """
     tensors = [plain_name(name) for name in tensors]
     weights = [name for name in tensors if not re.fullmatch(rf"{TORCH_BOOKKEEPING}|global_step", name)]
@@ -109,23 +112,23 @@ def recognize_source(tensors: Iterable[str]) -> str:
         source: sum(re.fullmatch(rf"(?:.*[/.])?(?:{pattern})", name) is not None for name in weights)
         for source, pattern in _NAMES.items()
     }
-    # The first of those that know as many: what facenet-pytorch and timm name alike decides nothing.
+    # The names that facenet-pytorch and timm share count for both, and `max` takes the first if the counts are equal.
     best = max(counts, key=counts.__getitem__)
     if not weights or counts[best] < len(weights) / 2:
         raise ValueError(
-            f"The tensors are named as in none of {', '.join(sorted(SOURCES))}: say whose names they have, or give "
-            f"them those. Received: {some(tensors)}"
+            f"The names of the tensors match none of {', '.join(sorted(SOURCES))}: give the source that named them, or "
+            f"rename them. Received: {some(tensors)}"
         )
     return best
 
 
 def plain_name(name: str) -> str:
-    """A tensor's name without the ``:0`` that TensorFlow 1 and Keras 2 put behind it."""
+    """Returns the name of a tensor without the suffix ``:0`` of TensorFlow 1 and Keras 2."""
     return re.sub(r":\d+$", "", name)
 
 
 def some(names: Iterable[str], most: int = 4) -> str:
-    """Names for a message: the first of them, and how many others there are."""
+    """Formats names for a message, as the first few of them and the number of the others."""
     names = list(names)
     others = f" and {len(names) - most} others" if len(names) > most else ""
     return ", ".join(names[:most]) + others
