@@ -1,8 +1,8 @@
-"""Muon: momentum that is orthogonalized before each step, for networks of convolutions and batch normalization.
+"""Muon, an optimizer that orthogonalizes the momentum before each step, for networks with batch normalization.
 
-Keras's own Muon leaves every convolution to AdamW, for it takes weights of two dimensions alone. That a convolution's
-kernel counts as the matrix of its outputs by all of its inputs, that its norm is held, and that three iterations are
-enough is from KellerJordan/cifar10-airbench, airbench94_muon.py.
+Keras's own Muon handles only weights with two dimensions, and leaves all convolutions to AdamW. This one treats the
+kernel of a convolution as a matrix of its outputs by all of its inputs, keeps the norm of the kernel constant, and
+makes three iterations. These choices come from KellerJordan/cifar10-airbench, airbench94_muon.py.
 """
 
 import math
@@ -11,26 +11,28 @@ from typing import Any
 import keras
 from keras import ops
 
-# Of the iteration's polynomial a x + b x^3 + c x^5 (K. Jordan et al., "Muon: an optimizer for hidden layers", 2024).
-# Three of it take every singular value between 0.02 and 1 to between 0.6 and 1.3, and smaller ones to some 41 times.
+# The coefficients of the polynomial a x + b x^3 + c x^5 of the iteration (K. Jordan et al., "Muon: an optimizer for
+# hidden layers", 2024). Three iterations map singular values between 0.02 and 1 to values between 0.6 and 1.3, and
+# multiply smaller ones by about 41.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 3
 
 
 @keras.saving.register_keras_serializable(package="googlenet_keras")
 class Muon(keras.optimizers.SGD):
-    """Stochastic gradient descent that orthogonalizes the steps of all convolutions' kernels.
+    """Stochastic gradient descent that orthogonalizes the steps of all convolution kernels.
 
-    Such a kernel's norm is set to the root of its number of filters before each step, so that a step turns it by an
-    angle that the learning rate alone decides. Behind batch normalization a kernel's scale changes nothing else; in
-    networks without it, it would. All other weights take the plain step of the same learning rate and momentum.
+    Before each step, the norm of a convolution kernel is set to the square root of its number of filters, so that the
+    angle by which the step turns the kernel depends on the learning rate alone. If batch normalization follows the
+    convolution, the scale of the kernel has no other effect. Without batch normalization it would change the output, so
+    do not use Muon for such networks. All other weights take a plain SGD step with the same learning rate and momentum.
 
     Args:
-        learning_rate: A number or Keras's schedule.
+        learning_rate: A number or a Keras schedule.
         momentum: A number above 0 and at most 1, as in `keras.optimizers.SGD`.
-        nesterov: Whether Nesterov's momentum is used.
-        compute_dtype: The dtype of the iteration's matrix products: ``"float32"``, or ``"bfloat16"``, for which Muon
-            was designed.
+        nesterov: Whether to use Nesterov's momentum.
+        compute_dtype: The dtype of the matrix products in the iteration: ``"float32"``, or ``"bfloat16"``, for which
+            Muon was designed.
         **options: Further arguments of `keras.optimizers.SGD`.
     """
 
@@ -47,11 +49,11 @@ class Muon(keras.optimizers.SGD):
 
     @staticmethod
     def orthogonalizes(variable: Any) -> bool:
-        """True if this is a convolution's kernel."""
+        """Returns True if a variable is a convolution kernel, whose steps are orthogonalized."""
         return len(variable.shape) == 4
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable; called by Keras."""
+        """Updates one variable; called by Keras."""
         if not self.orthogonalizes(variable):
             super().update_step(gradient, variable, learning_rate)
             return
@@ -64,15 +66,17 @@ class Muon(keras.optimizers.SGD):
         self.assign(variable, variable * scale - learning_rate * ops.reshape(step, variable.shape))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
+        """Returns the arguments of the constructor."""
         return {**super().get_config(), "compute_dtype": self.compute_dtype}
 
 
 def orthogonalize(matrix: Any, compute_dtype: str = "float32") -> Any:
-    """The nearest matrix of orthonormal rows or columns, roughly: singular values become about 1, or stay 0.
+    """Returns approximately the nearest matrix with orthonormal rows or columns.
+
+    The singular values become about 1; those that are 0 remain 0.
 
     Args:
-        matrix: Floating-point, (rows, columns).
+        matrix: A floating-point tensor of shape (rows, columns).
         compute_dtype: The dtype of the matrix products.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The network that a recipe trains, for the classes and channels of its dataset."""
+"""Creates the network that a recipe trains, for the classes and channels of its dataset."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,21 +14,22 @@ from googlenet_keras.training.starting import Start
 
 
 def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
-    """A recipe's network, which answers logits; to be called in the strategy's scope.
+    """Creates the network of a recipe, which outputs logits; call it in the strategy's scope.
 
     Args:
-        recipe: The recipe, with a settled dtype.
-        dataset: The dataset, which decides the classes and channels.
+        recipe: The recipe, whose dtype must not be ``"auto"``.
+        dataset: The dataset, which determines the classes and channels.
         arguments: The arguments of the factory, as `network_arguments` returns them.
 
     Raises:
-        ValueError: If an image of the recipe is too small for the network, or the network has no such argument.
+        ValueError: If an input size of the recipe is too small for the network, or its factory does not have one of the
+            arguments.
     """
     sizes = {recipe.input_size_in(epoch) for epoch in range(recipe.epochs)}
     record = model_record(recipe.model)
     smallest = record.minimum_size
     if min(sizes) < smallest:
-        raise ValueError(f"{recipe.model} takes {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
+        raise ValueError(f"{recipe.model} needs {smallest}x{smallest} pixels or more. Received: {min(sizes)}")
     size = recipe.full_size if len(sizes) == 1 else None
     for name, value in arguments.items():
         if name not in inspect.signature(record.factory).parameters:
@@ -50,7 +51,10 @@ def create_network(recipe: Recipe, dataset: Dataset, arguments: Mapping[str, Any
 
 
 def network_arguments(recipe: Recipe, start: Start) -> dict[str, Any]:
-    """The arguments that not every factory has: what the recipe gives, or else what its weights were trained with."""
+    """Returns the arguments that only some factories have.
+
+    Their values come from the recipe, or else from the training of the weights that the recipe starts from.
+    """
     given = {
         "aux_heads": recipe.aux_heads or None,
         "dropout": recipe.dropout,

@@ -1,7 +1,7 @@
-"""Optimizers with a learning rate of its own for every variable, some of which join later.
+"""Defines optimizers that have a separate learning rate for each variable, and can start to train variables later.
 
-The variables of an optimizer are there from the start, whatever is frozen, so that all checkpoints of a training have
-one form.
+An optimizer is built for all variables from the start, including those of frozen layers, so that all checkpoints of a
+training have the same structure.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from googlenet_keras.training.muon import Muon
 
 
 class ByVariable(keras.optimizers.Optimizer):
-    """Mixed into a Keras optimizer: multiplies the learning rate of each variable.
+    """A mixin for Keras optimizers that multiplies the learning rate of each variable by a factor.
 
     Args:
-        factors: The factors of the variables that the optimizer is built for, in their order.
-        **options: The optimizer's.
+        factors: The factors of the variables that the optimizer is built for, in the order of the variables.
+        **options: The arguments of the optimizer.
     """
 
     def __init__(self, *, factors: Sequence[float], **options: Any) -> None:
@@ -26,29 +26,32 @@ class ByVariable(keras.optimizers.Optimizer):
         self.factors = tuple(factors)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable; called by Keras."""
+        """Updates one variable; called by Keras."""
         factor = self.factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, ops.cast(learning_rate * factor, variable.dtype))
 
 
 class SGDByVariable(ByVariable, keras.optimizers.SGD):
-    """`keras.optimizers.SGD` with factors."""
+    """`keras.optimizers.SGD` with a factor of the learning rate for each variable."""
 
 
 class MuonByVariable(ByVariable, Muon):
-    """`Muon` with factors."""
+    """`Muon` with a factor of the learning rate for each variable."""
 
 
 class AdamWByVariable(ByVariable, keras.optimizers.Adam):
-    """`keras.optimizers.AdamW` with factors, which the decay has too, and variables that join later.
+    """`keras.optimizers.AdamW` with a factor of the learning rate for each variable, and variables that start later.
 
-    Adam divides by a running mean of squares that starts at zero, and makes up for it by the number of steps. A
-    variable that is unfrozen later has made none: else its first steps would be up to seven times too long.
+    The factors apply to the weight decay as well.
+
+    Adam divides by a running mean of squared gradients, which starts at zero, and corrects this bias according to the
+    number of steps. For a variable that is unfrozen later, the steps must be counted from that moment, because its
+    first steps would otherwise be up to seven times too large.
 
     Args:
         decays: The weight decay of each variable, as a share of its learning rate.
-        joins: The step at which each variable is first trained.
-        **options: Those of `keras.optimizers.Adam`, and ``factors``.
+        joins: The step at which the training of each variable starts.
+        **options: The arguments of `keras.optimizers.Adam`, and ``factors``.
     """
 
     def __init__(self, *, decays: Sequence[float], joins: Sequence[int], **options: Any) -> None:
@@ -56,7 +59,7 @@ class AdamWByVariable(ByVariable, keras.optimizers.Adam):
         self.decays, self.joins = tuple(decays), tuple(joins)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable; called by Keras."""
+        """Updates one variable; called by Keras."""
         index = self._get_variable_index(variable)
         if self.decays[index]:
             lost = ops.cast(self.decays[index] * self.factors[index] * learning_rate, variable.dtype)

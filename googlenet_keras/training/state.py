@@ -1,4 +1,4 @@
-"""All that a training changes from its first step to its last, and that a checkpoint therefore holds."""
+"""Defines the state of a training: everything that its steps change, and that its checkpoints therefore contain."""
 
 import dataclasses
 import time
@@ -19,14 +19,16 @@ Row = dict[str, float]
 
 @dataclass
 class Progress:
-    """The position of a training: its epoch and step.
+    """The progress of a training.
 
     Attributes:
-        epoch: Completed epochs.
-        step: Completed steps of the epoch that is not.
-        sums: The sums of what `Steps.train` returned in those steps.
-        seconds: Spent so far by all the processes that worked on it: wall clock, CPU, and waiting for data.
-        rows: A row of the log for each completed epoch.
+        epoch: The number of completed epochs.
+        step: The number of completed steps of the current epoch.
+        sums: The loss, the examples and the correct predictions of each head, which `Steps.train` returned, summed over
+            the completed steps of the current epoch.
+        seconds: The seconds spent so far, over all runs of the training: wall-clock time (``"wall"``), CPU time
+            (``"cpu"``), and time spent waiting for data (``"wait"``).
+        rows: The rows of the log, one for each completed epoch.
     """
 
     epoch: int = 0
@@ -38,15 +40,16 @@ class Progress:
 
 @dataclass
 class State:
-    """The networks and the optimizer of a training, and where it is.
+    """The networks, the optimizer and the progress of a training.
 
     Attributes:
-        model: The network that is trained; it answers logits.
-        average: The network of the moving average, or the same one where there is none: what is measured and kept.
-        optimizer: The optimizer of all of the model's weights, frozen or not.
-        freezable: The layers of the model that are frozen in some epochs, or in all.
-        frozen: Whether they are frozen now.
-        progress: The position of the training.
+        model: The network that is trained; it outputs logits.
+        average: The network that is evaluated and saved: the one that holds the moving average of the weights, or
+            `model` itself if there is no moving average.
+        optimizer: The optimizer, built for all trainable weights of the model, including those of frozen layers.
+        freezable: The layers of the model that are frozen in some or all epochs.
+        frozen: Whether these layers are currently frozen.
+        progress: The progress of the training.
     """
 
     model: keras.Model
@@ -58,17 +61,17 @@ class State:
 
     @property
     def has_average(self) -> bool:
-        """True if the moving average is a network of its own."""
+        """True if there is a moving average of the weights, in a separate network."""
         return self.average is not self.model
 
     def freeze(self, frozen: bool) -> None:
-        """Freezes the layers that are to be, or trains them with the others."""
+        """Freezes or unfreezes the layers in `freezable`."""
         self.frozen = frozen
         for layer in self.freezable:
             layer.trainable = not frozen
 
     def variables(self) -> dict[str, keras.Variable]:
-        """Everything that a step changes, by a name that every process of this training gives it."""
+        """Returns all variables that a step changes, by names that are the same in every process of the training."""
         groups = {"model": self.model.variables, "optimizer": self.optimizer.variables}
         if self.has_average:
             groups["average"] = self.average.variables
@@ -80,16 +83,16 @@ class State:
 
 
 def create_state(recipe: Recipe, start: Start, dataset: Dataset, steps_per_epoch: int) -> State:
-    """Creates the state that a training of the recipe begins with, from its seed; call it in the strategy's scope.
+    """Creates the initial state of a training, with the recipe's random seed; call it in the strategy's scope.
 
     Args:
-        recipe: The recipe, with a settled dtype.
-        start: The weights to start from; they are not loaded here.
+        recipe: The recipe, whose dtype must not be ``"auto"``.
+        start: The weights to start from; this function does not load them.
         dataset: The dataset to train on.
-        steps_per_epoch: Steps of an epoch, for the learning rate's schedule.
+        steps_per_epoch: The number of steps in an epoch, for the schedule of the learning rate.
 
     Raises:
-        ValueError: If the recipe asks for what its network or optimizer cannot do.
+        ValueError: If the network or the optimizer does not support a setting of the recipe.
     """
     keras.utils.set_random_seed(recipe.seed)
     arguments = network_arguments(recipe, start)
@@ -101,16 +104,16 @@ def create_state(recipe: Recipe, start: Start, dataset: Dataset, steps_per_epoch
     freezable = frozen_layers(recipe, model, record)
     factors = rate_factors(recipe, model, record)
     optimizer = create_optimizer(recipe, model, steps_per_epoch, factors=factors, frozen=freezable)
-    # For callbacks, which look for the optimizer at the model.
+    # Callbacks expect to find the optimizer in the model.
     model.compile(optimizer)
     return State(model, average, optimizer, freezable)
 
 
 class Clock:
-    """Seconds of wall clock, CPU and waiting, added to those of the processes before this one.
+    """A clock that adds the wall-clock, CPU and waiting time of this process to that of earlier runs of the training.
 
     Args:
-        before: Their seconds, as in `Progress.seconds`.
+        before: The seconds of the earlier runs, as in `Progress.seconds`.
     """
 
     def __init__(self, before: dict[str, float]) -> None:
@@ -118,7 +121,7 @@ class Clock:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def read(self, waited: float = 0.0) -> dict[str, float]:
-        """The seconds so far; ``waited`` are those of the epoch that is not over."""
+        """Returns the seconds so far; ``waited`` is the waiting time in the current epoch."""
         return {
             "wall": self._before["wall"] + time.perf_counter() - self._wall,
             "cpu": self._before["cpu"] + time.process_time() - self._cpu,
@@ -126,5 +129,5 @@ class Clock:
         }
 
     def settle(self, waited: float) -> None:
-        """Adds the waiting of a finished epoch to the total."""
+        """Adds the waiting time of a finished epoch to the total."""
         self._before["wait"] += waited

@@ -76,7 +76,7 @@ class Steps:
         if self._recipe.gradient_clip:
             gradients = self._clipped(gradients)
         self._state.optimizer.apply(gradients, variables)
-        correct = [_correct(batch, answer, 1) for answer in logits.values()]
+        correct = [count_correct(batch, answer, 1) for answer in logits.values()]
         return tf.stack([loss_sum, tf.reduce_sum(batch["weight"]), *correct])
 
     def _penalized(self, gradients: list[tf.Tensor], variables: list[tf.Variable]) -> list[tf.Tensor]:
@@ -102,8 +102,8 @@ class Steps:
             [
                 tf.reduce_sum(weight * loss),
                 tf.reduce_sum(weight),
-                _correct(batch, logits, 1),
-                _correct(batch, logits, min(TOP_K, logits.shape[-1])),
+                count_correct(batch, logits, 1),
+                count_correct(batch, logits, min(TOP_K, logits.shape[-1])),
             ]
         )
 
@@ -139,7 +139,21 @@ class Steps:
         return [self._strategy.reduce("MEAN", moment, axis=None) for moment in self._strategy.run(own)]
 
 
-def _correct(batch: Batch, logits: tf.Tensor, k: int) -> tf.Tensor:
-    """Counts the real examples whose label is among the k highest logits, float32."""
-    hits = tf.math.in_top_k(batch["label"], tf.cast(logits, "float32"), k)
+def count_correct(batch: Batch, logits: tf.Tensor, k: int) -> tf.Tensor:
+    """Counts the real examples whose label is among the k highest logits.
+
+    Of equal logits, that of the first class counts as the higher one, as in `googlenet_keras.evaluation`.
+    ``tf.math.in_top_k`` would count all of them, and so a network whose logits are all zero would always be right.
+
+    Args:
+        batch: Holds ``label``, int (part,), and ``weight``, float32 (part,), which is 0 for examples that only fill up
+            the batch.
+        logits: (part, classes), of any float dtype.
+        k: The number of highest logits to consider.
+
+    Returns:
+        The number of examples, a float32 scalar.
+    """
+    highest = tf.math.top_k(tf.cast(logits, "float32"), k).indices
+    hits = tf.reduce_any(highest == tf.cast(batch["label"], highest.dtype)[:, tf.newaxis], axis=1)
     return tf.reduce_sum(batch["weight"] * tf.cast(hits, "float32"))

@@ -1,4 +1,4 @@
-"""Lets the processes of one training agree, and notice that one of them is gone."""
+"""Lets the workers of one training compare values and wait for each other, and recognizes the loss of a worker."""
 
 import contextlib
 
@@ -6,11 +6,11 @@ import tensorflow as tf
 
 
 class WorkerLostError(RuntimeError):
-    """Another worker died or left: nothing can be summed over all of them any more."""
+    """Another worker died or left, so that nothing can be summed over all workers any more."""
 
 
-# What TensorFlow's sums over workers end with when one is gone: at once if its connections are closed, otherwise when
-# its heartbeat has been missing for 10 seconds.
+# The errors that TensorFlow raises in a sum over workers when one of them is lost: immediately if its connections are
+# closed, otherwise when its heartbeat has been missing for 10 seconds.
 LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -20,11 +20,11 @@ LOST = (
 
 
 def all_have(strategy: tf.distribute.Strategy, number: int) -> bool:
-    """True if all workers call this with the same number; it returns once all of them have called.
+    """Returns True if all workers call this function with the same number; blocks until all of them have called it.
 
     Args:
-        strategy: The strategy of all of them.
-        number: This worker's; non-negative.
+        strategy: The strategy, which includes all workers.
+        number: The number of this worker, which must not be negative.
     """
     numbers = strategy.run(lambda: tf.constant(number, "int64"))
     total = strategy.reduce("SUM", numbers, axis=None)
@@ -32,6 +32,9 @@ def all_have(strategy: tf.distribute.Strategy, number: int) -> bool:
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns once all workers are here or gone: the others may still wait for what a worker that leaves sent."""
+    """Blocks until all workers have called this function, or one of them is lost.
+
+    A worker must not exit earlier, because the others may still be waiting for data that it sent.
+    """
     with contextlib.suppress(*LOST):
         all_have(strategy, 0)
