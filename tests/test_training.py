@@ -348,17 +348,17 @@ class Wait(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if (self.epoch, batch) == (1, 1):
             self.lines.wait_for(r"^epoch 2/2  step 1/3  accuracy \d\.\d{4}  loss \d\.\d{4}  \d+ examples/s$")
-            self.lines.wait_for(r"^epoch 2/2  step 2/3 takes \d+ s so far$")
+            self.lines.wait_for(r"^epoch 2/2  step 2/3 has taken \d+ s so far$")
 
     def on_test_batch_begin(self, batch, logs=None):
         if (self.epoch, batch) == (1, 0):
-            self.lines.wait_for(r"^epoch 2/2  evaluation step 1/2 takes \d+ s so far$")
+            self.lines.wait_for(r"^epoch 2/2  evaluation step 1/2 has taken \d+ s so far$")
         if (self.epoch, batch) == (1, 1):
             self.lines.wait_for(r"^epoch 2/2  evaluation step 1/2  accuracy .* examples/s$")
 
     def on_test_end(self, logs=None):
         if self.epoch == 1:
-            self.lines.wait_for(r"^epoch 2/2  all 2 evaluation steps are done; what follows them takes \d+ s so far$")
+            self.lines.wait_for(r"^epoch 2/2  all 2 evaluation steps are done; the work after them has taken \d+ s so far$")
 
 
 THREE_STEPS = {"steps_per_epoch": 3, "validation_split": "test[:40]"}
@@ -413,7 +413,7 @@ def test_a_stall_is_said(tmp_path):
     said = []
     run(tmp_path, callbacks=[StallWarning(0.3, said.append, patience=4)], learning_rate=1e-9, epochs=1)
     assert said
-    assert said[0].startswith("Stalled: over 4 steps the loss is 2.3")
+    assert said[0].startswith("Stalled: the mean loss of the last 4 steps is 2.3")
 
 
 @pytest.mark.slow

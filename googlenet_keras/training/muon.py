@@ -24,8 +24,8 @@ class Muon(keras.optimizers.SGD):
 
     Before each step, the norm of a convolution kernel is set to the square root of its number of filters, so that the
     angle by which the step turns the kernel depends on the learning rate alone. If batch normalization follows the
-    convolution, the scale of the kernel has no other effect. Without batch normalization it would change the output, so
-    do not use Muon for such networks. All other weights take a plain SGD step with the same learning rate and momentum.
+    convolution, the scale of the kernel has no other effect; without batch normalization, it would change the output.
+    All other weights take a plain SGD step with the same learning rate and momentum.
 
     Args:
         learning_rate: A number or a Keras schedule.

@@ -1,4 +1,4 @@
-"""Reports a training while it runs: a progress bar or lines, a line for each epoch, and warnings."""
+"""Reports the progress of a training: a bar or lines during each epoch, a line after each epoch, and warnings."""
 
 import importlib.util
 import math
@@ -14,16 +14,16 @@ from googlenet_keras.progress import LONGEST_SILENCE, Heartbeat, shows_bars
 from googlenet_keras.training.objective import by_head
 from googlenet_keras.training.recipe import Recipe
 
-STALLED_WITHIN = 0.02  # of the guess's loss
+STALLED_WITHIN = 0.02  # relative to the loss at chance level
 TRACING = "tracing the first step, which can take minutes"
 
 
 def default_callbacks(recipe: Recipe, output: Path) -> list[keras.callbacks.Callback]:
-    """Returns the command's callbacks: the reporter, the stall warning, and TensorBoard where it is installed.
+    """Returns the callbacks of the command: the reporter, the stall warning, and TensorBoard if it is installed.
 
     Args:
         recipe: The recipe of the training.
-        output: The training's folder; TensorBoard's events go to ``tensorboard/`` in it.
+        output: The folder of the training; TensorBoard's events are written to ``tensorboard/`` in it.
     """
     reporter = Reporter(recipe.epochs, recipe.batch_size)
     callbacks: list[keras.callbacks.Callback] = [reporter, StallWarning(recipe.aux_loss_weight, reporter.say)]
@@ -33,14 +33,15 @@ def default_callbacks(recipe: Recipe, output: Path) -> list[keras.callbacks.Call
 
 
 class Reporter(keras.callbacks.Callback):
-    """A line for each epoch, and between them a progress bar on a terminal, or else a line at least every 30 seconds.
+    """Prints a line after each epoch and shows the progress in between.
 
-    Without a terminal a thread prints those lines, in a long step as well; `close` ends it.
+    On a terminal the progress is a bar. Otherwise it is a line at least every 30 seconds, printed by a thread, so that
+    lines also appear during a long step; `close` stops the thread.
 
     Args:
         epochs: The number of epochs.
-        batch_size: Examples in a step.
-        silence: Seconds without a line after which there is one, where there is no terminal.
+        batch_size: The number of examples in a step.
+        silence: The number of seconds without a line after which the thread prints one, if there is no terminal.
     """
 
     def __init__(self, epochs: int, batch_size: int, *, silence: float = LONGEST_SILENCE) -> None:
@@ -71,7 +72,7 @@ class Reporter(keras.callbacks.Callback):
         self._console.print(message, highlight=False, markup=False)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Draws the bar, or starts the thread that prints lines."""
+        """Shows the bar, or starts the thread that prints lines."""
         begun_at = self.params.get("begun_at", 0)
         if begun_at:
             self.say(f"Resumed after {begun_at} steps")
@@ -84,13 +85,13 @@ class Reporter(keras.callbacks.Callback):
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Names the epoch on the bar."""
+        """Shows the number of the epoch on the bar."""
         self._epoch = epoch
         self._bar.update(self._task, epoch=f"{epoch + 1}/{self._epochs}")
         self._steps, self._start = 0, time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Says before the very first step why it takes long."""
+        """Explains before the very first step why it takes long."""
         if self._steps == 0:
             self._begin("step", batch, self.params["steps"])
         if not self._traced:
@@ -99,41 +100,41 @@ class Reporter(keras.callbacks.Callback):
                 self.say(f"{self._place()}: {TRACING}")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Moves the bar on."""
+        """Counts the step, and advances the bar."""
         self._steps += 1
         self._done(batch + 1, logs or {})
         if not self._traced:
             self._traced = True
-            # What tracing took says nothing of the steps to come.
+            # The first step does not count towards the rate, because it includes the time for tracing.
             self._begin("step", batch + 1, self.params["steps"])
         rate = self._steps * self._batch_size / (time.perf_counter() - self._start)
         self._bar.update(self._task, advance=1, figures=f"{_figures(logs or {})}  {rate:.0f} examples/s")
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Begins to count the steps of the measurement."""
+        """Starts to count the steps of the evaluation."""
         self._begin("evaluation step", 0, self.params["validation_steps"])
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Counts them, on the bar too."""
+        """Counts a step of the evaluation, and shows the number on the bar."""
         self._done(batch + 1, logs or {})
         self._bar.update(self._task, figures=f"{self._what} {batch + 1}/{self._of}")
 
     def _begin(self, what: str, done: int, of: int) -> None:
-        """Begins to count steps of a kind, from those that are done to those there are."""
+        """Starts to count steps of a kind, of which some may be completed already."""
         self._what, self._of, self._step = what, of, done
         self._logs: Mapping[str, float] = {}
         self._step_began = time.perf_counter()
         self._marked = done, self._step_began
 
     def _done(self, step: int, logs: Mapping[str, float]) -> None:
-        """Counts a step."""
+        """Records that a step is completed."""
         self._step, self._logs, self._step_began = step, logs, time.perf_counter()
 
     def _place(self) -> str:
         return f"epoch {self._epoch + 1}/{self._epochs}"
 
     def _describe(self) -> str:
-        """The progress: the last step and the rate since the last line, or the step that is still running."""
+        """Returns a line with the last step and the rate since the last line, or with the step that is still running."""
         now, step = time.perf_counter(), self._step
         since, marked_at = self._marked
         if step > since:
@@ -142,23 +143,23 @@ class Reporter(keras.callbacks.Callback):
             return f"{self._place()}  {self._what} {step}/{self._of}  {_figures(self._logs)}  {rate:.0f} examples/s"
         lasting = f"{now - self._step_began:.0f} s so far"
         if step == self._of:
-            return f"{self._place()}  all {self._of} {self._what}s are done; what follows them takes {lasting}"
-        return f"{self._place()}  {self._what} {step + 1}/{self._of} takes {lasting}"
+            return f"{self._place()}  all {self._of} {self._what}s are done; the work after them has taken {lasting}"
+        return f"{self._place()}  {self._what} {step + 1}/{self._of} has taken {lasting}"
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Prints the epoch's line."""
+        """Prints the line of the epoch."""
         logs = logs or {}
         self.say(
             f"{self._place()}  {_figures(logs)}  {logs['examples_per_second']:.0f} examples/s  "
-            f"waited {logs['wait_per_step'] * 1000:.1f} ms a step  {logs['seconds']:.0f} s"
+            f"waited {logs['wait_per_step'] * 1000:.1f} ms per step  {logs['seconds']:.0f} s"
         )
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Takes the bar away."""
+        """Removes the bar, or stops the thread."""
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away, or ends the lines, however the training ended."""
+        """Removes the bar, or stops the thread; call it after a training that ended with an error as well."""
         self._heartbeat.stop()
         self._bar.stop()
 
@@ -168,8 +169,8 @@ class StallWarning(keras.callbacks.Callback):
 
     Args:
         aux_loss_weight: The weight of each auxiliary head's loss.
-        say: Takes the message.
-        patience: Over so many steps the loss is averaged.
+        say: A function that receives the warning.
+        patience: The number of steps over which the loss is averaged.
     """
 
     def __init__(self, aux_loss_weight: float, say: Callable[[str], None], patience: int = 300) -> None:
@@ -184,11 +185,11 @@ class StallWarning(keras.callbacks.Callback):
         self._guessing = math.log(answer.shape[-1]) * (1 + self._aux_loss_weight * len(heads))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Starts to average anew."""
+        """Resets the average."""
         self._steps, self._sum_before = 0, 0.0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Looks at the loss of the last steps."""
+        """Compares the average loss of the last steps with chance level."""
         self._steps += 1
         if logs is None or self._steps % self._patience:
             return
@@ -196,14 +197,14 @@ class StallWarning(keras.callbacks.Callback):
         loss = (loss_sum - self._sum_before) / self._patience
         if self._steps > self._patience and abs(loss / self._guessing - 1) < STALLED_WITHIN:
             self._say(
-                f"Stalled: over {self._patience} steps the loss is {loss:.3f}, which is chance level "
-                f"({self._guessing:.3f}). What usually helps: a lower or higher learning rate, a warm-up, a network "
-                "with batch normalization, another seed"
+                f"Stalled: the mean loss of the last {self._patience} steps is {loss:.3f}, which is chance level "
+                f"({self._guessing:.3f}). A lower or higher learning rate, a warm-up, a network with batch "
+                "normalization or another seed usually helps"
             )
         self._sum_before = loss_sum
 
 
 def _figures(logs: Mapping[str, float]) -> str:
-    """Losses and accuracies, four digits each."""
+    """Returns the losses and accuracies as text, with four decimal places each."""
     shown = {name: value for name, value in logs.items() if name.endswith(("loss", "accuracy")) and "top5" not in name}
     return "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
