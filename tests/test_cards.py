@@ -154,7 +154,7 @@ def test_evaluating_classes_that_the_network_does_not_know_is_an_error(file, ani
 def test_an_ensemble_of_unlike_networks_is_an_error(file, animals, tmp_path):
     other = tmp_path / "other.weights.h5"
     save_weights(load_model(file), other, dataclasses.replace(CARD, labels=LABELS[::-1]))
-    with pytest.raises(ValueError, match="must be alike in classes"):
+    with pytest.raises(ValueError, match="must have the same classes"):
         evaluate(None, [file, other], dataset=f"folder:{animals}")
 
 

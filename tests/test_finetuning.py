@@ -166,7 +166,7 @@ def test_other_classes_get_a_new_head_and_the_model_of_the_card(tmp_path, traine
     run(tmp_path, changes)
     said = capsys.readouterr().out
     assert f"Starts from the weights '{trained}' of mnist_inception\n" in said
-    assert "New, for the 3 classes of the dataset: predictions; the weights know 10 others\n" in said
+    assert "New layers for the 3 classes of the dataset: predictions; the weights are for 10 other classes\n" in said
     before, model = arrays(create_model("mnist_inception", weights=trained)), tmp_path / "model.weights.h5"
     after = arrays(create_model("mnist_inception", weights=model))
     np.testing.assert_allclose(after["incep2_branch1x1"][0], before["incep2_branch1x1"][0], rtol=1e-6, atol=1e-7)
@@ -190,7 +190,7 @@ def test_as_many_classes_of_other_names_get_a_new_head(digits, tmp_path):
         open_dataset(f"folder:{digits}"),
     )
     lines = made._start.load(made.state.model, made._dataset)
-    assert "predictions; the weights know 3 others" in lines[1]
+    assert "predictions; the weights are for 3 other classes" in lines[1]
     assert equal(arrays(made.state.model)["conv1"], arrays(model)["conv1"])
     assert not equal(arrays(made.state.model)["predictions"], arrays(model)["predictions"])
 
@@ -207,7 +207,7 @@ def test_other_channels_see_the_same(name, channels):
     theirs = randomized(create_model(name, input_shape=(64, 64, channels[0]), **build))
     ours = create_model(name, input_shape=(64, 64, channels[1]), **build)
     (line,) = transfer(theirs, ours, random_start(name), ["cat", "dog"])
-    assert "for grey images" in line if channels[1] == 1 else "repeated for 3, and divided by 3" in line
+    assert "for grayscale images" in line if channels[1] == 1 else "repeated for 3 channels and divided by 3" in line
     grey = np.random.default_rng(1).integers(256, size=(1, 64, 64, 1)).astype("float32")
     seen = [record.preprocessing(np.repeat(grey, count, axis=-1)) for count in channels]
     first = next(layer.name for layer in ours.layers if layer.weights)
@@ -228,7 +228,7 @@ def test_a_separable_stem_cannot_be_folded():
     ours = create_model("inception_v2", classes=2, input_shape=(64, 64, 1))
     before = ours.get_weights()
     with pytest.raises(
-        ValueError, match=r"conv1_7x7, cannot be changed from 3 channels to 1: give images of 3 channels"
+        ValueError, match=r"conv1_7x7, cannot be changed from 3 channels to 1: give images with 3 channels"
     ):
         transfer(theirs, ours, random_start("inception_v2"), ["cat", "dog"])
     assert equal(ours.get_weights(), before)
@@ -265,7 +265,7 @@ def test_a_body_without_a_top_is_a_start(tmp_path, digits, tiny):
     changes = {**NORMALIZED, "model": tiny, "weights": str(file), "validation_split": "test"}
     made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
     lines = made._start.load(made.state.model, made._dataset)
-    assert lines[1:] == ["New, for the 3 classes of the dataset: predictions; the weights have no such layers"]
+    assert lines[1:] == ["New layers for the 3 classes of the dataset: predictions; the weights have no such layers"]
     assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
 
 
@@ -352,7 +352,7 @@ def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, optimizer):
     changes |= {"steps_per_epoch": 6, "validation_split": "test[:32]"}
     run(tmp_path / "undisturbed", changes)
     for at in [(0, 4), (1, 0), (1, 3)]:
-        with pytest.raises(TrainingInterruptedError, match="all is saved"):
+        with pytest.raises(TrainingInterruptedError, match="everything is saved"):
             run(tmp_path / "stopped", changes, callbacks=[Stop(*at)])
     run(tmp_path / "stopped", changes)
     ends = [
@@ -372,7 +372,7 @@ def test_other_weights_are_another_training(tmp_path, trained):
     run(tmp_path / "run", {**changes, "weights": str(file)})
     write_card(file, dataclasses.replace(read_card(file), source="another"))
     with pytest.raises(
-        ValueError, match=r"another training's \(weights 'of SHA-256 \w+' there and 'of SHA-256 \w+' here\)"
+        ValueError, match=r"another training \(weights: 'of SHA-256 \w+' in the checkpoint, 'of SHA-256 \w+' now\)"
     ):
         run(tmp_path / "run", {**changes, "weights": str(file)})
 

@@ -91,7 +91,7 @@ def test_wrong_use(saved_model, photographs, capsys, tmp_path):
         ([str(photographs), image], "no SavedModel of this package"),
         ([str(damaged), image], "The SavedModel is damaged"),
         ([str(saved_model), image, "--top", "0"], "--top must be at least 1"),
-        ([str(saved_model), str(tmp_path / "no_images")], "no image files there"),
+        ([str(saved_model), str(tmp_path / "no_images")], "No image files were found"),
         ([str(saved_model)], "Name a SavedModel or a weight file, and then images"),
         ([str(saved_model), image, "--weights", "fashion_mnist"], "Give a SavedModel or --weights, not both"),
         ([image, image, "--input-shape", "48", "48", "1"], "--input-shape can be given only with a weight file"),

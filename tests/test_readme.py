@@ -216,3 +216,16 @@ def test_the_site_has_every_page_and_every_public_name(python, tmp_path):
     reference = (tmp_path / "api.html").read_text(encoding="utf-8")
     names = [name for name in googlenet_keras.__all__ if callable(getattr(googlenet_keras, name))]
     assert [name for name in names if f'id="googlenet_keras.{name}"' not in reference] == []
+
+
+STUDIES = sorted((ROOT / "tests" / "benchmarks" / "results").glob("study_*/results.json"))
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.parent.name)
+def test_accuracies_of_studies_are_those_of_the_results(file):
+    """The page of the studies shows the mean of every training that is in the results."""
+    rows = [row for row in PAGES["study.md"].splitlines() if row.startswith("| ")]
+    for entry in json.loads(file.read_text())["entries"]:
+        accuracy = entry["accuracy"]["mean"] if entry["accuracy"] else None
+        if accuracy is not None:
+            assert [row for row in rows if row.startswith(f"| {entry['name']} |") and f"{accuracy:.4f}" in row]

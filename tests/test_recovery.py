@@ -125,7 +125,7 @@ def test_asked_to_leave_it_does_so_within_five_seconds(tmp_path, number, steps):
     assert process.returncode == 128 + number
     # It saves and leaves, or, within a step that lasts, says what the disk has.
     there = "the next run starts from " + ("the last checkpoint" if checkpoints(folder) else "the beginning")
-    assert "goes on from there" in error or there in error
+    assert "continues from there" in error or there in error
     assert "Traceback" not in error
 
 
@@ -144,7 +144,7 @@ def test_a_step_that_lasts_is_left_with_what_is_true(fork):
     """The message is asked for when the process ends, and the status is the signal's."""
     process = fork("-c", WITHIN_A_LONG_STEP, "the folder")
     assert process.returncode == 128 + signal.SIGTERM
-    assert process.stderr == "Interrupted within a long step: so says the folder\n"
+    assert process.stderr == "Interrupted during a long step: so says the folder\n"
 
 
 FULL_DISK = """

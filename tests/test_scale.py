@@ -237,7 +237,7 @@ def test_sigterm_to_all_workers(tmp_path, alone):
     assert seconds < 5
     ends = {text.splitlines()[-1] for text in said}
     assert len(ends) == 1, ends
-    assert "all is saved" in ends.pop()
+    assert "everything is saved" in ends.pop()
 
     with Workers([tmp_path, tmp_path / "elsewhere"], fields) as workers:
         statuses, said = workers.ends()

@@ -72,7 +72,7 @@ def finished(tmp_path_factory):
     options = {"data_dir": SAMPLE, "report": lines.append}
     with pytest.MonkeyPatch.context() as patch:
         share_what_is_read(patch)
-        with pytest.raises(TrainingInterruptedError, match="all is saved"):
+        with pytest.raises(TrainingInterruptedError, match="everything is saved"):
             run_study(
                 SMALL,
                 folder,
@@ -138,8 +138,8 @@ def test_what_is_told_is_the_accuracy_of_the_last_epoch_on_the_test_split(finish
 @pytest.mark.parametrize(
     ("study", "message"),
     [
-        (SMALL.with_fields(epochs=2), r"holds a training with epochs=1: give the same .* Received: epochs=2$"),
-        (Study(name="other", question="?", entries=SMALL.entries), r"holds the study small: .* Received: 'other'$"),
+        (SMALL.with_fields(epochs=2), r"contains a training with epochs=1: give the same .* Received: epochs=2$"),
+        (Study(name="other", question="?", entries=SMALL.entries), r"contains the study small: .* Received: 'other'$"),
     ],
     ids=["options", "name"],
 )

@@ -161,7 +161,7 @@ def test_goes_on_as_if_it_had_never_stopped(tmp_path, undisturbed, extra):
         run(reference, **extra)
     stopped = tmp_path / "stopped"
     for at in [(0, 5), (1, 0)]:
-        with pytest.raises(TrainingInterruptedError, match="all is saved"):
+        with pytest.raises(TrainingInterruptedError, match="everything is saved"):
             run(stopped, callbacks=[Stop(*at)], **extra)
     run(stopped, **extra)
     assert_same(stopped, reference)
@@ -190,14 +190,14 @@ def test_ctrl_c_is_a_message_and_a_status(tmp_path, capfd, monkeypatch, when):
     monkeypatch.setattr(Training, "_together", interrupted)
     status = train_command.main([*command, "--data-dir", SAMPLE, "--output", str(tmp_path)])
     assert status == 128 + signal.SIGINT
-    assert "Stopped by SIGINT after 2 steps of epoch 1; all is saved" in capfd.readouterr().err
+    assert "Stopped by SIGINT after 2 steps of epoch 1; everything is saved" in capfd.readouterr().err
 
 
 def test_another_recipe_is_not_continued(tmp_path, undisturbed):
     """A folder of another training is refused with the differing field, and its files stay."""
     folder, _ = undisturbed
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match=r"learning_rate 0.02 there and 0.01 here.*--no-resume"):
+    with pytest.raises(ValueError, match=r"learning_rate: 0.02 in the checkpoint, 0.01 now.*--no-resume"):
         run(folder, learning_rate=0.01)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -301,7 +301,7 @@ def test_what_the_next_run_starts_from(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         run(tmp_path)
     assert said == [
-        "there is no checkpoint yet, so that the next run starts from the beginning",
+        "there is no checkpoint yet, so the next run starts from the beginning",
         "the next run starts from the beginning if it is given --no-resume again",
         "the next run starts from the last checkpoint",
     ]
@@ -310,7 +310,7 @@ def test_what_the_next_run_starts_from(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_that_began_anew_says_how_to_go_on(tmp_path):
     """The same command with --no-resume would throw away what was saved."""
-    with pytest.raises(TrainingInterruptedError, match="the same command without --no-resume goes on from there"):
+    with pytest.raises(TrainingInterruptedError, match="the same command without --no-resume continues from there"):
         run(tmp_path, callbacks=[Stop(0, 1)], resume=False)
 
 
@@ -358,7 +358,7 @@ class Wait(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         if self.epoch == 1:
-            self.lines.wait_for(r"^epoch 2/2  all 2 evaluation steps are done; the work after them has taken \d+ s so far$")
+            self.lines.wait_for(r"^epoch 2/2  all 2 evaluation steps are done; subsequent work has taken \d+ s so far$")
 
 
 THREE_STEPS = {"steps_per_epoch": 3, "validation_split": "test[:40]"}
@@ -432,7 +432,7 @@ def test_the_images_grow(tmp_path, monkeypatch, tiny):
     assert seen == [24, 24, 32]
     # Who asks for smaller images than the recipe's gets them from the first.
     assert small(**{**changes, "input_size": 20}).input_size_in(0) == 20
-    with pytest.raises(ValueError, match=r"tiny takes 16x16 pixels or more. Received: 8"):
+    with pytest.raises(ValueError, match=r"tiny needs 16x16 pixels or more. Received: 8"):
         run(tmp_path / "small", **{**changes, "early_input_size": 8})
 
 
@@ -593,7 +593,7 @@ def test_a_checkpoint_of_another_dtype_is_not_continued(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "choose_dtype", lambda *_: DtypeChoice("float32", "of a test"))
     run(tmp_path, dtype="auto", epochs=1, steps_per_epoch=1)
     monkeypatch.setattr(loop, "choose_dtype", lambda *_: DtypeChoice("mixed_bfloat16", "of a test"))
-    with pytest.raises(ValueError, match="dtype 'float32' there and 'mixed_bfloat16' here"):
+    with pytest.raises(ValueError, match="dtype: 'float32' in the checkpoint, 'mixed_bfloat16' now"):
         run(tmp_path, dtype="auto", epochs=1, steps_per_epoch=1)
 
 
@@ -601,7 +601,7 @@ def test_workers_of_different_dtypes_are_refused(tmp_path, monkeypatch):
     """Where auto differs from machine to machine, the message says what to give, before a network is built."""
     monkeypatch.setattr(loop, "all_have", lambda strategy, number: False)
     monkeypatch.setattr(networks, "create_model", None)
-    with pytest.raises(ValueError, match=r"give all of them the same --dtype\. Received: 'auto', for which this one"):
+    with pytest.raises(ValueError, match=r"give all of them the same --dtype\. Received: 'auto', for which this"):
         run(tmp_path, dtype="auto")
 
 
@@ -712,7 +712,7 @@ def test_a_step_of_muon_is_exact():
 def test_muon_is_for_networks_with_normalization():
     """Elsewhere a kernel's norm is part of what the network computes."""
     model = create_model("mnist_inception")
-    with pytest.raises(ValueError, match=r"take sgd or adamw. Received: mnist_inception, with "):
+    with pytest.raises(ValueError, match=r"use sgd or adamw. Received: mnist_inception, in which "):
         create_optimizer(small(optimizer="muon"), model, 10)
 
 

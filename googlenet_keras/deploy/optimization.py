@@ -218,7 +218,7 @@ def _is_relu(layer: Any) -> bool:
 def _fold_padding(links: _Links, number: int, plan: _Plan) -> None:
     """Folds a zero padding into the convolution or maximum pooling after it.
 
-    This is exact where the padding equals Keras's ``same`` padding, or where no window reaches the zeros.
+    It does so only where this is exact: the padding equals Keras's ``same`` padding, or no window reaches the zeros.
 
     Source of ``same``: TensorFlow's documentation of ``tf.nn.convolution``, "Notes on padding".
     """

@@ -1,6 +1,6 @@
-"""Measures how well a trained model classifies images; also a command, ``python -m googlenet_keras.evaluate``.
+"""Measures how well a trained model classifies images, also as the command ``python -m googlenet_keras.evaluate``.
 
-The modules are imported when one of their names is first used, so that the command's ``--help`` stays fast.
+Each module is imported when one of its names is first used, so that the ``--help`` of the command stays fast.
 """
 
 import lazy_loader

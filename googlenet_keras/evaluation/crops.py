@@ -1,42 +1,44 @@
-"""One image seen in several crops, as networks were tested for publication."""
+"""Cuts several crops from an image, as in the published tests of networks."""
 
 import tensorflow as tf
 
-# Krizhevsky et al. 2012, section 4.1, and Szegedy et al., "Going Deeper with Convolutions", section 7: the shorter side
-# of the image in pixels, for a network that takes 224.
+# The shorter side of the resized image in pixels, for a network whose input is 224x224 (Krizhevsky et al. 2012, section
+# 4.1, and Szegedy et al., "Going Deeper with Convolutions", section 7).
 PUBLISHED_SIZE = 224
 TEN_CROP_SIDE = 256
 PAPER_SIDES = (256, 288, 320, 352)
 
 
 def ten_crops(image: tf.Tensor, size: int) -> tf.Tensor:
-    """The four corners and the centre of an image, mirrored too (Krizhevsky et al. 2012, section 4.1).
+    """Returns crops of the four corners and the centre of an image, and the mirror image of each crop.
 
-    The image is first resized so that its shorter side exceeds a crop as published: 256 pixels for 224.
+    The image is first resized so that the ratio of its shorter side to the crop is the published one, 256 to 224
+    (Krizhevsky et al. 2012, section 4.1).
 
     Args:
-        image: Pixels (height, width, channels) of any number type and size.
+        image: Pixels (height, width, channels) of any numeric type and size.
         size: Height and width of a crop, in pixels.
 
     Returns:
-        float32 pixels (10, size, size, channels): bilinear, antialiased where the image shrinks. The second half are
-        the mirror images of the first, in the same order.
+        float32 pixels (10, size, size, channels), resized bilinearly, with antialiasing if the image shrinks. The
+        second half contains the mirror images of the first half, in the same order.
     """
     return _and_mirrored(_corners_and_centre(_resize_shorter_side(image, TEN_CROP_SIDE, size), size))
 
 
 def paper_crops(image: tf.Tensor, size: int) -> tf.Tensor:
-    """The 144 crops of GoogLeNet's paper, section 7.
+    """Returns the 144 crops of an image that section 7 of GoogLeNet's paper describes.
 
-    Of each of four sizes of the image, three squares along its longer side; of each square the four corners, the centre
-    and the whole of it; all of them mirrored too. Of a square image the three squares are the same.
+    The image is resized to four sizes. Each size gives three squares along the longer side, and each square gives six
+    crops: the four corners, the centre and the whole square. Each crop is also mirrored. The three squares of a square
+    image are the same.
 
     Args:
         image: See `ten_crops`.
-        size: See there.
+        size: See `ten_crops`.
 
     Returns:
-        float32 pixels (144, size, size, channels); see there.
+        float32 pixels (144, size, size, channels), resized and ordered as in `ten_crops`.
     """
     crops = []
     for side in PAPER_SIDES:
@@ -58,7 +60,7 @@ def _resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
 
 
 def _resize_shorter_side(image: tf.Tensor, published: int, size: int) -> tf.Tensor:
-    """Resizes an image in proportion, to a side published for crops of 224 pixels and meant for ones of `size`."""
+    """Resizes an image in proportion so that its shorter side is to ``size`` as ``published`` is to 224 pixels."""
     shorter = round(published * size / PUBLISHED_SIZE)
     extent = tf.shape(image)[:2]
     resized = tf.round(shorter * extent / tf.reduce_min(extent))
@@ -67,14 +69,14 @@ def _resize_shorter_side(image: tf.Tensor, published: int, size: int) -> tf.Tens
 
 
 def _squares(image: tf.Tensor) -> list[tf.Tensor]:
-    """Left, centre and right, or top, centre and bottom."""
+    """Returns the left, centre and right squares of an image, or the top, centre and bottom ones."""
     extent = tf.shape(image)[:2]
     side = tf.reduce_min(extent)
     return [_crop(image, place, side) for place in (tf.zeros_like(extent), (extent - side) // 2, extent - side)]
 
 
 def _corners_and_centre(image: tf.Tensor, size: int) -> list[tf.Tensor]:
-    """The corners row by row, then the centre."""
+    """Returns crops of the corners row by row, then of the centre."""
     bottom, right = tf.unstack(tf.shape(image)[:2] - size)
     places = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
     return [tf.ensure_shape(_crop(image, place, size), (size, size, None)) for place in places]

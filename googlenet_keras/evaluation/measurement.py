@@ -1,4 +1,4 @@
-"""A trained model, or several as one, measured on a split of a dataset."""
+"""Evaluates a trained model, or an ensemble of several, on a split of a dataset."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from googlenet_keras.models import model_record, serving_model
 from googlenet_keras.models.trained import Network, find_network, trained_preprocessing
 from googlenet_keras.weights import Card
 
-# From preprocessed float32 images (batch, height, width, channels) to probabilities (batch, classes).
+# A function from preprocessed float32 images (batch, height, width, channels) to probabilities (batch, classes).
 Answer = Callable[[np.ndarray], np.ndarray]
 
 RESULTS_FILE, PICTURE_FILE = "evaluation.json", "confusion.png"
@@ -33,18 +33,18 @@ RESULTS_FILE, PICTURE_FILE = "evaluation.json", "confusion.png"
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The results of an evaluation, and what was evaluated.
+    """The results and the settings of an evaluation.
 
     Attributes:
-        model: The network's name.
+        model: The name of the network.
         weights: The weight files or artifacts whose probabilities were averaged.
-        dataset: The dataset's name, or ``folder:PATH``.
+        dataset: The name of the dataset, or ``folder:PATH``.
         split: The split of the dataset.
-        skipped: Image files that cannot be used and were left out, and why.
+        skipped: The image files that cannot be used and were left out, with the reason for each.
         input_size: Height and width of the network's input, in pixels.
         crops: The number of crops of each image whose probabilities were averaged.
-        dtype: Keras dtype policy.
-        scores: The scores of the answers.
+        dtype: The Keras dtype policy, or ``as in NAME`` for an artifact.
+        scores: The scores of the predictions.
     """
 
     model: str
@@ -58,18 +58,18 @@ class Evaluation:
     scores: Scores
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, the scores beside the settings, for JSON."""
+        """Returns the settings and the scores in one dictionary, for JSON."""
         settings = asdict(self)
         return settings | settings.pop("scores")
 
     def save(self, folder: str | Path) -> None:
-        """Writes ``evaluation.json`` and ``confusion.png``, both or neither.
+        """Writes ``evaluation.json`` and ``confusion.png``; if one fails, neither is written.
 
         Args:
             folder: The folder to write to; it is created if it does not exist.
 
         Raises:
-            OSError: If it cannot be written to.
+            OSError: If the folder cannot be written to.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,36 +96,39 @@ def evaluate(
 ) -> Evaluation:
     """Measures how well a model classifies the images of a split.
 
-    One crop is what training measures itself on, and what an exported model sees. The probabilities of several crops,
-    and of several weight files, are averaged. Auxiliary heads among the weights are left out.
+    By default it uses one crop per image, as the evaluation during training and an exported model do. The probabilities
+    of several crops, and of several weight files, are averaged. Auxiliary heads in a weight file are ignored.
 
     Args:
-        name: One of `list_models`; None is what the weight files' cards say.
+        name: One of `list_models`; None takes the name from the weight files.
         weights: Weight files of that model (see `load_weights`), names of published weights, or artifacts of
-            `export_model`, each in its own runtime; several are an ensemble.
-        dataset: See `open_dataset`; None is what the first card names. Its classes may be some of the network's, which
-            are then found by their names.
-        data_dir: See there.
-        split: The split in the notation of TensorFlow Datasets, such as ``"test"`` or ``"train[90%:]"``; None is the
-            split that the training was measured on, or ``"test"``.
-        batch_size: The number of crops in a batch, though at least those of one image.
-        input_size: Height and width of the network's input, in pixels; None is the card's or the network's own.
-        dtype: Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None is the global one.
-        crops: 1, 10 (see `ten_crops`) or 144 (see `paper_crops`).
+            `export_model`, each of which runs in its own runtime. Several of them form an ensemble.
+        dataset: See `open_dataset`; None means the dataset that the first card names. It may have only some of the
+            network's classes, because the classes are matched by their names.
+        data_dir: See `open_dataset`.
+        split: The split in the notation of TensorFlow Datasets, such as ``"test"`` or ``"train[90%:]"``; None means the
+            split that the training was evaluated on, or ``"test"``.
+        batch_size: The number of crops in a batch; a batch contains at least the crops of one image.
+        input_size: Height and width of the network's input, in pixels; None means the size in the weight file, or else
+            the network's default.
+        dtype: A Keras dtype policy, or ``"auto"`` (see `choose_dtype`); None means the global policy. It must be None
+            for artifacts and ``.keras`` files.
+        crops: The number of crops per image: 1, 10 (see `ten_crops`) or 144 (see `paper_crops`).
         max_bad: See `open_dataset`.
-        report: Called with the steps that are done and those there are, before the first and after each.
+        report: A function that is called with the number of finished steps and the number of all steps, before the
+            first step and after each step.
 
     Returns:
         The results of the evaluation.
 
     Raises:
-        ValueError: If an argument makes no model, no crops or no data, contradicts a card, or the weights do not fit.
-        RuntimeError: If the model answers something that is no number, or Keras runs on another backend than
-            TensorFlow.
+        ValueError: If an argument is invalid or contradicts a card, the model or the data is not available, the
+            networks of an ensemble differ in input shape, classes or preprocessing, or the weights do not fit.
+        RuntimeError: If a probability is NaN or infinite, or if Keras does not run on TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
-            "The data comes through TensorFlow: start Python with KERAS_BACKEND=tensorflow. "
+            "Evaluation needs the TensorFlow backend: start Python with KERAS_BACKEND=tensorflow. "
             f"Received: {keras.backend.backend()!r}"
         )
     if crops not in (1, *CROPS):
@@ -140,7 +143,9 @@ def evaluate(
     card = networks[0].card
     dataset = dataset or (card.dataset if card else None)
     if dataset is None:
-        raise ValueError(f"The weight file does not say what it was trained on: name a dataset. Received: {weights[0]}")
+        raise ValueError(
+            f"The weight file does not name the dataset of its training: give a dataset. Received: {weights[0]}"
+        )
     data = open_dataset(dataset, data_dir=data_dir, max_bad=max_bad)
     part = data.split(split or trained_split(data, ((card and card.recipe) or {}).get("validation_split", "test")))
     opened = [_open(_for_data(network, data, input_size), dtype) for network in networks]
@@ -180,11 +185,11 @@ def evaluate(
     )
 
 
-evaluate_model = evaluate  # its first name
+evaluate_model = evaluate  # The former name.
 
 
 def _for_data(network: Network, data: Dataset, input_size: int | None) -> Network:
-    """The network for these images, where its weight file does not say for which it is."""
+    """Adapts a network without a card to the images of the dataset; a card already defines the images."""
     if network.card is None:
         height, width, _ = network.record.input_shape
         size = (height, width) if input_size is None else (input_size, input_size)
@@ -204,16 +209,16 @@ def _for_data(network: Network, data: Dataset, input_size: int | None) -> Networ
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A network that returns predictions.
+    """A network that is ready to classify images.
 
     Attributes:
         name: The name of the network.
-        file: Its weight file or artifact.
-        shape: (height, width, channels) of its input.
-        labels: The classes' names.
-        preprocessing: From pixels to what it takes.
-        dtype: Keras dtype policy, or what an artifact is.
-        answer: The function that answers.
+        file: The weight file or artifact of the network.
+        shape: (height, width, channels) of the network's input.
+        labels: The names of the classes.
+        preprocessing: The conversion of pixels to the network's input.
+        dtype: The Keras dtype policy, or ``as in NAME`` for an artifact.
+        answer: The function that computes the probabilities.
     """
 
     name: str
@@ -226,13 +231,15 @@ class _Opened:
 
 
 def _find(name: str | None, file: str | Path, dtype: str | None) -> Network:
-    """Does what `find_network` does, and takes artifacts too."""
+    """Returns a network as `find_network` does, but also accepts artifacts."""
     if not is_artifact(file):
         return find_network(name, file)
     card = Card.from_dict(read_artifact_card(file))
     card.check(file, model=name)
     if dtype is not None:
-        raise ValueError(f"An artifact has a precision of its own; give no dtype. Received: {dtype} for {str(file)!r}")
+        raise ValueError(
+            f"The precision of an artifact is fixed; do not give a dtype. Received: {dtype} for {str(file)!r}"
+        )
     return Network(
         record=model_record(card.model),
         weights=file,
@@ -269,10 +276,10 @@ def _open(network: Network, dtype: str | None) -> _Opened:
 
 
 def _check_alike(one: _Opened, first: _Opened) -> None:
-    """Refuses an ensemble of networks that do not answer the same question.
+    """Raises an error if two networks of an ensemble differ in their inputs or classes.
 
     Raises:
-        ValueError: If one takes other images than the first, or answers other classes.
+        ValueError: If the input shape, the classes or the preprocessing differ.
     """
     for what, mine, other in (
         ("input shape", one.shape, first.shape),
@@ -281,28 +288,28 @@ def _check_alike(one: _Opened, first: _Opened) -> None:
     ):
         if mine != other:
             raise ValueError(
-                f"The networks of an ensemble must be alike in {what}. Received: {mine} of {str(one.file)!r}, "
+                f"The networks of an ensemble must have the same {what}. Received: {mine} of {str(one.file)!r}, "
                 f"and {other} of {str(first.file)!r}"
             )
 
 
 def _places(data: Dataset, labels: Sequence[str]) -> list[int]:
-    """Returns the positions of the dataset's classes among the network's.
+    """Returns the positions of the dataset's classes among the network's classes.
 
     Raises:
-        ValueError: If one of them is not there.
+        ValueError: If the network does not have one of the classes.
     """
     unknown = [label for label in data.label_names if label not in labels]
     if unknown:
         raise ValueError(
-            f"The network does not know the class {unknown[0]!r} of {data.name}, one of {len(unknown)} such; it knows "
-            f"{textwrap.shorten(', '.join(labels), 200, placeholder=' ...')}. Received: {data.name!r}"
+            f"The network does not know the class {unknown[0]!r} of {data.name} (unknown classes: {len(unknown)}); "
+            f"it knows {textwrap.shorten(', '.join(labels), 200, placeholder=' ...')}. Received: {data.name!r}"
         )
     return [labels.index(label) for label in data.label_names]
 
 
 def _probabilities(model: keras.Model) -> keras.Model:
-    """The model that answers its classes' probabilities, whatever it ends in."""
+    """Returns a model that outputs the probabilities of the classes, whether or not ``model`` ends in a softmax."""
     served = serving_model(model)
     return keras.Model(served.input, served.output["probabilities"], name=model.name)
 
@@ -314,22 +321,23 @@ def score_models(
     *,
     report: Callable[[int], None] = lambda done: None,
 ) -> Scores:
-    """Measures models whose probabilities are averaged, on any batches.
+    """Evaluates the averaged probabilities of models on any batches.
 
     Args:
-        models: Models that answer probabilities (batch, classes), all of the same input.
-        batches: Each has ``image``, preprocessed float32 (examples, height, width, channels), or (examples, crops,
-            height, width, channels) whose crops are averaged too; ``label``, integers (examples,); and ``weight``
-            (examples,): examples of weight 0 do not count.
+        models: Models that return probabilities (batch, classes) and have the same input shape.
+        batches: The batches to evaluate on. Each has ``image``, preprocessed float32 (examples, height, width,
+            channels), or (examples, crops, height, width, channels), whose crops are averaged too; ``label``, integers
+            (examples,); and ``weight`` (examples,), where examples of weight 0 do not count.
         label_names: The names of the classes.
-        report: Called with the number of batches that are done, before the first and after each.
+        report: A function that is called with the number of finished batches, before the first batch and after each
+            batch.
 
     Returns:
-        The scores of the answers.
+        The scores of the predictions.
 
     Raises:
         ValueError: If there are no examples.
-        RuntimeError: If an answer is no number.
+        RuntimeError: If a probability is NaN or infinite.
     """
     return _score(list(map(_answer_of, models)), models[0].input.shape[1:], batches, label_names, report)
 
@@ -351,7 +359,7 @@ def _score(
     label_names: Sequence[str],
     report: Callable[[int], None],
 ) -> Scores:
-    """See `score_models`."""
+    """Computes the scores of `score_models` from functions that return probabilities."""
     tally = Tally(label_names)
     report(0)
     for done, batch in enumerate(batches, start=1):

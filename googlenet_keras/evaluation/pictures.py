@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""Draws a confusion matrix."""
 
 from pathlib import Path
 
@@ -8,20 +8,21 @@ from googlenet_keras.evaluation.scores import Scores
 
 INK = "#333333"
 SHOWN_PARTS = (0, 0.05, 0.2, 0.5, 1)
-# Classes up to which a cell has room for its count, and a row for its label.
+# The largest numbers of classes for which a cell has room for its count, and a row has room for its label.
 MOST_COUNTS, MOST_LABELS = 20, 60
 LONGEST_LABEL = 24  # characters
 
 
 def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None:
-    """Draws which classes were taken for which.
+    """Draws the confusion matrix.
 
-    A cell's colour is the part of its row, so that classes of different sizes compare; its number is a count.
+    The colour of a cell shows its fraction of its row, so that classes of different sizes can be compared. The number
+    in a cell is the count.
 
     Args:
         scores: The scores to draw.
-        path: The picture to write, ``.png`` or ``.svg``.
-        title: A line to put above it.
+        path: The picture file to write, ``.png`` or ``.svg``.
+        title: A title for the picture.
 
     Raises:
         OSError: If the picture cannot be written.
@@ -36,10 +37,10 @@ def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None
     side = min(max(5.5, 2.5 + 0.55 * classes if classes <= MOST_COUNTS else 4 + 0.22 * classes), 16)
     figure = Figure(figsize=(side + 1, side), dpi=120, layout="constrained")
     axes = figure.subplots()
-    # The square root: a few mistakes among many right answers are what one looks for.
+    # The square root makes a few mistakes visible among many correct predictions.
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(parts, cmap="Blues", norm=norm, interpolation="nearest")
-    axes.set(xlabel="answer", ylabel="true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(title, loc="left", parse_math=False)
     axes.tick_params(colors=INK, length=0)
     axes.spines[:].set_visible(False)
@@ -60,7 +61,9 @@ def plot_confusion(scores: Scores, path: str | Path, *, title: str = "") -> None
                     fontsize=9,
                     color="white" if dark[row, column] else INK,
                 )
-    figure.colorbar(image, shrink=0.7, label="part of the true class", format=PercentFormatter(1), ticks=SHOWN_PARTS)
+    figure.colorbar(
+        image, shrink=0.7, label="fraction of the true class", format=PercentFormatter(1), ticks=SHOWN_PARTS
+    )
     figure.savefig(path)
 
 

@@ -1,4 +1,4 @@
-"""Scores answers: top-1 and top-5 accuracy, and each class by itself."""
+"""Computes the scores of predictions: top-1 and top-5 accuracy, and the scores of each class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ class ClassScore:
     """The scores of one class against the others.
 
     Attributes:
-        label: Its name.
+        label: The name of the class.
         examples: The number of examples of the class.
-        precision: Part of the answers naming it that were right; None if no answer did.
-        recall: Part of its examples that were answered with it; None if there were none.
-        f1: The harmonic mean of both; None if there was neither such an example nor such an answer.
+        precision: The fraction of correct predictions among the predictions of the class; None if it was never
+            predicted.
+        recall: The fraction of the examples of the class that were predicted correctly; None if it has no examples.
+        f1: The harmonic mean of precision and recall; None if the class has no examples and was never predicted.
     """
 
     label: str
@@ -29,14 +30,15 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The scores of a model's answers.
+    """The scores of a model's predictions.
 
     Attributes:
         examples: The number of examples.
-        top1: Part of them whose class was given the highest probability.
-        top5: Part of them whose class was among the five highest.
-        classes: Each class, in the order of the model's outputs.
-        confusion: ``confusion[i][j]``: how many examples of class i were answered with class j.
+        top1: The fraction of the examples whose true class has the highest probability.
+        top5: The fraction of the examples whose true class has one of the five highest probabilities.
+        classes: The scores of each class, in the order of the model's outputs.
+        confusion: The confusion matrix; ``confusion[i][j]`` is the number of examples of class i that were predicted as
+            class j.
     """
 
     examples: int
@@ -47,7 +49,7 @@ class Scores:
 
 
 def check_finite(probabilities: np.ndarray) -> None:
-    """Refuses answers that no comparison can order.
+    """Raises an error if probabilities are not finite, because they cannot be ordered.
 
     Args:
         probabilities: A network's probabilities, of any shape.
@@ -56,11 +58,11 @@ def check_finite(probabilities: np.ndarray) -> None:
         RuntimeError: If a probability is NaN or infinite.
     """
     if not np.isfinite(probabilities).all():
-        raise RuntimeError("The network answers NaN or infinity: its weights are damaged or its training diverged")
+        raise RuntimeError("The network returns NaN or infinity: its weights are damaged or its training diverged")
 
 
 class Tally:
-    """Counts a model's answers, batch by batch.
+    """Counts a model's correct and wrong predictions, batch by batch.
 
     Args:
         label_names: The names of the classes, in the order of the model's outputs.
@@ -72,14 +74,15 @@ class Tally:
         self._right_among_top = 0
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        """Counts a batch of answers.
+        """Counts the predictions of a batch.
 
         Args:
-            probabilities: (batch, classes). Of equal ones the first class counts as the higher.
-            labels: (batch,), the true classes as integers from 0.
+            probabilities: The probabilities (batch, classes). If two classes have equal probabilities, the first one
+                ranks higher.
+            labels: The true classes (batch,), as integers from 0.
 
         Raises:
-            RuntimeError: If a probability is no number.
+            RuntimeError: If a probability is NaN or infinite.
         """
         check_finite(probabilities)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
@@ -87,10 +90,10 @@ class Tally:
         self._right_among_top += int(np.count_nonzero(best == labels[:, np.newaxis]))
 
     def scores(self) -> Scores:
-        """The scores of what has been counted so far.
+        """Returns the scores of the predictions that have been counted so far.
 
         Raises:
-            ValueError: If that is nothing.
+            ValueError: If no predictions have been counted.
         """
         examples = int(self._confusion.sum())
         if not examples:

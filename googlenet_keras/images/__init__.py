@@ -1,7 +1,7 @@
-"""The one path of an image: from a file's bytes to what a network takes.
+"""Converts images from the bytes of a file to the input of a network.
 
-Training's evaluation, `evaluate`, `predict` and every signature of a SavedModel decode, orient, crop, resize and
-normalize an image by the functions of this package.
+The evaluation during training, `evaluate`, `predict` and every signature of a SavedModel use the functions of this
+package to decode, orient, crop, resize and normalize an image.
 """
 
 import lazy_loader

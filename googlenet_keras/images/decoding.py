@@ -1,16 +1,18 @@
-"""Decodes image files to pixels: upright as the EXIF orientation says, and never larger than a limit."""
+"""Decodes image files to pixels, turns them upright by the EXIF orientation, and refuses images that are too large."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-# Pillow's Image.MAX_IMAGE_PIXELS: a quarter of a gigabyte of RGB. A file of some kilobytes may claim many more.
+# The value of Pillow's Image.MAX_IMAGE_PIXELS: a quarter of a gigabyte of RGB. Without a limit, a file of a few
+# kilobytes could claim many more pixels and exhaust the memory.
 MOST_PIXELS = 2**30 // 4 // 3
 
 _TOO_LARGE = f"The image has more than {MOST_PIXELS:,} pixels; make it smaller"
-# Exif's segment is the first of a JPEG file, or the second behind JFIF's of some 20 bytes (Exif 2.32, section 4.5.4);
-# in a PNG file only small chunks and a colour profile of a few kilobytes come before it. It has at most 65,535 bytes.
+# The Exif segment is the first segment of a JPEG file, or the second after a JFIF segment of about 20 bytes (Exif 2.32,
+# section 4.5.4). In a PNG file, only small chunks and a colour profile of a few kilobytes come before it. It has at
+# most 65,535 bytes.
 _EXIF_BEGINS_WITHIN = 2**13
 _LONGEST_EXIF = 2**16
 _ORIENTATION_TAG = 0x0112
@@ -18,23 +20,24 @@ _MOST_TAGS = 512
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes an image file of JPEG, PNG or what else `tf.io.decode_image` reads, and turns it upright.
+    """Decodes a JPEG or PNG file, or another format that `tf.io.decode_image` reads, and turns the image upright.
 
     Args:
         encoded: Scalar string, the file's bytes.
         channels: 1 or 3.
 
     Returns:
-        uint8 (height, width, channels).
+        The pixels as uint8 (height, width, channels).
 
     Raises:
-        tf.errors.InvalidArgumentError: If it is no such file, or has more than `MOST_PIXELS`; see `refusal`.
+        tf.errors.InvalidArgumentError: If `encoded` is not such a file, or if the image has more than `MOST_PIXELS`
+            pixels; `refusal` converts the error to a message.
     """
     with tf.control_dependencies([_assert_size(*_header_size(encoded))]):
-        # By way of RGB, for the decoders cannot turn every kind of file (CMYK, palettes) into grey.
+        # Decodes to RGB first, because the decoders cannot convert every kind of file (CMYK, palettes) to grey.
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     height, width, _ = tf.unstack(tf.shape(image))
-    # Of a format whose header is not read the size is known only now; what follows takes four times the memory.
+    # The size is known only now if the header of the format is not read; the next steps take four times the memory.
     with tf.control_dependencies([_assert_size(height, width)]):
         image = tf.cond(_has_exif(encoded), lambda: _turn(image, _orientation(encoded)), lambda: image)
         return _in_channels(image, channels)
@@ -43,21 +46,23 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
 def decode_box(
     encoded: tf.Tensor, channels: int, box: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, turned: bool
 ) -> tf.Tensor:
-    """Decodes a part of an image file that `inspect_image` has passed.
+    """Decodes a part of an image file that `inspect_image` has accepted.
 
     Args:
         encoded: Scalar string, the file's bytes.
         channels: 1 or 3.
-        box: From the upright image's height and width to int32 (4,): top, left, height and width of the part.
-        turned: Whether the file may be stored turned. Of a JPEG file that is not, the rest is not decoded, and nobody
-            looks for its orientation: a pipeline then gets 1.4 times as many images of 500x375 through.
+        box: A function from the height and width of the upright image to int32 (4,): the top, left, height and width
+            of the part.
+        turned: Whether the image may be stored turned. If it is False, the function does not look for the orientation,
+            and decodes only the part of a JPEG file; a pipeline then processes 1.4 times as many images of 500x375.
 
     Returns:
-        uint8 (height, width, channels): that part of what `decode_image` returns, but for the colours that a JPEG file
-        keeps in half resolution, which are interpolated otherwise at the part's borders.
+        The part of the result of `decode_image`, as uint8 (height, width, channels). It differs from that result only
+        at the borders of the part, where the colours that a JPEG file keeps in half resolution are interpolated
+        differently.
 
     Raises:
-        tf.errors.InvalidArgumentError: If it is no image file.
+        tf.errors.InvalidArgumentError: If `encoded` is not an image file.
     """
 
     def part_of(image: tf.Tensor) -> tf.Tensor:
@@ -78,13 +83,13 @@ def decode_box(
 
 
 class Inspection(NamedTuple):
-    """The facts that `inspect_image` finds.
+    """The result of `inspect_image`.
 
     Attributes:
         height: The height of the upright image, in pixels.
-        width: The same.
-        grey: Whether the file keeps the image in grey.
-        turned: Whether it keeps it turned.
+        width: The width of the upright image, in pixels.
+        grey: Whether the image is stored in grey.
+        turned: Whether the image is stored turned.
     """
 
     height: int
@@ -94,20 +99,20 @@ class Inspection(NamedTuple):
 
 
 def inspect_image(encoded: bytes) -> Inspection:
-    """Looks at every byte of an image file, in less time and memory than decoding it takes.
+    """Reads every byte of an image file to check it, with less time and memory than `decode_image` needs.
 
     Args:
         encoded: The file's bytes.
 
     Raises:
-        ValueError: If `decode_image` would refuse it; the message says why.
+        ValueError: If `decode_image` would refuse the file; the message says why.
     """
     try:
         height, width = _traced_header_size(encoded)
         _assert_size(height, width)
         if tf.io.is_jpeg(encoded):
             channels = tf.io.extract_jpeg_shape(encoded)[2]
-            # An eighth of the pixels in each direction, three times as fast.
+            # Decoding an eighth of the pixels in each direction is three times as fast.
             tf.io.decode_jpeg(encoded, channels=3, ratio=8)
         else:
             height, width, channels = tf.unstack(tf.shape(tf.io.decode_image(encoded, expand_animations=False)))
@@ -117,15 +122,15 @@ def inspect_image(encoded: bytes) -> Inspection:
             height, width = width, height
     except (ValueError, tf.errors.OpError) as error:
         raise ValueError(refusal(error)) from None
-    # A grey file may have a second channel, of transparency.
+    # A grey file may have a second channel for transparency.
     return Inspection(int(height), int(width), grey=int(channels) <= 2, turned=int(orientation) != 1)
 
 
 def refusal(error: Exception) -> str:
-    """Why an image was refused, in words for its owner.
+    """Returns a message that tells the user why an image was refused.
 
     Args:
-        error: The error that `decode_image`, or a graph with it, raised.
+        error: The error that `decode_image`, or a graph that contains it, raised.
     """
     if _TOO_LARGE in str(error):
         return _TOO_LARGE
@@ -133,9 +138,10 @@ def refusal(error: Exception) -> str:
 
 
 def _header_size(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Height and width in pixels as the file's first bytes say, int32.
+    """Returns the height and width in pixels, int32, that the first bytes of the file give.
 
-    They are 0 for BMP, which cannot claim more than it holds, and for WebP, which has at most thrice `MOST_PIXELS`.
+    Both are 0 for BMP, which cannot claim more pixels than the file holds, and for WebP, which has at most three times
+    `MOST_PIXELS`.
     """
 
     def other() -> tf.Tensor:
@@ -153,27 +159,28 @@ def _header_size(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _assert_size(height: tf.Tensor, width: tf.Tensor) -> tf.Operation | None:
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    # tf.debugging.Assert would put a condition around it.
+    # tf.debugging.Assert would wrap the operation in a tf.cond.
     return tf.raw_ops.Assert(condition=pixels <= MOST_PIXELS, data=[_TOO_LARGE, height, width])
 
 
 def _in_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
-    """RGB pixels as uint8 (height, width, channels)."""
+    """Converts RGB pixels to uint8 (height, width, channels)."""
     image.set_shape((None, None, 3))
     return tf.image.rgb_to_grayscale(image) if channels == 1 else image
 
 
 def _turn(stored: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Stored pixels turned upright."""
+    """Turns stored pixels upright."""
     transposed, upside_down, mirrored = _turns(orientation)
     image = tf.transpose(stored, tf.where(transposed, (1, 0, 2), (0, 1, 2)))
     return tf.raw_ops.Reverse(tensor=image, dims=tf.stack([upside_down, mirrored, False]))
 
 
 def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns how to make stored pixels upright: whether to transpose, then to reverse the rows, then the columns.
+    """Returns how to turn stored pixels upright: whether to transpose them, then reverse the rows, then the columns.
 
-    Source: Exif 2.32, section 4.6.4 (Orientation says where the stored row 0 and column 0 are to be seen).
+    Source: Exif 2.32, section 4.6.4 (Orientation gives the side of the upright image on which the stored row 0 and
+    column 0 belong).
     """
     table = tf.constant(
         [
@@ -192,16 +199,17 @@ def _turns(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _has_exif(encoded: tf.Tensor) -> tf.Tensor:
-    """True if there may be an EXIF structure: this takes one operation, because most files have none."""
+    """Returns whether there may be an EXIF structure, in one operation because most files have none."""
     head = tf.strings.substr(encoded, 0, _EXIF_BEGINS_WITHIN)
-    return tf.strings.regex_full_match(head, r"\C*(?:Exif|eXIf)\C*")  # \C is any byte
+    return tf.strings.regex_full_match(head, r"\C*(?:Exif|eXIf)\C*")  # \C matches any byte
 
 
 def _orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation of a JPEG or PNG file, int32 in 1 to 8; 1 where there is none."""
+    """Returns the EXIF orientation of a JPEG or PNG file, int32 from 1 to 8; it is 1 if the file has none."""
     is_jpeg = tf.io.is_jpeg(encoded)
     name = tf.where(is_jpeg, _code(b"Exif"), _code(b"eXIf"))
-    # The file's first bytes, in fours, beginning with each of the first four.
+    # Splits the first bytes of the file into groups of four, once from each of the first four bytes, because the name
+    # may begin at any byte.
     fours = tf.io.decode_raw(
         tf.stack([tf.strings.substr(encoded, first, _EXIF_BEGINS_WITHIN) for first in range(4)]),
         tf.int32,
@@ -209,14 +217,14 @@ def _orientation(encoded: tf.Tensor) -> tf.Tensor:
     )
     found = tf.where(tf.transpose(fours) == name)
     place = tf.concat([tf.cast(4 * found[:, 0] + found[:, 1], tf.int32), [-1]], axis=0)[0]
-    # In a JPEG file two zeros follow the name.
+    # In a JPEG file, two zero bytes follow the name.
     begin = place + tf.where(is_jpeg, 6, 4)
     begin, length = tf.where(place < 0, 0, begin), tf.where(place < 0, 0, _LONGEST_EXIF)
     return _orientation_of_tiff(_bytes(encoded, tf.minimum(begin, tf.strings.length(encoded)), length))
 
 
 def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
-    """The tag Orientation of a TIFF structure's first directory, as EXIF has one (TIFF 6.0, section 2)."""
+    """Returns the tag Orientation of the first directory of the TIFF structure in EXIF (TIFF 6.0, section 2)."""
     big_endian = tiff[0] == ord("M")
     directory = _number(tiff, 4, 4, big_endian)
     tags = directory + 2 + 12 * tf.range(tf.minimum(_number(tiff, directory, 2, big_endian), _MOST_TAGS))
@@ -226,7 +234,8 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
-# A folder of thousands of files is inspected: operation by operation, from Python, each would take 10 ms.
+# These are graphs because a folder may have thousands of files to inspect, and each would take 10 ms if Python ran the
+# operations one by one.
 _ONE_FILE = (tf.TensorSpec((), tf.string),)
 _traced_header_size = tf.function(_header_size, input_signature=_ONE_FILE)
 _traced_orientation = tf.function(_orientation, input_signature=_ONE_FILE)
@@ -237,26 +246,26 @@ def _starts_with(encoded: tf.Tensor, signature: bytes) -> tf.Tensor:
 
 
 def _code(name: bytes) -> int:
-    """Four bytes as the integer that `tf.io.decode_raw` makes of them."""
+    """Returns the integer that `tf.io.decode_raw` returns for four bytes."""
     return int.from_bytes(name, "little")
 
 
 def _bytes(encoded: tf.Tensor, begin: tf.Tensor | int, length: tf.Tensor | int) -> tf.Tensor:
-    """Some of a string's bytes, and a zero at the end: uint8 (bytes + 1,)."""
+    """Returns ``length`` bytes of a string from ``begin``, and a zero at the end, as uint8 (bytes + 1,)."""
     return tf.pad(tf.io.decode_raw(tf.strings.substr(encoded, begin, length), tf.uint8), [[0, 1]])
 
 
 def _number(content: tf.Tensor, place: tf.Tensor | int, size: int, big_endian: tf.Tensor | bool) -> tf.Tensor:
-    """Unsigned integers among bytes.
+    """Reads unsigned integers from bytes.
 
     Args:
-        content: uint8 (bytes,); what is read beyond its end is its last byte.
-        place: The position of the first byte of each; an integer or int64 of any shape.
-        size: The number of bytes of each, 2 or 4.
-        big_endian: Whether the first byte counts most.
+        content: uint8 (bytes,); a read beyond its end returns its last byte.
+        place: The position of the first byte of each integer; an integer or int64 of any shape.
+        size: The number of bytes of each integer, 2 or 4.
+        big_endian: Whether the first byte is the most significant.
 
     Returns:
-        int64 of the places' shape.
+        The integers as int64, with the shape of ``place``.
     """
     places = tf.cast(place, tf.int64)[..., tf.newaxis] + tf.range(size, dtype=tf.int64)
     read = tf.cast(tf.gather(content, tf.minimum(places, tf.size(content, tf.int64) - 1)), tf.int64)

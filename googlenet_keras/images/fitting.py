@@ -1,18 +1,19 @@
-"""Resizes and crops pixels of any size to the size of a network's input."""
+"""Crops and resizes images of any size to the size of a network's input."""
 
 import tensorflow as tf
 
 
 def fit_images(images: tf.Tensor, size: tuple[int, int], crop_fraction: float) -> tf.Tensor:
-    """Crops images centrally to the network's aspect ratio and resizes them to its input.
+    """Crops the centre of images to the aspect ratio of the network's input and resizes it to the size of the input.
 
     Args:
-        images: Pixels (batch, height, width, channels) of any number type.
+        images: Pixels (batch, height, width, channels) of any numeric type.
         size: Height and width of the network's input, in pixels.
-        crop_fraction: Part of the largest such crop that is kept.
+        crop_fraction: The height and width of the crop, as a fraction of those of the largest crop with this aspect
+            ratio.
 
     Returns:
-        float32 pixels (batch, *size, channels): bilinear, antialiased where the image shrinks.
+        float32 pixels (batch, *size, channels), resized bilinearly, with antialiasing if the image shrinks.
     """
     extent = tf.cast(tf.shape(images)[1:3], tf.float32)
     scale = crop_fraction * tf.reduce_min(extent / tf.constant(size, tf.float32))
@@ -22,18 +23,18 @@ def fit_images(images: tf.Tensor, size: tuple[int, int], crop_fraction: float) -
 
 
 def resize(images: tf.Tensor, size: tuple[int, int], method: str = "bilinear") -> tf.Tensor:
-    """Resizes images, or one image, antialiased where they shrink.
+    """Resizes one image or several, with antialiasing if they shrink.
 
     Args:
-        images: Pixels (..., height, width, channels) of any number type.
+        images: Pixels (..., height, width, channels) of any numeric type.
         size: Height and width of the result, in pixels.
-        method: A method of `tf.image.resize`.
+        method: An interpolation method of `tf.image.resize`.
 
     Returns:
         float32 pixels (..., *size, channels).
     """
     extent = tf.shape(images)[-3:-1]
-    # Where nothing shrinks antialiasing changes nothing, and takes fourteen times as long.
+    # If nothing shrinks, antialiasing changes nothing but takes fourteen times as long.
     resized = tf.cond(
         tf.reduce_all(extent <= size),
         lambda: tf.cast(tf.image.resize(images, size, method), tf.float32),
@@ -44,11 +45,13 @@ def resize(images: tf.Tensor, size: tuple[int, int], method: str = "bilinear") -
 
 
 def change_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
-    """Makes grey images RGB or RGB images grey, as `decode_image` does; others stay as they are.
+    """Converts grey images to RGB or RGB images to grey, as `decode_image` does.
+
+    Images that already have this number of channels are returned unchanged.
 
     Args:
         images: Pixels (..., height, width, 1 or 3).
-        channels: 1 or 3.
+        channels: The number of channels of the result, 1 or 3.
     """
     if images.shape[-1] == channels:
         return images

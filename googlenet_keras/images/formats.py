@@ -1,14 +1,14 @@
-"""Recognizes image files by their names."""
+"""Finds image files by the suffixes of their names."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-# What tf.io.decode_image reads.
+# The formats that tf.io.decode_image reads.
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files in and below a folder, in alphabetical order; hidden files are left out.
+    """Returns the image files in a folder and its subfolders, in alphabetical order, without hidden files.
 
     Args:
         folder: The folder to search.
@@ -21,16 +21,20 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def named_images(paths: Sequence[Path]) -> list[Path]:
-    """The image files that a command was given: files as they are, and what is in and below folders.
+    """Returns the image files that the arguments of a command name.
+
+    A file is returned as it is, and a folder is replaced by the image files in it and its subfolders.
 
     Args:
         paths: Files and folders.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no image files.
     """
     files = [file for path in paths for file in (image_files(path) if path.is_dir() else [path])]
     if not files:
         places = ", ".join(map(str, paths))
-        raise ValueError(f"There are no image files there ({', '.join(SUFFIXES)}). Received: {places}")
+        raise ValueError(
+            f"No image files were found ({', '.join(SUFFIXES)}); give other files or folders. Received: {places}"
+        )
     return files

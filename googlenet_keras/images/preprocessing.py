@@ -1,4 +1,4 @@
-"""Declares the preprocessing that each model's published weights expect of an image."""
+"""Defines how images must be preprocessed for the published weights of each model."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -9,15 +9,16 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Converts pixels in [0, 255] to the network's input: ``(pixels - mean) * scale``.
+    """Converts pixels in [0, 255] to the network's input as ``(pixels - mean) * scale``.
 
     Attributes:
-        channels: Order of the channels that the network takes; pixels come as RGB.
-        mean: Per channel, in the network's order, of pixels in [0, 255]. A network of another number of channels
-            takes the average of what the three would.
-        scale: Factor after the mean is subtracted; one for all channels, or one for each in the network's order.
-        crop_fraction: Part of the image's shorter side that the central crop keeps, when a whole image is resized
-            to the network's input.
+        channels: The order of the channels in the network's input. The pixels to convert are always RGB.
+        mean: The mean of each channel, in the network's order, of pixels in [0, 255]. If the network does not have
+            three channels, it takes the average of the conversions of the three channels; see `affine`.
+        scale: The factor that is applied after the mean is subtracted: one for all channels, or one for each in the
+            network's order.
+        crop_fraction: The fraction of the image's shorter side that the central crop keeps when a whole image is
+            resized to the network's input.
     """
 
     channels: Literal["RGB", "BGR"] = "RGB"
@@ -38,25 +39,27 @@ class Preprocessing:
         return (pixels - mean.astype("float32")) * scale.astype("float32")
 
     def affine(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers to subtract and then to multiply by, per channel in the network's order.
+        """Returns the mean to subtract and then the scale to multiply by, per channel in the network's order.
 
         Args:
             channels: The number of channels that the network takes.
         """
         mean, scale = np.asarray(self.mean), np.broadcast_to(self.scale, len(self.mean))
         if channels != len(mean):
-            # (x - m) * s, averaged over the channels, is again of that form.
+            # The average of (x - m) * s over the channels has the same form.
             mean, scale = np.average(mean, weights=scale, keepdims=True), np.mean(scale, keepdims=True)
         return mean, scale
 
     def as_dict(self) -> dict[str, Any]:
-        """The declaration, for cards and JSON."""
+        """Returns the attributes as a dictionary for cards and JSON."""
         return asdict(self)
 
 
-# The mean of ImageNet's training images as BVLC rounds it: models/bvlc_googlenet/train_val.prototxt (mean_value).
+# The mean of the training images of ImageNet, rounded as in BVLC's models/bvlc_googlenet/train_val.prototxt
+# (mean_value).
 BLUE_MEAN, GREEN_MEAN, RED_MEAN = 104.0, 117.0, 123.0
-# 224 of 256 pixels (BVLC, torchvision); the central_fraction of TF-slim's inception_preprocessing.py.
+# This keeps 224 of 256 pixels (BVLC, torchvision), and is the central_fraction of TF-slim's
+# inception_preprocessing.py.
 IMAGENET_CROP = 0.875
 
 MEAN_SUBTRACTED_RGB = Preprocessing(mean=(RED_MEAN, GREEN_MEAN, BLUE_MEAN), scale=1.0, crop_fraction=IMAGENET_CROP)
@@ -64,13 +67,14 @@ MEAN_SUBTRACTED_BGR = Preprocessing(
     channels="BGR", mean=(BLUE_MEAN, GREEN_MEAN, RED_MEAN), scale=1.0, crop_fraction=IMAGENET_CROP
 )
 MINUS_ONE_TO_ONE = Preprocessing(mean=(127.5, 127.5, 127.5), scale=1 / 127.5, crop_fraction=IMAGENET_CROP)
-# torchvision/transforms/_presets.py (ImageClassification): of pixels in [0, 1].
+# torchvision/transforms/_presets.py (ImageClassification) gives these numbers for pixels in [0, 1].
 STANDARDIZED_RGB = Preprocessing(
     mean=(255 * 0.485, 255 * 0.456, 255 * 0.406),
     scale=(1 / (255 * 0.229), 1 / (255 * 0.224), 1 / (255 * 0.225)),
     crop_fraction=IMAGENET_CROP,
 )
-# The same mean as the authors of VGG print it; keras/src/applications/imagenet_utils.py (mode="caffe").
+# The mean of ImageNet with the decimals that the authors of VGG give; the source is
+# keras/src/applications/imagenet_utils.py (mode="caffe").
 MEAN_SUBTRACTED_BGR_VGG = Preprocessing(
     channels="BGR", mean=(103.939, 116.779, 123.68), scale=1.0, crop_fraction=IMAGENET_CROP
 )

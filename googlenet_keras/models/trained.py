@@ -258,7 +258,7 @@ def _is_whole(weights: str | Path | None) -> TypeGuard[str | Path]:
 
 
 def _name(weights: str | Path | None, said: str | None) -> str:
-    """Returns the name of a network: ``said``, which the card gives, or else the name in a ``.keras`` file."""
+    """Returns ``said``, the name that a card or published weights give, or else the name in a ``.keras`` file."""
     if said is None and _is_whole(weights):
         try:
             with zipfile.ZipFile(weights) as archive:

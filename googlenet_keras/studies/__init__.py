@@ -1,4 +1,4 @@
-"""Trainings that answer a question together: one after the other, with seeds, and their table and picture."""
+"""Runs studies: trains several recipes with several seeds, and compares the results in a table and a plot."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Computes what the network of a recipe costs, and where its parameters are."""
+"""Computes the parameters and multiply-adds of the network of a recipe."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class NetworkCost:
     """The cost of a trained network, without auxiliary heads.
 
     Attributes:
-        summary: Its parameters and multiply-adds.
-        largest_layer: Name of the layer with the most parameters.
+        summary: The parameters and multiply-adds of the network.
+        largest_layer: The name of the layer with the most parameters.
         largest_parameters: The number of parameters of that layer.
-        spared: Weights that the 1x1 convolutions before larger ones spare; see `Bottleneck`.
+        spared: The number of weights that the 1x1 convolutions before larger convolutions save; see `Bottleneck`.
     """
 
     summary: ModelSummary
@@ -29,17 +29,17 @@ class NetworkCost:
 
 
 def network_cost(recipe: Recipe, dataset: Dataset) -> NetworkCost:
-    """Computes what the network of a recipe costs once it is trained.
+    """Computes the cost of the network of a recipe after it has been trained.
 
     Args:
         recipe: The recipe.
-        dataset: The dataset, which decides the classes and channels.
+        dataset: The dataset, which determines the classes and channels.
 
     Returns:
-        The cost; auxiliary heads are no part of it.
+        The cost, which does not include auxiliary heads.
 
     Raises:
-        ValueError: If there is no such network at the recipe's size.
+        ValueError: If the network cannot be built with the recipe's arguments and input size.
     """
     recipe, start = settle_start(dataclasses.replace(recipe, dtype="float32"))
     model = inference_model(create_network(recipe, dataset, network_arguments(recipe, start)))

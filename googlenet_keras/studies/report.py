@@ -1,4 +1,4 @@
-"""Writes the table of a study as JSON and Markdown, and its picture."""
+"""Writes the results of a study: a JSON file, a Markdown file with tables, and a plot."""
 
 import dataclasses
 import json
@@ -15,24 +15,27 @@ from googlenet_keras.studies.study import Entry, Study
 from googlenet_keras.weights.cards import package_versions
 
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "results.json", "results.md", "accuracy.png"
-# Okabe and Ito's colours, but for yellow, which is pale on white, and black; with a second marker they are enough.
+# The colours of Okabe and Ito without black, and without yellow, which is hard to see on white. When they run out, the
+# plot repeats them with another marker.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
 MARKERS = "os^"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A training of a study that is done.
+    """The result of a finished training of a study.
 
     Attributes:
-        entry: The entry of the study that was trained.
+        entry: The name of the entry that was trained.
         seed: The seed of the training.
         epochs: The number of epochs.
-        accuracy: On the test split after the last epoch; None if the loss became NaN or infinite.
-        seconds: The seconds of the training, measurements after each epoch too, by the clock on the wall.
-        cpu_seconds: The same of all cores together.
-        failure: Why there is no accuracy, or None.
-        machine: The machine that it was trained on.
+        accuracy: The accuracy on the test split after the last epoch; None if the loss became NaN or infinite.
+        seconds: The wall-clock time of the training in seconds, including the evaluation after each epoch; None if the
+            training failed.
+        cpu_seconds: The CPU time of the training in seconds, over all cores, including the evaluation after each epoch;
+            None if the training failed.
+        failure: The reason why there is no accuracy; None if there is one.
+        machine: The processor of the machine that ran the training.
     """
 
     entry: str
@@ -45,12 +48,12 @@ class Run:
     machine: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Returns all attributes by name, for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> "Run":
-        """Restores what `as_dict` returned.
+        """Creates a run from the result of `as_dict`.
 
         Args:
             facts: The attributes by name.
@@ -60,13 +63,13 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """The mean and the deviation over the seeds of an entry.
+    """The mean and spread of a value over the seeds of an entry.
 
     Attributes:
-        mean: Their mean.
-        deviation: Their sample standard deviation; None of one.
-        lowest: The lowest of them.
-        highest: The highest of them.
+        mean: The mean.
+        deviation: The sample standard deviation; None if there is only one value.
+        lowest: The lowest value.
+        highest: The highest value.
         count: The number of values.
     """
 
@@ -78,10 +81,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread | None":
-        """The spread of some figures, or None if there are none.
+        """Computes the spread of values; returns None if there are no values.
 
         Args:
-            values: The figures.
+            values: The values, one for each seed.
         """
         if not values:
             return None
@@ -100,32 +103,32 @@ class Spread:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Reads ``results.json`` of a study's folder; returns an empty dict if there is none.
+    """Reads ``results.json`` in the folder of a study; returns an empty dict if there is no such file.
 
     Args:
-        folder: The study's.
+        folder: The folder of the study.
 
     Raises:
-        ValueError: If it is no JSON.
+        ValueError: If the file is not valid JSON.
     """
     path = folder / RESULTS_FILE
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def write_report(study: Study, folder: Path, costs: Mapping[str, NetworkCost], runs: Sequence[Run]) -> dict[str, Any]:
-    """Writes the table and the picture of what is done.
+    """Writes the tables and the plot of the finished trainings.
 
     Args:
         study: The study.
         folder: The folder to write to.
-        costs: The costs of the networks, by entry; an entry without one has no row.
-        runs: The trainings that are done.
+        costs: The costs of the networks, by the name of the entry; an entry without a cost gets no row.
+        runs: The finished trainings.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If a file cannot be written.
     """
     entries = [entry for entry in study.entries if entry.name in costs]
     results = {
@@ -169,16 +172,16 @@ def _facts(entry: Entry, cost: NetworkCost, runs: Sequence[Run]) -> dict[str, An
 
 
 def _document(study: Study, entries: Sequence[Entry], costs: Mapping[str, NetworkCost], runs: Sequence[Run]) -> str:
-    """The tables and the notes on how to read them."""
+    """Returns the Markdown text with the tables and the notes on how to read them."""
     parts = [f"# {study.name}", study.question, markdown(accuracy_columns(entries, runs))]
     machines = sorted({run.machine for run in runs})
     if machines:
         parts.append(
-            "Accuracies are those of the test split after the last epoch, mean and sample standard deviation over the "
-            f"seeds. The seconds were taken on {'; '.join(machines)}."
+            "The accuracies are those on the test split after the last epoch, as mean and sample standard deviation "
+            f"over the seeds. The seconds were measured on {'; '.join(machines)}."
         )
     parts += [
-        "What the networks cost, without auxiliary heads:",
+        "The cost of the networks, without auxiliary heads:",
         markdown(cost_columns(entries, costs)),
         *study.notes,
         *(f"{run.entry}, seed {run.seed}: {run.failure}" for run in runs if run.failure),
@@ -187,11 +190,11 @@ def _document(study: Study, entries: Sequence[Entry], costs: Mapping[str, Networ
 
 
 def accuracy_columns(entries: Sequence[Entry], runs: Sequence[Run]) -> list[Column]:
-    """Returns the columns of the trainings' results, with a row for each entry.
+    """Returns the columns with the results of the trainings, which have a row for each entry.
 
     Args:
-        entries: The rows.
-        runs: The trainings that are done.
+        entries: The entries, in the order of the rows.
+        runs: The finished trainings.
     """
     by_entry = {entry.name: _of(entry, runs) for entry in entries}
     accuracies = {name: _spread(own, "accuracy") for name, own in by_entry.items()}
@@ -228,11 +231,11 @@ def accuracy_columns(entries: Sequence[Entry], runs: Sequence[Run]) -> list[Colu
 
 
 def cost_columns(entries: Sequence[Entry], costs: Mapping[str, NetworkCost]) -> list[Column]:
-    """Returns the columns of the networks' costs and parameters, with a row for each entry.
+    """Returns the columns with the costs and parameters of the networks, which have a row for each entry.
 
     Args:
-        entries: The rows.
-        costs: The costs of the networks, by entry.
+        entries: The entries, in the order of the rows.
+        costs: The costs of the networks, by the name of the entry.
     """
     own = [costs[entry.name] for entry in entries]
     rows = [cost.summary for cost in own]
@@ -254,13 +257,13 @@ def cost_columns(entries: Sequence[Entry], costs: Mapping[str, NetworkCost]) -> 
 
 
 def plot_study(study: Study, costs: Mapping[str, NetworkCost], runs: Sequence[Run], file: IO[bytes]) -> None:
-    """Draws the accuracy of each entry against seconds, parameters and multiply-adds.
+    """Plots the accuracy of each entry against seconds, parameters and multiply-adds.
 
     Args:
         study: The study.
-        costs: The costs of the networks, by entry.
-        runs: The trainings that are done.
-        file: The PNG file to write.
+        costs: The costs of the networks, by the name of the entry.
+        runs: The finished trainings.
+        file: The binary file object to which the PNG is written.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
@@ -288,7 +291,7 @@ def plot_study(study: Study, costs: Mapping[str, NetworkCost], runs: Sequence[Ru
     for axes, label in zip(every, labels, strict=True):
         axes.set(xscale="log", xlabel=label)
         low, high = axes.get_xlim()
-        # Points that are close together would have no number on the axis.
+        # With default limits, an axis would have no tick labels if all points are close together.
         axes.set_xlim(low / 2, high * 2)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -1,4 +1,4 @@
-"""Running a study: training after training, each of them resumable, and the table after each."""
+"""Runs studies: trains one network after the other, resumes interrupted trainings, and writes the table after each."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ from googlenet_keras.training.loop import CHECKPOINTS
 from googlenet_keras.training.recipe import Recipe
 
 RUN_FILE = "run.json"
-# Of a folder's name: the entry's, and the seed.
+# The name of a training's folder, which contains the name of the entry and the seed.
 _FOLDER = re.compile(r"(.+)_seed(\d+)")
 
 
@@ -41,32 +41,33 @@ def run_study(
     callbacks: Callable[[Recipe, Path], Sequence[keras.callbacks.Callback]] = lambda recipe, folder: (),
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Runs the trainings of a study that are not done yet, and writes the table after each of them.
+    """Runs the trainings of a study that are not finished yet, and writes the table after each of them.
 
-    All trainings are done in this process, one after the other: a signal then ends the one that runs as it ends any
-    training, with a checkpoint, and what TensorFlow takes to start is in no figure. What a training took of memory is
-    given back before the next one.
+    All trainings run in this process, one after the other. Therefore a signal ends the current one with a checkpoint,
+    like any training, and the start-up time of TensorFlow is not included in any measurement. The memory of a training
+    is freed before the next one starts.
 
     Args:
         study: A study of `load_study`, or your own.
-        output: The folder: ``ENTRY_seedN/`` for each training, and of all that are done ``results.json``,
-            ``results.md`` and ``accuracy.png``. Other seeds and entries may be added to it later.
-        seeds: The seeds of the trainings; an empty list means the study's.
-        only: Names of the entries that are run; none are all.
-        train_networks: Whether anything is trained; if not, the table tells what the networks cost, and what is done.
-        data_dir: The folder of TensorFlow Datasets' data; None is its own default.
+        output: The folder for the results: ``ENTRY_seedN/`` for each training, and ``results.json``, ``results.md`` and
+            ``accuracy.png`` for all finished trainings. Other seeds and entries can be added to the folder later.
+        seeds: The seeds of the trainings; an empty sequence means the seeds of the study.
+        only: The names of the entries to run; an empty sequence means all entries.
+        train_networks: Whether to train. If False, the table shows the costs of the networks, and the results of the
+            trainings that are already finished.
+        data_dir: The folder that holds the data of TensorFlow Datasets; None means its default folder.
         strategy: See `train`.
-        callbacks: Makes the Keras callbacks of a training from its recipe and folder.
-        report: Called with a line before and after each training.
+        callbacks: A function that creates the Keras callbacks of a training from its recipe and folder.
+        report: A function that is called with a line before each network is built, and before and after each training.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
-        ValueError: If there is no such entry, a network cannot be had at that size, the data cannot be had, or the
-            folder holds another study, or trainings with other options.
+        ValueError: If there is no such entry, a network cannot be built with its input size, the data are not
+            available, or the folder contains another study or trainings with other options.
         OSError: If the folder cannot be written.
-        TrainingInterruptedError: If a SIGTERM or Ctrl-C came; the same call goes on from there.
+        TrainingInterruptedError: If a SIGTERM or Ctrl-C was received; the same call continues from there.
     """
     output = Path(output)
     for name in only:
@@ -98,7 +99,7 @@ def _run(
     strategy: tf.distribute.Strategy | None,
     callbacks: Callable[[Recipe, Path], Sequence[keras.callbacks.Callback]],
 ) -> Run:
-    """One training, and its measurement on the test split once it has ended."""
+    """Runs one training, and evaluates the network on the test split when the training has ended."""
     listening = callbacks(recipe, folder)
     facts: dict[str, Any] = {}
     try:
@@ -114,7 +115,7 @@ def _run(
         )
         facts |= {"accuracy": measured.scores.top1, "seconds": trained["seconds"], "cpu": trained["cpu_seconds"]}
     except LossNotFiniteError as error:
-        # A result as well; the other trainings go on.
+        # A training that diverges is also a result, and must not stop the others.
         facts["failure"] = str(error)
     finally:
         for callback in listening:
@@ -135,28 +136,28 @@ def _run(
     folder.mkdir(exist_ok=True)
     with write_aside(folder / RUN_FILE) as file:
         file.write(json.dumps({**run.as_dict(), "recipe": _identity(recipe)}, indent=2).encode() + b"\n")
-    # A finished training goes on from nothing any more.
+    # A finished training needs no checkpoints.
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder / CHECKPOINTS)
     return run
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
-    """All of a recipe that its result depends on, as JSON has it."""
+    """Returns all fields of a recipe that affect its result, in the form in which JSON restores them."""
     return json.loads(json.dumps(recipe.identity()))
 
 
 def _check_study(study: Study, output: Path) -> None:
     there = read_results(output).get("study", study.name)
     if there != study.name:
-        raise ValueError(f"{str(output)!r} holds the study {there}: take another folder. Received: {study.name!r}")
+        raise ValueError(f"{str(output)!r} contains the study {there}: use another folder. Received: {study.name!r}")
 
 
 def _finished(study: Study, output: Path) -> list[Run]:
-    """The trainings in a folder that are done, in the study's order.
+    """Returns the finished trainings in a folder, ordered by seed, and by the order of the study's entries.
 
     Raises:
-        ValueError: If one of them was done with other options.
+        ValueError: If one of them was run with other options.
     """
     entries = {entry.name: entry for entry in study.entries}
     found = []
@@ -175,7 +176,7 @@ def _check_options(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, 
     others = [name for name in wanted if name != "seed" and there.get(name) != wanted[name]]
     if others:
         raise ValueError(
-            f"{str(folder)!r} holds a training with {', '.join(f'{name}={there.get(name)}' for name in others)}: "
+            f"{str(folder)!r} contains a training with {', '.join(f'{name}={there.get(name)}' for name in others)}: "
             f"give the same options, or another --output. "
             f"Received: {', '.join(f'{name}={wanted[name]}' for name in others)}"
         )
@@ -188,7 +189,7 @@ def _costs(
     data_dir: str | Path | None,
     report: Callable[[str], None],
 ) -> dict[str, NetworkCost]:
-    """Computes what the networks cost, without auxiliary heads. This checks that all of them can be built."""
+    """Computes the costs of the networks, which also ensures that all of them can be built before any is trained."""
     names = {entry.name for entry in chosen} | {run.entry for run in runs}
     datasets: dict[str, Dataset] = {}
     costs = {}
@@ -199,5 +200,5 @@ def _costs(
             if name not in datasets:
                 datasets[name] = open_dataset(name, data_dir)
             costs[entry.name] = network_cost(entry.recipe, datasets[name])
-            gc.collect()  # networks refer to themselves
+            gc.collect()  # Networks contain reference cycles, which only the garbage collector frees.
     return costs

@@ -1,4 +1,4 @@
-"""Defines a study: recipes that are trained alike and compared."""
+"""Defines studies, which are sets of recipes that are trained and compared."""
 
 import dataclasses
 import difflib
@@ -9,7 +9,7 @@ from googlenet_keras.training.recipe import Recipe
 
 _Value = TypeVar("_Value")
 
-# What is measured at the end of each training, and nothing is chosen by.
+# The split for the evaluation after each training; no choice may be based on it.
 TEST_SPLIT = "test"
 
 
@@ -18,11 +18,11 @@ class Entry:
     """A training of a study.
 
     Attributes:
-        name: The name of its row, and of the folders of its trainings.
-        idea: The idea that it tests, in a few words.
-        recipe: The recipe to train; a study changes its seed.
-        compared_with: The entry that lacks the idea and is like it otherwise; None: it is compared with none.
-        published: Test accuracy that its source tells; None: it tells none.
+        name: The name of the entry, which appears in its row and in the folder names of its trainings.
+        idea: The idea that the entry tests, in a few words.
+        recipe: The recipe to train; the study sets its seed.
+        compared_with: The name of the entry that lacks the idea and is otherwise the same; None for no comparison.
+        published: The test accuracy that the source of the recipe reports; None if it reports none.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Recipes that answer a question together.
+    """A set of recipes that together answer a question.
 
     Attributes:
         name: The name of the study in `load_study`.
-        question: The question that it answers, in a line.
-        entries: The trainings, in the order in which they are run.
-        seeds: Those that each of them is run with where nothing else is asked for.
-        notes: Notes on reading its table.
+        question: The question that the study answers, in a line.
+        entries: The entries, in the order in which they are trained.
+        seeds: The default seeds with which each entry is trained.
+        notes: Notes on how to read the table of the study.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Study:
     notes: tuple[str, ...] = ()
 
     def with_fields(self, **changes: Any) -> "Study":
-        """The study with fields of all its recipes set otherwise.
+        """Returns a copy of the study in which fields of all recipes are changed.
 
-        A published accuracy belongs to the dataset that it was measured on, and is dropped with another one.
+        A published accuracy is dropped if the dataset changes, because it is valid only for the original one.
 
         Args:
-            **changes: The fields; see `Recipe`.
+            **changes: The new values of fields; see `Recipe`.
 
         Raises:
             ValueError: If a field is out of its range.
@@ -69,32 +69,32 @@ class Study:
         return dataclasses.replace(self, entries=tuple(entries))
 
     def entry(self, name: str) -> Entry:
-        """One of the trainings.
+        """Returns one of the entries.
 
         Args:
-            name: The entry's.
+            name: The name of the entry.
 
         Raises:
-            ValueError: If there is no such entry, and the message names one that is near.
+            ValueError: If there is no such entry; the message suggests a similar name.
         """
         return _named(name, {entry.name: entry for entry in self.entries}, f"entry of {self.name}")
 
 
 def study_names() -> list[str]:
-    """The names that `load_study` knows."""
+    """Returns the names of all studies that `load_study` can load, in alphabetical order."""
     from googlenet_keras.studies.definitions import STUDIES
 
     return sorted(STUDIES)
 
 
 def load_study(name: str) -> Study:
-    """A study by its name.
+    """Returns a study by its name.
 
     Args:
         name: One of `study_names`.
 
     Raises:
-        ValueError: If there is no such study, and the message names one that is near.
+        ValueError: If there is no such study; the message suggests a similar name.
     """
     from googlenet_keras.studies.definitions import STUDIES
 

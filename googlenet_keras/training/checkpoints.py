@@ -1,4 +1,4 @@
-"""Checkpoints: one file with all that a training needs to go on as if it had never stopped."""
+"""Writes and restores checkpoints: files with everything that a training needs to continue as if it had not stopped."""
 
 import json
 import re
@@ -19,35 +19,36 @@ UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """The checkpoints that are in a folder, the oldest first; there may be no such folder."""
+    """Returns the checkpoints in a folder, ordered from the oldest to the newest; the folder need not exist."""
     found = {path: named for path in folder.glob("step-*.npz") if (named := _NAME.fullmatch(path.name))}
     return sorted(found, key=lambda path: int(found[path][1]))
 
 
 def next_run(folder: Path, *, resume: bool) -> str:
-    """Says where the next run of the same command starts, in words that complete a message.
+    """Returns a text about where the next run of the same command starts, to be inserted in a message.
 
     Args:
         folder: The folder of the checkpoints.
-        resume: Whether that command goes on from a checkpoint.
+        resume: Whether the command resumes from a checkpoint.
     """
     if not resume:
         return "the next run starts from the beginning if it is given --no-resume again"
     if checkpoint_files(folder):
         return "the next run starts from the last checkpoint"
-    return "there is no checkpoint yet, so that the next run starts from the beginning"
+    return "there is no checkpoint yet, so the next run starts from the beginning"
 
 
 class Checkpoints:
-    """The last few checkpoints of one training, in a folder of their own.
+    """The folder with the most recent checkpoints of a training.
 
-    A checkpoint is a NumPy ``.npz`` of every variable by its name, and of ``facts``, JSON with the rest. The archive's
-    checksums tell a damaged one from a good one.
+    A checkpoint is a NumPy ``.npz`` file that contains all variables by name, and everything else as JSON in ``facts``.
+    The checksums of the archive reveal damaged files.
 
     Args:
         folder: The folder of the checkpoints.
         variables: The variables to save and restore, by name.
-        identity: The facts that must be equal for a checkpoint to be continued, such as the recipe; JSON.
+        identity: The facts that must be equal in a checkpoint for the training to continue from it, such as the recipe.
+            They must be serializable as JSON.
         kept: The number of checkpoints to keep.
     """
 
@@ -61,17 +62,17 @@ class Checkpoints:
         self._forgotten: list[Path] = []
 
     def save(self, step: int, facts: Mapping[str, Any]) -> Path:
-        """Writes a checkpoint, whole or not at all, and takes away those that are too old.
+        """Writes a checkpoint, completely or not at all, and deletes those that are no longer needed.
 
         Args:
-            step: Steps trained since the beginning.
-            facts: Other facts that restoring needs; JSON.
+            step: The number of steps since the beginning of the training.
+            facts: Other facts that are needed to restore the training; they must be serializable as JSON.
 
         Returns:
-            Its file.
+            The path of the checkpoint.
 
         Raises:
-            OSError: If the disk refuses; the older checkpoints are then as they were.
+            OSError: If the file cannot be written; the older checkpoints then remain unchanged.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in self._variables.items()}
@@ -85,27 +86,27 @@ class Checkpoints:
         return path
 
     def forget(self) -> None:
-        """Begins anew: the checkpoints that are there are taken away once there is one of this training."""
+        """Marks the existing checkpoints for deletion after the first one of the new training has been written."""
         self._forgotten = self.files()
 
     def files(self) -> list[Path]:
-        """The checkpoints there are, the oldest first."""
+        """Returns the existing checkpoints, ordered from the oldest to the newest."""
         return checkpoint_files(self.folder)
 
     def current(self) -> list[Path]:
-        """Those of them that belong to this training, and not to one that it begins anew."""
+        """Returns the existing checkpoints without those that `forget` has marked for deletion."""
         return [path for path in self.files() if path not in self._forgotten]
 
     def restore(self) -> dict[str, Any] | None:
-        """Puts the newest readable checkpoint into the variables.
+        """Restores the variables from the newest readable checkpoint.
 
-        A damaged checkpoint is reported on stderr, and the one before it is restored.
+        A damaged checkpoint is reported on stderr, and the one before it is tried.
 
         Returns:
-            Its facts, or None if there is no checkpoint.
+            The facts of the checkpoint, or None if there is no checkpoint.
 
         Raises:
-            ValueError: If the checkpoint is another training's, or none of them can be read.
+            ValueError: If the checkpoint belongs to another training, or no checkpoint can be read.
         """
         files = self.files()
         for path in reversed(files):
@@ -114,21 +115,21 @@ class Checkpoints:
                     arrays = {name: archive[name] for name in archive.files}
                 facts = json.loads(arrays.pop(_FACTS).item())
             except UNREADABLE:
-                print(f"The checkpoint {path.name} is damaged; the one before it is tried", file=sys.stderr)
+                print(f"The checkpoint {path.name} is damaged; trying the one before it", file=sys.stderr)
                 continue
             self._check(path, facts.pop("identity"), arrays)
             for name, variable in self._variables.items():
-                # NumPy does not know bfloat16: it reads two bytes.
+                # NumPy does not know bfloat16, and reads its values as raw data of two bytes each.
                 array = arrays[name]
                 variable.assign(array.view(variable.dtype) if array.dtype.kind == "V" else array)
             return facts
         if files:
-            raise ValueError(f"None of the checkpoints can be read; start anew with --no-resume. Received: {files}")
+            raise ValueError(f"None of the checkpoints can be read; start over with --no-resume. Received: {files}")
         return None
 
     def _check(self, path: Path, identity: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         differing = [
-            f"{name} {identity.get(name)!r} there and {value!r} here"
+            f"{name}: {identity.get(name)!r} in the checkpoint, {value!r} now"
             for name, value in self._identity.items()
             if identity.get(name) != value
         ]
@@ -138,6 +139,6 @@ class Checkpoints:
             differing = ["other weights"]
         if differing:
             raise ValueError(
-                f"The checkpoint is another training's ({'; '.join(differing)}): continue it as it was begun, give "
-                f"another --output, or start anew with --no-resume. Received: {str(path)!r}"
+                f"The checkpoint belongs to another training ({'; '.join(differing)}): use the options of that "
+                f"training, give another --output, or start over with --no-resume. Received: {str(path)!r}"
             )

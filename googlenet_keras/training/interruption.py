@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the training ends at its next step, and in any case within seconds."""
+"""Handles SIGTERM and Ctrl-C: the training ends after the current step, or within seconds if the step takes longer."""
 
 import os
 import signal
@@ -9,24 +9,27 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-# Seconds to save and leave; five is what is promised. The thread that counts them waits while Python's garbage
-# collector takes a traced graph apart, 0.6 s for GoogLeNet; on a busy machine it was 1.6 s late altogether.
+# The seconds for saving and exiting. The documentation promises five, but the thread that counts them can be late: it
+# has to wait while Python's garbage collector frees a traced graph, which takes 0.6 s for GoogLeNet, and on a busy
+# machine it was 1.6 s late in total.
 GRACE = 3.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """While the block runs, SIGTERM and SIGINT only set `requested`; the block is to look at it after every step.
+    """A context in which SIGTERM and SIGINT only set `requested`, which the block must check after every step.
 
-    A step may be long, and the first one spends many seconds in TensorFlow, where Python's handlers do not run. A
-    thread that the signal wakes ends the process if the block has not ended within `GRACE` seconds: what the last
-    checkpoint holds is safe. In another thread than the main one, where Python takes no signals, the block just runs.
+    A step may take long, and the first one spends many seconds in TensorFlow, where Python's signal handlers do not
+    run. Therefore the signal wakes a thread, which ends the process if the block has not ended within `GRACE` seconds;
+    only the progress since the last checkpoint is then lost. Outside the main thread, where Python cannot handle
+    signals, the context does nothing.
 
     Args:
-        next_run: Says where the next run starts; it is called in that thread, when the process is about to end.
+        next_run: A function that returns a text about where the next run starts. The thread calls it just before it
+            ends the process.
 
     Attributes:
-        requested: The signal that came, or None.
+        requested: The signal that was received, or None.
     """
 
     def __init__(self, next_run: Callable[[], str]) -> None:
@@ -62,14 +65,14 @@ class Interruption:
         self.requested = signal.Signals(number)
 
     def _watch(self) -> None:
-        """Runs in a thread: a signal's number arrives as a byte, whatever the main thread is in."""
+        """Waits for a signal in a thread; its number arrives as a byte, whatever the main thread is doing."""
         with self._receiver:
             numbers = {int(number) for number in SIGNALS}
             number = self._next_byte()
             while number is not None and number not in numbers:
                 number = self._next_byte()
             if number is not None and not self._left.wait(GRACE):
-                print(f"Interrupted within a long step: {self._next_run()}", file=sys.stderr)
+                print(f"Interrupted during a long step: {self._next_run()}", file=sys.stderr)
                 sys.stderr.flush()
                 os._exit(128 + number)
 

@@ -1,9 +1,10 @@
-"""The training loop: one path for one device and for many, over public API.
+"""The training loop, which is the same for one device and for many, and uses public API only.
 
-Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy and for a first batch that does not divide by the replicas
-(keras-team/keras#20585); here ``strategy.run`` runs a step, and Keras's own callbacks are called where ``fit`` would.
+Keras 3's ``fit`` fails under MultiWorkerMirroredStrategy, and if the size of the first batch is not divisible by the
+number of replicas (keras-team/keras#20585). This loop runs the steps with ``strategy.run`` instead, and calls Keras
+callbacks at the same points as ``fit``.
 
-What a step does is in `steps`, what it changes in `state`; this module says when.
+The module `steps` defines what a step does, and `state` defines what it changes; this module decides when a step runs.
 """
 
 import contextlib
@@ -36,13 +37,14 @@ from googlenet_keras.training.state import Clock, Progress, Row, create_state
 from googlenet_keras.training.steps import Batch, Steps
 from googlenet_keras.training.workers import LOST, WorkerLostError, all_have, wait_for_all
 
-# The moving average is taken every so many steps, with the decay of all of them: each step it would cost 5%.
+# The number of steps between updates of the moving average, each of which applies the decay of all these steps. Updates
+# after every step would make the training 5% slower.
 AVERAGE_STEPS = 8
 CHECKPOINTS = "checkpoints"
 
 
 class TrainingInterruptedError(Exception):
-    """A signal ended the training; its state is saved. `signal` is the signal's number."""
+    """A signal ended the training, whose state is saved; the attribute `signal` is the number of the signal."""
 
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)
@@ -50,7 +52,7 @@ class TrainingInterruptedError(Exception):
 
 
 class LossNotFiniteError(RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint is from before."""
+    """The loss became NaN or infinite; the last checkpoint, if there is one, was written before that."""
 
 
 def train(
@@ -66,28 +68,33 @@ def train(
     """Trains a recipe's model and writes its weights, log, picture and results to a folder.
 
     Args:
-        recipe: The recipe to train by. For the dtype ``"auto"`` see `choose_dtype`; checkpoints and results
-            have the one that was taken.
-        output: The folder: ``model.weights.h5``, ``results.json``, ``log.csv``, ``curves.png`` and ``checkpoints/``.
-            Under several workers only the chief writes it; all must be able to read it.
-        data_dir: The folder of TensorFlow Datasets' data; None is its own default.
-        strategy: The devices, see `create_strategy`; None is the strategy in whose scope this is called.
-        resume: Whether to go on from the newest checkpoint in the folder, if there is one.
+        recipe: The recipe to train. If its dtype is ``"auto"``, `choose_dtype` chooses one, and checkpoints and results
+            contain the chosen one.
+        output: The folder for ``model.weights.h5``, ``model_card.md``, ``results.json``, ``log.csv``, ``curves.png``
+            and ``checkpoints/``. If there are several workers, only the chief writes to it, but all must be able to
+            read it.
+        data_dir: The folder that holds the data of TensorFlow Datasets; None means its default folder.
+        strategy: The strategy to train with, see `create_strategy`; None means the strategy in whose scope this
+            function is called.
+        resume: Whether to continue from the newest checkpoint in the folder, if there is one.
         max_bad: See `googlenet_keras.data.open_dataset`.
-        callbacks: Keras callbacks, called on every worker where ``fit`` calls them. They may stop the training at the
-            end of an epoch through ``model.stop_training``. Keras cannot guess the ``mode`` of an EarlyStopping here.
+        callbacks: Keras callbacks, which every worker calls at the same points as ``fit``. They can stop the training
+            at the end of an epoch with ``model.stop_training``. Give an EarlyStopping its ``mode``, because Keras
+            cannot infer it here.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
-        ValueError: If the data cannot be had, the folder holds another training's checkpoint, or the workers would take
-            different dtypes.
+        ValueError: If the data or the weights to start from are not available, a setting of the recipe is not
+            supported, the folder contains a checkpoint of another training, or the workers would use different dtypes
+            or weights, or start at different steps.
         OSError: If the folder cannot be written.
+        RuntimeError: If published weights cannot be downloaded.
         LossNotFiniteError: If the loss becomes NaN or infinite.
-        TrainingInterruptedError: If a SIGTERM or Ctrl-C came, to this or another worker; what was done is in a
-            checkpoint.
-        WorkerLostError: If another worker is gone.
+        TrainingInterruptedError: If this or another worker received SIGTERM or Ctrl-C; a checkpoint with all the
+            progress has then been written.
+        WorkerLostError: If another worker is lost.
     """
     output = Path(output)
     data_dir = None if data_dir is None else Path(data_dir)
@@ -102,23 +109,24 @@ def train(
             if not has_other_workers(strategy):
                 raise
             raise WorkerLostError(
-                f"Another worker is gone; its own log says why. Start all of them again: {next_run()}"
+                f"Another worker is gone; see its log for the reason. Start all workers again: {next_run()}"
             ) from error
 
 
 class Training:
-    """Runs a recipe: it decides when to take a step, evaluate, write a checkpoint and end.
+    """Runs a recipe: decides when to run a step, evaluate the network, write a checkpoint, and end the training.
 
     Args:
-        recipe: The recipe to train by.
+        recipe: The recipe to train.
         output: See `train`.
         dataset: The dataset to train on.
         strategy: The strategy to train with.
 
     Attributes:
-        recipe: The recipe, with the dtype that was taken.
-        state: The networks, the optimizer, and where the training is.
-        steps: The functions of a step.
+        recipe: The recipe, with the dtype that was chosen, and with the network and input size of the weights to start
+            from if it names none.
+        state: The networks, the optimizer and the progress of the training.
+        steps: The functions that run the steps.
 
     Raises:
         ValueError: See `train`.
@@ -148,7 +156,7 @@ class Training:
     def run(
         self, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback], interruption: Interruption
     ) -> dict[str, Any]:
-        """Trains to the recipe's end; see `train`."""
+        """Runs the training to its end; see `train`."""
         self._resumes = resume
         self._interruption = interruption
         self._signal: Signals | None = None
@@ -175,7 +183,7 @@ class Training:
         return results
 
     def _find_start(self) -> None:
-        """Restores the newest checkpoint, or else loads the recipe's weights, on all workers alike."""
+        """Restores the newest checkpoint, or else loads the recipe's weights, and checks that all workers agree."""
         if not self._resumes:
             self._checkpoints.forget()
         facts = self._checkpoints.restore() if self._resumes else None
@@ -191,12 +199,12 @@ class Training:
             print(*lines, sep="\n", flush=True)
         if not all_have(self._strategy, self._steps_done()):
             raise ValueError(
-                "The workers would begin at different steps: give all of them the same --output, in a folder that "
-                f"all can read. Received: {str(self._output)!r}, where this one finds step {self._steps_done()}"
+                "The workers would begin at different steps: give all of them the same --output, a folder that all of "
+                f"them can read. Received: {str(self._output)!r}, where this worker finds step {self._steps_done()}"
             )
 
     def _epoch(self) -> None:
-        """Runs one epoch from the step where it was stopped, and evaluates it."""
+        """Runs the rest of the current epoch, and evaluates the network."""
         progress = self.state.progress
         self.state.freeze(self.recipe.freezes_in(progress.epoch))
         self._hooks.on_epoch_begin(progress.epoch)
@@ -226,10 +234,10 @@ class Training:
         self._hooks.on_epoch_end(progress.epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
 
     def _step(self, batches: Timed[Batch]) -> None:
-        """Takes one step of training, and does what is due after it."""
+        """Runs one step of training, and everything that follows it, such as callbacks and checkpoints."""
         progress = self.state.progress
         self._hooks.on_train_batch_begin(progress.step)
-        # The sums are looked at after every step: on a CPU they are there, on a GPU it costs a synchronization.
+        # Reading the sums after every step costs nothing on a CPU, but synchronizes a GPU.
         sums = self._together(self.steps.train, next(batches))
         self._check_finite(sums[0])
         progress.sums = (np.add(progress.sums, sums) if progress.sums else sums).tolist()
@@ -242,11 +250,11 @@ class Training:
             self._save()
 
     def _evaluate(self) -> Row:
-        """Measures the network that is kept on the validation split.
+        """Evaluates the network that will be saved on the validation split.
 
         Returns:
-            ``val_loss``, the cross-entropy without smoothing and weights in nats, ``val_accuracy`` and
-            ``val_top5_accuracy``.
+            A dict with ``val_loss``, which is the cross-entropy in nats without label smoothing and class weights,
+            ``val_accuracy`` and ``val_top5_accuracy``.
         """
         self.steps.agree_on_moments()
         batches = self.feed(training=False)
@@ -264,7 +272,7 @@ class Training:
         return {f"val_{name}": value for name, value in means.items()}
 
     def _finish(self) -> dict[str, Any]:
-        """Writes the results once all workers are done."""
+        """Writes the results, and waits for all workers before it returns them."""
         progress = self.state.progress
         results = records.summarize(self.recipe, self._dataset, self.state.model, progress.rows) | {
             "dtype_reason": self._dtype_reason,
@@ -279,10 +287,11 @@ class Training:
         return results
 
     def feed(self, *, training: bool) -> Timed[Batch]:
-        """The batches of the present epoch from the present step on, or of a measurement, for this process.
+        """Returns the batches for this process.
 
         Args:
-            training: Which of the two.
+            training: If True, returns the training batches from the current step of the current epoch on; if False,
+                those of an evaluation.
         """
         first_step = self.state.progress.step if training else 0
 
@@ -293,7 +302,7 @@ class Training:
         return feed(self._strategy, source)
 
     def _batches(self, shards: Sequence[int] = (0,), *, training: bool, epoch: int | None = None) -> Batches:
-        """The batches of the training or the validation split, for some of the replicas, at the size of an epoch."""
+        """Creates the batches of the training or validation split for some replicas, with an epoch's input size."""
         epoch = self.state.progress.epoch if epoch is None else epoch
         return Batches(
             self._train_split if training else self._validation_split,
@@ -313,7 +322,7 @@ class Training:
         return progress.epoch * self._steps_per_epoch + progress.step
 
     def _means(self) -> Row:
-        """Loss and accuracies over the epoch so far."""
+        """Returns the mean loss and accuracies over the completed steps of the current epoch."""
         loss, examples, *correct = self.state.progress.sums
         heads = by_head(self.state.model.output)
         names = ["accuracy" if head == "predictions" else f"{head}_accuracy" for head in heads]
@@ -334,15 +343,16 @@ class Training:
         done = self._steps_done()
         decay = self.recipe.average_decay
         if decay and (done % AVERAGE_STEPS == 0 or self.state.progress.step == self._steps_per_epoch):
-            # The first steps count for less: their weights are hardly weights yet.
+            # A smaller decay in the first steps soon removes the initial, untrained weights from the average.
             decay = min(decay, (1 + done) / (10 + done)) ** AVERAGE_STEPS
             self.steps.move_average(tf.constant(decay, "float32"))
 
     def _together(self, step: Callable[[Batch, tf.Tensor], tf.Tensor], batch: Batch) -> np.ndarray:
-        """Runs a step on all replicas; answers its sums, and notes the signal that any of the workers got before it."""
+        """Runs a step on all replicas, returns its sums, and records whether any worker received a signal before it."""
         numbers = step(batch, tf.constant(self._interruption.requested or 0, "float32")).numpy()
-        # Signals come during the step as well. Only what all workers know of can end the training, or one would wait
-        # for another that has left; one that was not asked itself leaves as if by SIGTERM.
+        # A signal may also arrive during the step. It ends the training only after all workers know of it, because a
+        # worker would otherwise wait for one that has left. A worker that received no signal itself acts as if it had
+        # received SIGTERM.
         requested = self._interruption.requested
         agreed = numbers[0] if has_other_workers(self._strategy) else requested
         self._signal = (requested or SIGTERM) if agreed else None
@@ -357,8 +367,8 @@ class Training:
         progress = self.state.progress
         raise TrainingInterruptedError(
             number,
-            f"Stopped by {number.name} after {progress.step} steps of epoch {progress.epoch + 1}; all is saved, and "
-            f"the same command {'' if self._resumes else 'without --no-resume '}goes on from there",
+            f"Stopped by {number.name} after {progress.step} steps of epoch {progress.epoch + 1}; everything is saved, "
+            f"and the same command {'' if self._resumes else 'without --no-resume '}continues from there",
         )
 
     def _save(self) -> None:
@@ -368,23 +378,23 @@ class Training:
 
 
 def _with_settled_dtype(recipe: Recipe, strategy: tf.distribute.Strategy) -> tuple[Recipe, str]:
-    """The recipe with the dtype that its ``auto`` means here and on all workers, and why it is that one."""
+    """Returns the recipe with the dtype that all workers compute in, and the reason for this dtype."""
     choice = choose_dtype(recipe.dtype, strategy)
     if not all_have(strategy, zlib.crc32(choice.name.encode())):
         raise ValueError(
             "The workers would compute in different dtypes: give all of them the same --dtype. "
-            f"Received: {recipe.dtype!r}, for which this one takes {choice.name} ({choice.reason})"
+            f"Received: {recipe.dtype!r}, for which this worker chooses {choice.name} ({choice.reason})"
         )
     return dataclasses.replace(recipe, dtype=choice.name), choice.reason
 
 
 def _with_settled_start(recipe: Recipe, strategy: tf.distribute.Strategy) -> tuple[Recipe, Start]:
-    """See `settle_start`; all workers start from the same weights."""
+    """Calls `settle_start`, and checks that all workers start from the same weights."""
     recipe, start = settle_start(recipe)
     if not all_have(strategy, int((start.checksum or "0")[:8], 16)):
         raise ValueError(
             "The workers would start from different weights: give all of them the same file. "
-            f"Received: {recipe.weights!r}, of SHA-256 {start.checksum}"
+            f"Received: {recipe.weights!r} with the SHA-256 {start.checksum}"
         )
     return recipe, start
 
@@ -396,5 +406,5 @@ def _augmentation(recipe: Recipe) -> Augmentation:
 
 
 def _identity(recipe: Recipe, start: Start) -> dict[str, Any]:
-    # The same weights may lie elsewhere, and others under the same name.
+    # The checksum identifies the weights, because a file may be moved, and another one may get its name.
     return {**recipe.identity(), "weights": start.checksum and f"of SHA-256 {start.checksum}"}

@@ -12,11 +12,11 @@ from googlenet_keras.training.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The recipe's learning rate, as Keras's optimizers take it.
+    """Returns the recipe's learning rate, as a number or a schedule for Keras's optimizers.
 
     Args:
         recipe: The recipe.
-        steps_per_epoch: Steps of an epoch.
+        steps_per_epoch: The number of steps in an epoch.
     """
     if recipe.schedule == "cosine":
         warmup = round(recipe.warmup_epochs * steps_per_epoch)
@@ -44,17 +44,19 @@ def create_optimizer(
     factors: Sequence[float] = (),
     frozen: Collection[keras.layers.Layer] = (),
 ) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer, built for all of a model's weights; to be called in the strategy's scope.
+    """Creates the recipe's optimizer, built for all trainable weights of a model; call it in the strategy's scope.
 
     Args:
         recipe: The recipe.
-        model: The model to train, with nothing frozen yet.
-        steps_per_epoch: Steps of an epoch.
-        factors: The factors of the learning rate of the model's ``trainable_variables``; an empty list means ones.
+        model: The model to train, before any layers are frozen.
+        steps_per_epoch: The number of steps in an epoch.
+        factors: The factors of the learning rate, one for each of the model's ``trainable_variables``; an empty
+            sequence means that all factors are 1.
         frozen: The layers that are frozen at first.
 
     Raises:
-        ValueError: If Muon is to train a convolution that no batch normalization follows.
+        ValueError: If the optimizer is Muon and a convolution of the model has a bias, which means that no batch
+            normalization follows it.
     """
     variables = model.trainable_variables
     options: dict[str, Any] = {
@@ -74,8 +76,8 @@ def create_optimizer(
         biased = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.use_bias]
         if biased:
             raise ValueError(
-                "muon sets the norm of every convolution's kernel, which only batch normalization behind it makes up "
-                f"for; take sgd or adamw. Received: {recipe.model}, with {biased[0]}"
+                "muon sets the norm of every convolution kernel, so batch normalization must follow every convolution; "
+                f"use sgd or adamw. Received: {recipe.model}, in which no batch normalization follows {biased[0]}"
             )
         compute_dtype = keras.DTypePolicy(recipe.dtype).compute_dtype
         optimizer = MuonByVariable(
@@ -88,14 +90,14 @@ def create_optimizer(
 
 
 def is_decayed(variable: keras.Variable) -> bool:
-    """True if weight decay applies to this variable: a kernel, and neither a bias nor part of a normalization."""
+    """Returns True if weight decay applies to a variable: if it is a kernel, not a bias or part of a normalization."""
     return len(variable.shape) > 1
 
 
 def has_penalty(recipe: Recipe, variable: keras.Variable) -> bool:
-    """True if the gradient of the L2 penalty is added to this variable's gradient.
+    """Returns True if the gradient of the L2 penalty is added to a variable's gradient.
 
-    AdamW decays by itself, and Muon sets the norm of what it orthogonalizes.
+    AdamW applies the weight decay itself, and Muon sets the norm of the kernels that it orthogonalizes.
     """
     if recipe.optimizer == "adamw" or (recipe.optimizer == "muon" and Muon.orthogonalizes(variable)):
         return False
@@ -103,21 +105,22 @@ def has_penalty(recipe: Recipe, variable: keras.Variable) -> bool:
 
 
 def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
-    """The function from targets and each head's logits to each head's loss of every example.
+    """Returns a function that computes each head's loss for every example.
 
     Args:
-        recipe: Its label smoothing, class weights and weight of the auxiliary heads' losses.
-        classes: Number of classes.
+        recipe: The recipe, with its label smoothing, its class weights and the weight of the auxiliary heads' losses.
+        classes: The number of classes.
 
     Returns:
-        A function of labels, int32 (batch,), or the share of each class, float32 (batch, classes), and logits by head,
-        float32 (batch, classes), to float32 (batch,) by head.
+        A function with two arguments: the targets, which are labels, int32 (batch,), or the share of each class,
+        float32 (batch, classes); and a dict of logits by head, float32 (batch, classes). It returns a dict of losses by
+        head, float32 (batch,).
 
     Raises:
-        ValueError: If there are not as many class weights as classes.
+        ValueError: If the number of class weights is not the number of classes.
     """
     if recipe.class_weights is not None and len(recipe.class_weights) != classes:
-        raise ValueError(f"class_weights must be {classes} numbers. Received: {len(recipe.class_weights)}")
+        raise ValueError(f"class_weights must be {classes} numbers. Received: {len(recipe.class_weights)} numbers")
     cross_entropy = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=recipe.label_smoothing, reduction="none"
     )
@@ -136,5 +139,5 @@ def head_losses(recipe: Recipe, classes: int) -> Callable[[tf.Tensor, Mapping[st
 
 
 def by_head(outputs: Any) -> dict[str, Any]:
-    """A model's outputs by name, whether it has auxiliary heads or not."""
+    """Returns a model's outputs by the names of their heads, whether or not it has auxiliary heads."""
     return dict(outputs) if isinstance(outputs, Mapping) else {"predictions": outputs}

@@ -46,7 +46,7 @@ class Recipe:
     input_size: int | None = _field(
         96, "height and width of the network's input, in pixels; none takes them from the weights"
     )
-    early_share: float = _field(0.0, "share of the epochs, at the start, that train on smaller images to save time")
+    early_share: float = _field(0.0, "share of the epochs, at the start, that use smaller images to save time")
     early_input_size: int = _field(
         48, "height and width of the smaller images, in pixels; no effect if not less than the input size"
     )
@@ -92,7 +92,9 @@ class Recipe:
         "dense kernels only, because it fixes the norm of convolution kernels",
     )
     label_smoothing: float = _field(0.0, "share of the target that is spread over all classes")
-    gradient_clip: float | None = _field(None, "largest norm of the gradient of all weights together, by clipping")
+    gradient_clip: float | None = _field(
+        None, "largest norm of the gradient of all weights together; a larger gradient is clipped"
+    )
     class_weights: tuple[float, ...] | None = _field(
         None, "weights of the classes in the loss, in the order of the labels"
     )

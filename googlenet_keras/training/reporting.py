@@ -134,7 +134,7 @@ class Reporter(keras.callbacks.Callback):
         return f"epoch {self._epoch + 1}/{self._epochs}"
 
     def _describe(self) -> str:
-        """Returns a line with the last step and the rate since the last line, or with the step that is still running."""
+        """Returns a line with the last step and the rate since the last line, or with the step that is running."""
         now, step = time.perf_counter(), self._step
         since, marked_at = self._marked
         if step > since:
@@ -143,7 +143,7 @@ class Reporter(keras.callbacks.Callback):
             return f"{self._place()}  {self._what} {step}/{self._of}  {_figures(self._logs)}  {rate:.0f} examples/s"
         lasting = f"{now - self._step_began:.0f} s so far"
         if step == self._of:
-            return f"{self._place()}  all {self._of} {self._what}s are done; the work after them has taken {lasting}"
+            return f"{self._place()}  all {self._of} {self._what}s are done; subsequent work has taken {lasting}"
         return f"{self._place()}  {self._what} {step + 1}/{self._of} has taken {lasting}"
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Loads the weights that a training starts from, into a network of other classes and channels if need be."""
+"""Loads the weights that a training starts from, also into a network with other classes or channels."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from googlenet_keras.weights.catalogue import file_digest
 from googlenet_keras.weights.published import weight_file
 from googlenet_keras.weights.readers import read_weights
 
-# What a training decides anew, whatever its weights were trained with.
+# The arguments that a training sets itself, regardless of how its weights were trained.
 _DECIDED_BY_TRAINING = ("aux_heads", "include_top", "pooling")
 
 
@@ -30,12 +30,12 @@ class Start:
     """The weights that a training starts from.
 
     Attributes:
-        weights: The weights as the recipe names them; None if it starts from random ones.
-        file: Their file.
-        checksum: Its SHA-256.
-        card: The card in the weight file, if it has one.
-        record: The network.
-        preprocessing: The preprocessing of images: that of the weights, or else of the network.
+        weights: The weights as the recipe names them; None means random weights.
+        file: The weight file; None for random weights.
+        checksum: The SHA-256 of the weight file; None for random weights.
+        card: The card in the weight file; None if it does not have one.
+        record: The record of the network.
+        preprocessing: The preprocessing of images that the weights expect, or else the preprocessing of the network.
     """
 
     weights: str | None = None
@@ -47,22 +47,23 @@ class Start:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The factory's arguments that the weights were trained with, beside those that a training decides."""
+        """The factory's arguments that the weights were trained with, except those that a training sets itself."""
         given = {} if self.card is None else self.card.arguments
         return {name: value for name, value in given.items() if name not in _DECIDED_BY_TRAINING}
 
     def load(self, model: keras.Model, dataset: Dataset) -> list[str]:
-        """Puts the weights into the network that is trained, all of them that fit it or none.
+        """Loads the weights into the network that is trained, or raises an error before anything is changed.
 
         Args:
-            model: That network.
-            dataset: The dataset, which decides the classes and channels.
+            model: The network that is trained.
+            dataset: The dataset, which determines the classes and channels.
 
         Returns:
-            Lines on what they are, and on what could not be taken as it was; none for random weights.
+            Lines that name the weights and everything that could not be loaded unchanged; an empty list for random
+            weights.
 
         Raises:
-            ValueError: If they do not fit.
+            ValueError: If the weights do not fit.
         """
         if self.weights is None:
             return []
@@ -72,7 +73,7 @@ class Start:
         ]
 
     def _trained(self, model: keras.Model) -> keras.Model:
-        """The network of the weights: as their card says, or else as the shapes of their tensors do."""
+        """Builds the network of the weights from their card, or else from the shapes of their tensors."""
         file = str(self.file)
         if file.endswith(".keras"):
             return load_model(file, compile=False)
@@ -92,18 +93,18 @@ class Start:
 
 
 def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
-    """Finds what a recipe starts from.
+    """Finds the weights that a recipe starts from.
 
     Args:
-        recipe: The recipe as it was given.
+        recipe: The recipe, which may leave its model and input size to the weights.
 
     Returns:
-        The recipe, with the model and the input size that it may leave to the weights, and what it starts from.
+        The recipe with its model and input size filled in, and the weights that it starts from.
 
     Raises:
-        ValueError: If there are no such weights, or the recipe names another network than they are of.
+        ValueError: If there are no such weights, or they belong to another network than the recipe names.
         RuntimeError: If published weights cannot be downloaded.
-        OSError: If they cannot be written to the folder of downloads.
+        OSError: If published weights cannot be written to the folder of downloads.
     """
     name = None if recipe.model == AUTO else recipe.model
     if recipe.weights is None:
@@ -113,7 +114,8 @@ def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
     file = weight_file(recipe.weights, name)
     card = read_card(file)
     if card is not None and not card.labels:
-        # A body alone, which is no trained network, but a start.
+        # Weights without class names are those of a body alone: they cannot classify, but a training can start from
+        # them.
         card.check(recipe.weights, model=name)
         record, size, preprocessing = model_record(card.model), card.input_shape[0], card.preprocessing
     else:
@@ -132,27 +134,28 @@ def settle_start(recipe: Recipe) -> tuple[Recipe, Start]:
 
 
 def transfer(trained: keras.Model, model: keras.Model, start: Start, labels: Sequence[str]) -> list[str]:
-    """Puts the weights of a network into one of the same layers that has other classes or channels.
+    """Copies the weights of a network to a network with the same layers that may have other classes or channels.
 
-    Layers of the top stay new where the classes are others, and so do auxiliary heads and a top that the weights lack.
+    Layers of the top keep their new weights if the classes differ. Auxiliary heads and a top that the weights do not
+    include also keep their new weights.
 
     Args:
         trained: The network with the weights.
-        model: The other one.
-        start: The start that `trained` belongs to.
-        labels: The names of the classes of `model`.
+        model: The network to which the weights are copied.
+        start: The start to which `trained` belongs.
+        labels: The class names of `model`.
 
     Returns:
-        Lines on what was not taken as it was.
+        Lines that name everything that was not copied unchanged.
 
     Raises:
-        ValueError: If a layer does not fit; the model is then as it was.
+        ValueError: If a layer does not fit; the model then remains unchanged.
     """
     sources = {layer.name: layer for layer in trained.layers if layer.weights}
     body = {layer.name for layers in body_parts(model, start.record).values() for layer in layers}
     answering = _answering(model)
     classes = next((sources[name].weights[-1].shape[-1] for name in answering if name in sources), None)
-    # Without a card nothing says which classes the weights know.
+    # Without a card, the classes of the weights are unknown, and assumed to be the same if their number is.
     same_classes = start.card is None or start.card.labels == tuple(labels)
     new, lines, arrays = [], [], {}
     for layer in model.layers:
@@ -167,7 +170,7 @@ def transfer(trained: keras.Model, model: keras.Model, start: Start, labels: Seq
             new.append(layer.name)
         elif source is None:
             raise ValueError(
-                f"The weights have no layer {layer.name}; give --model the network that they are of. "
+                f"The weights have no layer {layer.name}; set --model to the network to which they belong. "
                 f"Received: {start.weights!r} for {model.name}"
             )
         else:
@@ -182,13 +185,15 @@ def transfer(trained: keras.Model, model: keras.Model, start: Start, labels: Seq
         if layer.name in arrays:
             layer.set_weights(arrays[layer.name])
     if new:
-        known = "have no such layers" if classes is None else f"know {classes} others"
-        lines.insert(0, f"New, for the {len(labels)} classes of the dataset: {', '.join(new)}; the weights {known}")
+        known = "have no such layers" if classes is None else f"are for {classes} other classes"
+        lines.insert(
+            0, f"New layers for the {len(labels)} classes of the dataset: {', '.join(new)}; the weights {known}"
+        )
     return lines
 
 
 def _answering(model: keras.Model) -> set[str]:
-    """The names of the layers whose weights give the answers."""
+    """Returns the names of the last layers with weights before each output."""
     graph = Graph(model)
     names = set()
     for layer in graph.outputs:
@@ -203,7 +208,7 @@ def _shapes(arrays: Sequence[Any]) -> list[tuple[int, ...]]:
 
 
 def _are_by_class(source: Layer, layer: Layer, classes: tuple[int | None, int]) -> bool:
-    """True if two layers differ in shape only because they have different numbers of classes."""
+    """Returns True if two layers differ in shape, and only because they have different numbers of classes."""
     differing = {
         extents
         for theirs, ours in zip(_shapes(source.weights), _shapes(layer.weights), strict=True)
@@ -216,17 +221,17 @@ def _are_by_class(source: Layer, layer: Layer, classes: tuple[int | None, int]) 
 def _change_channels(
     layer: Layer, arrays: dict[str, list[np.ndarray]], preprocessing: Preprocessing, channels: tuple[int, int]
 ) -> str:
-    """Makes the first layer's weights those for images of other channels; says how."""
+    """Converts the weights of the first layer to another number of channels, and returns a line that says how."""
     theirs, ours = channels
     if type(layer) is not keras.layers.Conv2D or {theirs, ours} != {1, 3}:
         raise ValueError(
-            f"The first layer, {layer.name}, cannot be changed from {theirs} channels to {ours}: give images of "
-            f"{theirs} channels. Received: images of {ours}"
+            f"The first layer, {layer.name}, cannot be changed from {theirs} channels to {ours}: give images with "
+            f"{theirs} channels. Received: images with {ours}"
         )
     kernel, *rest = arrays[layer.name]
     if ours > theirs:
         arrays[layer.name] = [np.repeat(kernel, ours, axis=2) / ours, *rest]
-        return f"{layer.name}: its kernel of one channel is repeated for {ours}, and divided by {ours}"
+        return f"{layer.name}: its kernel for one channel is repeated for {ours} channels and divided by {ours}"
     folded, shift = fold_channels(kernel, preprocessing)
     normalization = f"{layer.name}_bn"
     if rest:
@@ -235,19 +240,20 @@ def _change_channels(
         *others, mean, variance = arrays[normalization]
         arrays[normalization] = [*others, mean - shift, variance]
     arrays[layer.name] = [folded, *rest]
-    return f"{layer.name}: its kernel of {theirs} channels is summed into one, for grey images"
+    return f"{layer.name}: its kernel for {theirs} channels is summed into one channel, for grayscale images"
 
 
 def fold_channels(kernel: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel that answers to a grey image what another one answers to the same image in RGB.
+    """Converts a kernel for RGB images to one that has the same output for grayscale images.
 
     Args:
-        kernel: float32 (height, width, 3, filters).
-        preprocessing: The preprocessing of either image; see `Preprocessing` for what it does to grey ones.
+        kernel: The kernel for RGB images, float32 (height, width, 3, filters).
+        preprocessing: The preprocessing of both images; `Preprocessing` documents how it handles grayscale images.
 
     Returns:
-        The kernel (height, width, 1, filters), and what is to be added to its answers (filters,): not zero where the
-        channels' means differ. At an edge that is padded with zeros the answers may then differ a little.
+        The kernel for grayscale images, float32 (height, width, 1, filters), and a bias to add to its output, float32
+        (filters,), which is not zero if the means of the channels differ. In that case, the outputs at an edge that is
+        padded with zeros may differ slightly.
     """
     mean, scale = np.asarray(preprocessing.mean), np.broadcast_to(preprocessing.scale, 3)
     scaled = kernel * scale[:, None]
@@ -261,5 +267,5 @@ def _check(layer: Layer, arrays: list[np.ndarray] | None, trained: keras.Model) 
     if theirs not in (None, ours):
         raise ValueError(
             f"The layer {layer.name} has the shapes {theirs} in the weights, and {ours} here: give --input-size and "
-            f"the arguments that they were trained with. Received: weights of {trained.name}"
+            f"the arguments with which the weights were trained. Received: weights of {trained.name}"
         )

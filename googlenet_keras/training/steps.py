@@ -1,4 +1,4 @@
-"""Computes one step, on one replica and summed over all of them."""
+"""Computes the steps of training and evaluation on each replica, and sums their results over all replicas."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,10 @@ from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.state import State
 
 TOP_K = 5
-# A replica's part of a batch: "image" float32 (examples, height, width, channels), "label" int32 (examples,), "weight"
-# float32 (examples,), 0 for an example that only fills the batch, and "count" float32, the real ones on all replicas.
-# Mixed images have a "target", float32 (examples, classes); their "label", for accuracies, has the largest share.
+# A replica's part of a batch: "image", float32 (examples, height, width, channels); "label", int32 (examples,);
+# "weight", float32 (examples,), which is 0 for padding and 1 for real examples; and "count", float32, the number of
+# real examples on all replicas. If images are mixed, it also contains "target", float32 (examples, classes), the share
+# of each class; "label" is then the class with the largest share, and is used for the accuracy only.
 Batch = dict[str, tf.Tensor]
 
 
@@ -22,39 +23,42 @@ class Steps:
     Args:
         recipe: The recipe of the training.
         state: The state that the steps change.
-        classes: Number of classes.
+        classes: The number of classes.
         strategy: The strategy on whose replicas the steps run.
 
     Attributes:
-        evaluate: A step of measuring the average, from what `train` takes to the sums of the number, the cross-entropy,
-            the examples, the right answers, and those among the best five.
-        move_average: Moves the average towards the model; from the float32 share of itself that it keeps.
+        evaluate: A function that evaluates `State.average` on a batch. It takes the arguments of `train`, and returns
+            the float32 sums of the number, the cross-entropy, the examples, the correct predictions, and the examples
+            whose label is among the five highest logits.
+        move_average: A function that moves the weights of `State.average` towards those of `State.model`. It takes the
+            float32 decay, which is the share of the average that is kept.
     """
 
     def __init__(self, recipe: Recipe, state: State, classes: int, strategy: tf.distribute.Strategy) -> None:
         self._recipe, self._state, self._strategy = recipe, state, strategy
         self._losses = head_losses(recipe, classes)
-        # Steps of one size are all alike, and a layer may be faster for a size that is known. What is frozen is part of
-        # the function: whether a layer is trainable is read when it is traced.
+        # Training steps are traced for each input size, because there are few, and layers may be faster if the size is
+        # known. There are two functions because tracing records whether a layer is trainable.
         self._train_steps = {frozen: tf.function(self._summed(self._train)) for frozen in (False, True)}
         self.evaluate = tf.function(self._summed(self._evaluate), reduce_retracing=True)
         self.move_average = tf.function(self._move_average)
         self._mean_moments = {frozen: tf.function(self._mean_of_moments) for frozen in (False, True)}
 
     def train(self, batch: Batch, number: tf.Tensor | float = 0.0) -> tf.Tensor:
-        """A step of training.
+        """Runs a step of training.
 
         Args:
             batch: The examples of the step.
-            number: Any number of this worker's, float32.
+            number: Any float32 number of this worker, which is summed along with the results.
 
         Returns:
-            float32 sums over the replicas: of that number, the loss, the examples, and the right answers of each head.
+            A float32 tensor of sums over the replicas: of the number, the loss, the examples, and the correct
+            predictions of each head.
         """
         return self._train_steps[self._state.frozen](batch, number)
 
     def _summed(self, on_replica: Callable[[Batch], tf.Tensor]) -> Callable[[Batch, tf.Tensor | float], tf.Tensor]:
-        """Turns a replica's step into a step on all replicas, in which workers also exchange a number."""
+        """Turns a step on one replica into a step on all replicas, which also sums a number of each worker."""
 
         def with_number(batch: Batch, number: tf.Tensor) -> tf.Tensor:
             return tf.concat([[number], on_replica(batch)], axis=0)
@@ -80,7 +84,7 @@ class Steps:
         return tf.stack([loss_sum, tf.reduce_sum(batch["weight"]), *correct])
 
     def _penalized(self, gradients: list[tf.Tensor], variables: list[tf.Variable]) -> list[tf.Tensor]:
-        """The gradients with a replica's share of the L2 penalty's."""
+        """Adds a replica's share of the gradient of the L2 penalty to the gradients."""
         decay = self._recipe.weight_decay / self._strategy.num_replicas_in_sync
         return [
             gradient + decay * variable if has_penalty(self._recipe, variable) else gradient
@@ -88,10 +92,10 @@ class Steps:
         ]
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The gradients no longer than the recipe allows for those of all replicas together."""
+        """Clips the gradients so that the global norm of their sum over all replicas is within the recipe's limit."""
         gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, _ = tf.clip_by_global_norm(gradients, self._recipe.gradient_clip)
-        # The optimizer sums them over the replicas once more.
+        # The optimizer will sum the gradients over the replicas once more.
         return [gradient / self._strategy.num_replicas_in_sync for gradient in gradients]
 
     def _evaluate(self, batch: Batch) -> tf.Tensor:
@@ -109,18 +113,18 @@ class Steps:
 
     def _move_average(self, decay: tf.Tensor) -> None:
         for average, variable in zip(self._state.average.weights, self._state.model.weights, strict=True):
-            # In this form it leaves what is frozen as it is, to the last bit.
+            # Written this way, the update leaves frozen weights exactly unchanged, without rounding errors.
             average.assign(average + keras.ops.multiply(1 - decay, variable - average))
 
     def agree_on_moments(self) -> None:
-        """Gives all replicas the mean of their batch normalizations' moving moments, which each keeps for itself."""
+        """Sets the moving moments of batch normalization, which each replica updates for itself, to their mean."""
         moments = self._moments()
         if self._strategy.num_replicas_in_sync > 1 and moments:
             for variable, mean in zip(moments, self._mean_moments[self._state.frozen](), strict=True):
                 variable.assign(mean)
 
     def _moments(self) -> list[keras.Variable]:
-        """The moments that training changes at present."""
+        """Returns the moving moments that training currently changes."""
         state = self._state
         networks = [state.model, state.average] if state.has_average else [state.model]
         frozen = {layer.name for layer in state.freezable} if state.frozen else set()

@@ -1,4 +1,4 @@
-"""One file for each study; here each has its name."""
+"""Lists the studies by name; each is defined in a file of its own."""
 
 from googlenet_keras.studies.definitions import architectures, course, googlenet_ideas
 from googlenet_keras.studies.study import Study

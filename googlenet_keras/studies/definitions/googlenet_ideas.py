@@ -1,7 +1,7 @@
-"""The exercises of the course's chapter on GoogLeNet: what came after it, one idea at a time.
+"""Tests the ideas that came after GoogLeNet one at a time, as in the exercises of the course's chapter on GoogLeNet.
 
-All have the same data, size, epochs, learning rate and seeds, those of the course's GoogLeNet. Source of the exercises:
-d2l-ai/d2l-en chapter_convolutional-modern/googlenet.md.
+All trainings have the same data, input size, epochs, learning rate and seeds. The input size, epochs and learning rate
+are those of the course's GoogLeNet. Source of the exercises: d2l-ai/d2l-en chapter_convolutional-modern/googlenet.md.
 """
 
 import dataclasses
@@ -10,9 +10,10 @@ from typing import Any
 from googlenet_keras.studies.study import Entry, Study
 from googlenet_keras.training.recipe import load_recipe
 
-# A tenth of the training images is held out to be measured on after each epoch. The course's network has no dropout,
-# and so the others have none. Moments over some ten batches for all: TF-slim's 0.9997 would not have left its first
-# values after the 4,220 steps of ten epochs.
+# A tenth of the training images is held out for the evaluation after each epoch. The course's network does not have
+# dropout, so the others are trained without it, too. The moving moments average over about ten batches in all networks,
+# because with TF-slim's decay of 0.9997 the initial values would still have a weight of 28% after the 4,210 steps of
+# ten epochs.
 _BASELINE = dataclasses.replace(
     load_recipe("d2l_fashion_mnist"),
     train_split="train[:90%]",
@@ -36,23 +37,22 @@ STUDY = Study(
         _entry("batch_normalization", "batch normalization after every convolution", normalization="batch"),
         _entry("lrn", "local response normalization around conv2, as in the paper", normalization="lrn"),
         _entry("label_smoothing", "a tenth of the target spread over all classes", label_smoothing=0.1),
-        _entry("aux_heads", "two auxiliary heads while training, weighed 0.3", aux_heads=True),
+        _entry("aux_heads", "two auxiliary heads during training, each with weight 0.3", aux_heads=True),
         _entry("googlenet_bn", "batch normalization, He initialization", None, model="googlenet_bn"),
         _entry("residual", "a shortcut around every module", _BATCH_NORMALIZED, model="googlenet_residual"),
         _entry(
-            "inception_v2", "two 3x3 convolutions for a 5x5, wider modules", _BATCH_NORMALIZED, model="inception_v2"
+            "inception_v2", "3x3 instead of 5x5 convolutions, wider modules", _BATCH_NORMALIZED, model="inception_v2"
         ),
         _entry("inception_v3", "factorized 7x7 convolutions", _BATCH_NORMALIZED, model="inception_v3"),
-        _entry("inception_v4", "one plan for all modules, more of them", _BATCH_NORMALIZED, model="inception_v4"),
+        _entry("inception_v4", "more modules, with a uniform design", _BATCH_NORMALIZED, model="inception_v4"),
         _entry("inception_resnet_v1", "residual modules", "inception_v3", model="inception_resnet_v1"),
     ),
     notes=(
-        "Each row is compared with the row that lacks its idea alone. `residual` differs from `googlenet_bn` by its "
-        "shortcuts only. The Inception networks of later papers change more than one thing at a time: their stems, "
-        "widths and depths are others too, and they are compared with the nearest row.",
-        "The paper's local response normalization and auxiliary heads are switched on: the course's network has "
-        "neither.",
-        "The learning rate is the course's, 0.1, for all of them: none was tuned, and another one may favour another "
-        "row.",
+        "Each row is compared with the row that lacks only its idea. `residual` differs from `googlenet_bn` in its "
+        "shortcuts only. The Inception networks of later papers change more than one thing at a time, because their "
+        "stems, widths and depths differ as well; they are compared with the most similar row.",
+        "The rows `lrn` and `aux_heads` add parts of the original paper that the course's network does not have.",
+        "All rows use the course's learning rate of 0.1. It was not tuned for any of them, and another one may favour "
+        "other rows.",
     ),
 )

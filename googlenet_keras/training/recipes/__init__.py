@@ -1,4 +1,4 @@
-"""One file for each training and its result; here each has its name."""
+"""Lists the recipes by name; each is defined in a file of its own, together with its result."""
 
 from googlenet_keras.training.recipe import Recipe
 from googlenet_keras.training.recipes import (

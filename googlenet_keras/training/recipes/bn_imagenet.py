@@ -1,18 +1,18 @@
-"""ImageNet by GoogLeNet with batch normalization, in the manner of today.
+"""Trains GoogLeNet with batch normalization on ImageNet, with today's usual settings.
 
 ::
 
     python -m googlenet_keras.train --recipe bn_imagenet --strategy mirrored --output runs/bn_imagenet
 
-Learning rate 0.1 for each 256 images with five epochs of warm-up (arXiv 1706.02677, sections 2.1 and 2.2), a cosine,
-label smoothing 0.1 (arXiv 1512.00567, section 7), weight decay 5e-5 and no auxiliary heads, which batch normalization
-makes needless (arXiv 1502.03167, section 4.2.1 removes dropout and weakens the decay for the same reason). Not run by
-this package's authors: it needs ImageNet and GPUs.
+The recipe uses a learning rate of 0.1 per 256 images with five epochs of warm-up (arXiv 1706.02677, sections 2.1 and
+2.2), a cosine schedule, label smoothing of 0.1 (arXiv 1512.00567, section 7), a weight decay of 5e-5, and no auxiliary
+heads, because batch normalization makes them unnecessary (arXiv 1502.03167, section 4.2.1, removes dropout and weakens
+the decay for the same reason). We have not run the recipe, because it needs ImageNet and GPUs.
 """
 
 from googlenet_keras.training.recipe import Recipe
 
-# For eight GPUs of 32 images each; scale the learning rate with the batch.
+# The batch size is meant for eight GPUs with 32 images each; for another one, scale the learning rate accordingly.
 RECIPE = Recipe(
     model="googlenet_bn",
     dataset="imagenet2012",

@@ -1,22 +1,24 @@
-"""Fine-tuning on fifty to five thousand photographs of your own, from published weights.
+"""Fine-tunes published weights on fifty to five thousand of your own photographs.
 
 ::
 
     python -m googlenet_keras.train --recipe finetune --dataset folder:PATH --output runs/mine
 
-PATH holds a folder of images for each class, or folders ``train`` and ``val`` of these. ``--model inception_v3`` takes
-another network's ImageNet weights, ``--weights FILE`` takes your own file, with its network and its input size.
+PATH contains a folder of images for each class, or the folders ``train`` and ``val`` with such folders in them.
+``--model inception_v3`` starts from the ImageNet weights of another network. ``--weights FILE`` starts from your own
+file, with its network and input size.
 
-First the new head learns alone, over features that do not move; then all layers learn, those before it at a tenth of
-the rate. An epoch is 50 steps, 1,600 images, however many there are, so that fifty photographs get as many steps as
-five thousand: 600, as BiT's HyperRule gives tasks of under 20,000 images 500 steps of SGD with momentum (arXiv
-1912.11370, section 3.3). Not measured on photographs by this package's authors, who had no ImageNet weights at hand;
-tests/benchmarks/finetuning.py measures the same two phases from Fashion-MNIST to handwritten digits.
+At first only the new classifier is trained, on features that do not change. Then all layers are trained, with a tenth
+of the learning rate for those before the classifier. An epoch always has 50 steps, which take 1,600 images, so that
+fifty photographs get as many steps as five thousand: 600, similar to BiT's HyperRule, which gives tasks of fewer than
+20,000 images 500 steps of SGD with momentum (arXiv 1912.11370, section 3.3). We have not measured the recipe on
+photographs, because we had no ImageNet weights; tests/benchmarks/finetuning.py measures the same two phases, from
+Fashion-MNIST weights to handwritten digits.
 """
 
 from googlenet_keras.training.recipe import Recipe
 
-# Frozen for three epochs of twelve.
+# The layers before the top are frozen for three of the twelve epochs.
 RECIPE = Recipe(
     model="googlenet_torchvision",
     weights="imagenet",

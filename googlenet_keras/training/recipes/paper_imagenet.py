@@ -1,20 +1,20 @@
-"""The paper's training on ImageNet.
+"""Trains GoogLeNet on ImageNet as the paper does.
 
 ::
 
     python -m googlenet_keras.train --recipe paper_imagenet --strategy mirrored --output runs/paper_imagenet
 
-Source: arXiv 1409.4842, section 6: SGD with momentum 0.9, the learning rate falling by 4% every 8 epochs, Polyak
-averaging, crops of 8% to 100% of the area, photometric distortion, random interpolation; section 5: the heads' losses
-weighed 0.3. The paper prints neither batch, learning rate, weight decay nor length: these are BVLC's
-(models/bvlc_googlenet/quick_solver.prototxt: 32 images, 0.01, 2e-4, 2,400,000 steps, 60 epochs). Not run by this
-package's authors: it needs ImageNet and GPUs. Published: 68.7% top-1 (BVLC), 69.8% (7 networks and 144 crops: 93.3%
-top-5).
+Source: arXiv 1409.4842, section 6: SGD with momentum 0.9, a learning rate that falls by 4% every 8 epochs, Polyak
+averaging, crops of 8% to 100% of the area, photometric distortion and random interpolation; section 5: weights of 0.3
+for the losses of the auxiliary heads. The paper gives no batch size, learning rate, weight decay or number of steps;
+these are BVLC's (models/bvlc_googlenet/quick_solver.prototxt: 32 images, 0.01, 2e-4, 2,400,000 steps, 60 epochs). We
+have not run the recipe, because it needs ImageNet and GPUs. The published accuracies are 68.7% top-1 (BVLC) and 69.8%
+(7 networks and 144 crops: 93.3% top-5).
 """
 
 from googlenet_keras.training.recipe import Recipe
 
-# Section 6, and BVLC's numbers where it has none.
+# The values of section 6, and BVLC's where the paper gives none.
 RECIPE = Recipe(
     model="googlenet_bvlc",
     dataset="imagenet2012",
