@@ -253,7 +253,7 @@ def test_files_without_a_card(tmp_path, digits, whole, tiny):
     changes = {**NORMALIZED, "model": tiny, "weights": str(file), "validation_split": "test"}
     made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
     lines = made._start.load(made.state.model, made._dataset)
-    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1: its"]
+    assert [line[:10] for line in lines] == ["Starts fro", "New layers", "conv1: its"]
     assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
 
 
@@ -278,7 +278,7 @@ def test_a_published_body_is_a_start(tmp_path, digits, tiny):
     made = training(tmp_path / "run", changes, open_dataset(f"folder:{digits}"))
     assert (made.recipe.model, made.recipe.input_size) == (tiny, 48)
     lines = made._start.load(made.state.model, made._dataset)
-    assert [line[:10] for line in lines] == ["Starts fro", "New, for t", "conv1: its"]
+    assert [line[:10] for line in lines] == ["Starts fro", "New layers", "conv1: its"]
     assert equal(arrays(made.state.model)["mixed_3x3"], arrays(model)["mixed_3x3"])
     with pytest.raises(ValueError, match=r"belong to tiny: build that network\. Received: vgg16"):
         settle_start(recipe({**changes, "model": "vgg16"}))

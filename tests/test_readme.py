@@ -189,9 +189,13 @@ def test_there_are_results():
 
 
 def test_accuracies_are_those_of_the_results():
-    """The README repeats what the page of results says."""
-    rows = re.findall(r"^\| (\w+), (\d+)x\2 \| `(\w+)`, (\d+) epochs \| ([\d.]+) \|$", README, re.MULTILINE)
-    assert rows == [row[:5] for row in RESULTS]
+    """The README repeats what the pages of results and of studies say."""
+    rows = re.findall(r"^\| (\w+)[\w ]*, (\d+)x\2 \| `(\w+)`, (\d+) epochs \| ([\d.]+) \|$", README, re.MULTILINE)
+    assert rows[: len(RESULTS)] == [row[:5] for row in RESULTS]
+    others = rows[len(RESULTS) :]
+    assert {recipe for _, _, recipe, _, _ in others} == {"d2l_alexnet", "d2l_vgg11", "d2l_nin"}
+    for *_, accuracy in others:
+        assert re.search(rf"^\|.* {re.escape(accuracy)} \|", PAGES["study.md"], re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{name}" for name in PAGES)])

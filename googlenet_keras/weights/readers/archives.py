@@ -1,4 +1,4 @@
-"""Zip archives whose members are what they say they are."""
+"""Reads zip archives, and checks that their members are what the archive declares."""
 
 import os
 import zipfile
@@ -10,7 +10,7 @@ import numpy as np
 from googlenet_keras.weights.readers.opened import OpenedFile, copy_bounded, read_array
 from googlenet_keras.weights.readers.stored import MOST_DEFLATED, MOST_NAMING_BYTES
 
-# An archive ends with this record, 22 bytes before a comment of 65,535 bytes at most.
+# The last record of an archive begins with these bytes. It has 22 bytes and a comment of at most 65,535 bytes.
 _END = b"PK\x05\x06"
 _ENCRYPTED = 1
 
@@ -25,7 +25,7 @@ class Archive:
         members: The archive's entry of each member.
 
     Raises:
-        ValueError: If a member cannot be what it says.
+        ValueError: If a member cannot be what the archive declares.
     """
 
     def __init__(self, opened: OpenedFile) -> None:
@@ -49,18 +49,22 @@ class Archive:
             self.members[name] = member
 
     def read(self, name: str, most: int = MOST_NAMING_BYTES) -> bytes:
-        """A small member, whole.
+        """Reads a small member completely.
+
+        Args:
+            name: The name of the member.
+            most: The largest number of bytes that is accepted.
 
         Raises:
-            ValueError: If it has more bytes than that.
-            KeyError: If there is none.
+            ValueError: If the member has more than `most` bytes.
+            KeyError: If there is no such member.
         """
         if self.members[name].file_size > most:
             raise ValueError(f"the member {name} is too large")
         return self._zip.read(name)
 
     def start(self, name: str, count: int) -> bytes:
-        """The first bytes of a member, fewer if it has fewer."""
+        """Reads the first `count` bytes of a member, or all of them if it has fewer."""
         with self._zip.open(name) as stream:
             return stream.read(count)
 
@@ -75,7 +79,7 @@ class Archive:
         return fetch
 
     def unpacked(self, name: str) -> Path:
-        """A member in a temporary file."""
+        """Unpacks a member into a temporary file and returns its path."""
         path = self._opened.folder() / "member"
         with self._zip.open(name) as source, path.open("wb") as target:
             copy_bounded(source, target, self._opened.most_bytes)

@@ -1,4 +1,4 @@
-"""Caffe's networks, ``.caffemodel``: a message NetParameter of caffe.proto, in its two dialects."""
+"""Reads Caffe's ``.caffemodel`` files: a NetParameter message of caffe.proto, in the old or the new layer format."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.stored import StoredTensor, checked_shape
 from googlenet_keras.weights.readers.wire import BYTES, Field, Wire
 
-# caffe.proto: NetParameter's layers, and in them name, type and blobs.
+# The numbers of fields in caffe.proto: the layers of a NetParameter, and the name, type and blobs of a layer.
 NAME, OLD_LAYERS, LAYERS = 1, 2, 100
 FIELDS = {LAYERS: (1, 2, 7), OLD_LAYERS: (4, 5, 6)}
-# BlobProto.
+# The fields of a BlobProto.
 OLD_SHAPE, DATA, SHAPE, DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
 DIMENSIONS = 1
 
-# V1LayerParameter numbers the types that LayerParameter names.
+# The old V1LayerParameter has numbers for the layer types that LayerParameter names.
 OLD_TYPES = {4: "Convolution", 39: "Deconvolution", 14: "InnerProduct"}
-# How many extents their weights have; Caffe once wrote all as four, with ones before.
+# The number of dimensions of their weights. Old versions of Caffe wrote four for every blob, with leading ones.
 RANKS = {"Convolution": 4, "Deconvolution": 4, "InnerProduct": 2}
 
 
 def may_be_caffe(start: bytes) -> bool:
-    """True if a file with this beginning may be a NetParameter, which begins with a name or a layer."""
+    """Returns whether a file that begins like this may be a NetParameter, which begins with a name or a layer."""
     return start[:1] in (b"\x0a", b"\x12") or start[:2] == b"\xa2\x06"
 
 
@@ -31,9 +31,9 @@ class Blob:
     """A tensor of a layer.
 
     Attributes:
-        shape: Its extents; None before it is known.
-        old: Whether they are the four of the old dialect.
-        data: The position of its numbers.
+        shape: The shape of the tensor; empty before it is known.
+        old: Whether the shape has the four dimensions of the old format.
+        data: The position of its numbers; None if it has none.
         dtype: The type of its numbers.
     """
 
@@ -44,18 +44,18 @@ class Blob:
 
 
 def read_caffe(opened: OpenedFile) -> dict[str, StoredTensor]:
-    """The blobs of a network's layers.
+    """Reads the blobs of the layers of a network.
 
     Args:
         opened: The file.
 
     Returns:
-        ``LAYER.weight`` and ``LAYER.bias`` of convolutions and inner products; ``LAYER.0``, ``LAYER.1``, ... in the
-        file's order of all others: BatchNorm has the sums of means, of variances and what to divide them by, Scale has
-        scale and shift.
+        ``LAYER.weight`` and ``LAYER.bias`` of convolutions and inner products. The blobs of all other layers are called
+        ``LAYER.0``, ``LAYER.1``, ... in the order of the file: BatchNorm has the sums of the means, the sums of the
+        variances and their divisor, and Scale has the scale and the shift.
 
     Raises:
-        ValueError: If it is no such message, or a blob has another number of numbers than its shape takes.
+        ValueError: If the file is no such message, or the data of a blob do not have the size that its shape requires.
     """
     wire, tensors = Wire(opened.file), {}
     for field in wire.fields(0, opened.size):

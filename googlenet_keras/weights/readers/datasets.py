@@ -1,7 +1,7 @@
-"""An HDF5 dataset as a tensor: only numbers in the file itself, and only as many as are there.
+"""Reads an HDF5 dataset as a tensor, if the file itself contains all of its numbers.
 
-What the HDF5 library says of a dataset is compared with the file before anything is allocated. The numbers are then
-read without it: its filters unpack whatever comes, and it reads zeros beyond the file's end.
+What the HDF5 library says about a dataset is compared with the file before any memory is allocated. The numbers are
+then read without the library, because its filters unpack without a limit and it returns zeros beyond the file's end.
 """
 
 import math
@@ -21,7 +21,7 @@ from googlenet_keras.weights.readers.stored import (
     checked_shape,
 )
 
-# As h5py's compression="gzip" writes them.
+# The filters that h5py uses for compression="gzip".
 SHUFFLE, DEFLATE = int(h5z.FILTER_SHUFFLE), int(h5z.FILTER_DEFLATE)
 FILTERS: tuple[list[int], ...] = ([], [SHUFFLE], [DEFLATE], [SHUFFLE, DEFLATE])
 
@@ -31,17 +31,18 @@ Places = list[tuple[int, int, str]]
 def stored_tensor(
     opened: OpenedFile, dataset: h5py.Dataset, name: str, places: Places, *, is_bfloat16: bool
 ) -> StoredTensor:
-    """A dataset whose numbers stand in the file, one after the other or in pieces.
+    """Returns the tensor of a dataset whose numbers are in the file, either consecutively or in chunks.
 
     Args:
         opened: The file.
         dataset: The dataset in the file.
-        name: For the message.
-        places: Gets the bytes that it takes in the file: begin, end, name.
-        is_bfloat16: Whether Keras says so; HDF5 has no such type, and Keras writes its two bytes as they are.
+        name: The name of the tensor in error messages.
+        places: A list to which the positions of the tensor's bytes in the file are added as (begin, end, name).
+        is_bfloat16: Whether Keras marked the dataset as bfloat16. HDF5 has no such type, so Keras writes the two bytes
+            of each number as opaque data.
 
     Raises:
-        ValueError: If its numbers are elsewhere, or there are fewer than its shape takes.
+        ValueError: If the numbers are elsewhere, or there are fewer than the shape requires.
     """
     properties = dataset.id.get_create_plist()
     if properties.get_external_count():
@@ -58,10 +59,10 @@ def stored_tensor(
     if size != dataset.id.get_storage_size():
         raise ValueError(f"{name}: {size} bytes are declared, and {dataset.id.get_storage_size()} are there")
     if layout == h5d.COMPACT:
-        if size > 2**16:  # HDF5's own limit
+        if size > 2**16:  # the limit of HDF5
             raise ValueError(f"{name}: {size} bytes are declared where 65,536 have room")
         return StoredTensor(shape, dtype, lambda: dataset[()].view(dtype))
-    offset = dataset.id.get_offset() or 0  # none, if there are no numbers
+    offset = dataset.id.get_offset() or 0  # None if there are no numbers
     places.append((offset, offset + size, name))
     return opened.tensor(name, offset, shape, dtype)
 
@@ -78,7 +79,7 @@ def _dtype(name: str, dataset: h5py.Dataset, is_bfloat16: bool) -> np.dtype:
 def _in_chunks(
     opened: OpenedFile, dataset: h5py.Dataset, name: str, shape: tuple[int, ...], dtype: np.dtype, places: Places
 ) -> StoredTensor:
-    """A dataset in equal pieces, deflated or not; those at the edges reach beyond it."""
+    """Returns the tensor of a dataset in equal chunks, compressed or not; those at the edges extend beyond it."""
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
     if filters not in FILTERS:

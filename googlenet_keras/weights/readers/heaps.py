@@ -1,4 +1,4 @@
-"""The heaps of words in an HDF5 file, which the library loads without end if an object in one takes no room."""
+"""Checks the global heaps of an HDF5 file, because an object of size 0 in one makes the HDF5 library loop for ever."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,20 @@ _HEADER = 16
 
 
 def refuse_endless_heaps(opened: OpenedFile) -> None:
-    """Looks at whatever may be a heap, before the library loads it.
+    """Checks everything in the file that may be a heap, before the library loads it.
 
     Args:
         opened: An HDF5 file whose addresses and lengths have 8 bytes.
 
     Raises:
-        ValueError: If the objects of one do not lie behind each other up to its end.
+        ValueError: If the objects of a heap do not follow one another up to its end.
     """
     left = MOST_TENSORS
     for begin in _heaps(opened):
         size = _length(opened, begin)
         end = begin + size
         if end > opened.size:
-            continue  # the library refuses it; or it is no heap, but numbers that look like one
+            continue  # either the library rejects the heap, or these are numbers that look like one
         place = begin + _HEADER
         while place + _HEADER <= end:
             opened.file.seek(place)
@@ -44,7 +44,7 @@ def _length(opened: OpenedFile, place: int) -> int:
 
 
 def _heaps(opened: OpenedFile) -> Iterator[int]:
-    """Finds the positions of the bytes that a heap begins with."""
+    """Yields the positions at which a heap may begin."""
     for first in range(0, opened.size, PIECE):
         opened.file.seek(first)
         piece = opened.file.read(PIECE + len(_START) - 1)

@@ -1,4 +1,4 @@
-"""The names of weights in Keras's files: those of Keras 3, and the older ones of Keras 2."""
+"""Reads the weight files of Keras 3 and of Keras 2, which name weights differently."""
 
 import re
 
@@ -8,21 +8,22 @@ from googlenet_keras.weights.readers.hdf5 import HDF5File
 from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.stored import StoredTensor
 
-# Keras 1 named without slashes, as the published VGG16 and VGG19 still are: block1_conv1_W_1:0.
+# Keras 1 used names without slashes. The published files of VGG16 and VGG19 still have them: block1_conv1_W_1:0.
 KERAS_1_LEAVES = {"W": "kernel", "b": "bias"}
 
 
 def read_keras(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
-    """The weights of an HDF5 file of Keras.
+    """Reads the weights in an HDF5 file of Keras.
 
     Args:
-        opened: ``.weights.h5`` of Keras 3, or ``.h5`` of Keras 2: weights, or a whole model of which all else is left.
+        opened: A ``.weights.h5`` file of Keras 3, or an ``.h5`` file of Keras 2 with weights or with a whole model, of
+            which only the weights are read.
 
     Returns:
-        Its format, "keras" or "keras_legacy", and the tensors.
+        The format, "keras" or "keras_legacy", and the tensors.
 
     Raises:
-        ValueError: If Keras did not write it, or it holds links or tensors that Keras does not write.
+        ValueError: If Keras did not write the file, or it contains links or tensors that Keras never writes.
     """
     file = HDF5File(opened)
     layers = dict(file.items(file.root)).get("layers")
@@ -38,7 +39,10 @@ def read_keras(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
 
 
 def _keras_3(file: HDF5File, layers: h5py.Group) -> dict[str, StoredTensor]:
-    """``layer/index``: Keras writes a layer's name beside its variables, in their group or in the one above."""
+    """Reads tensors as ``layer/index``.
+
+    Keras stores the name of a layer in the group of its variables, or in the group above.
+    """
     tensors: dict[str, StoredTensor] = {}
     waiting: list[tuple[h5py.Group, str | None]] = [(layers, None)]
     while waiting:
@@ -55,9 +59,10 @@ def _keras_3(file: HDF5File, layers: h5py.Group) -> dict[str, StoredTensor]:
 
 
 def _keras_2(file: HDF5File) -> dict[str, StoredTensor]:
-    """``layer/variable``: the root, or the group ``model_weights`` of a whole model, has a group for each layer.
+    """Reads tensors as ``layer/variable``.
 
-    In it each weight has the place that its name says; the lists of names beside are those of the groups.
+    The root, or the group ``model_weights`` of a whole model, contains a group for each layer, and the path of a weight
+    in it is the name of the weight. The attributes with lists of names repeat the names of the groups.
     """
     top = dict(file.items(file.root)).get("model_weights", file.root)
     if not isinstance(top, h5py.Group) or not {"layer_names", "layer_names0"} & set(top.attrs):
@@ -76,7 +81,7 @@ def _add(tensors: dict[str, StoredTensor], name: str, tensor: StoredTensor) -> N
 
 
 def _keras_2_name(layer: str, weight: str) -> str:
-    """The weight's name without the number of its output and what a model around the layer puts before the layer."""
+    """Returns the name of a weight without its output number, and without the names of models around the layer."""
     name = re.sub(r":\d+$", "", weight)
     old = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", name)
     if old:

@@ -1,4 +1,4 @@
-"""NumPy's archives of arrays."""
+"""Reads NumPy's archives of arrays."""
 
 import io
 
@@ -7,21 +7,21 @@ from numpy.lib import format as npy
 from googlenet_keras.weights.readers.archives import Archive
 from googlenet_keras.weights.readers.stored import StoredTensor, checked_dtype, checked_shape
 
-# Magic, version, length and the longest header that NumPy itself takes from a file that it does not trust.
+# The magic bytes, the version, the length, and the longest header that NumPy accepts from an untrusted file.
 _MOST_HEADER = 12 + 10_000
 
 
 def read_npz(archive: Archive) -> dict[str, StoredTensor]:
-    """The arrays of a file of `numpy.savez`, compressed or not; pickled objects are refused.
+    """Reads the arrays in a file of `numpy.savez`, compressed or not. Pickled objects are rejected.
 
     Args:
         archive: The file.
 
     Returns:
-        The tensors by the names that `numpy.load` gives them.
+        The tensors, with the names that `numpy.load` gives them.
 
     Raises:
-        ValueError: If a member is no array of numbers.
+        ValueError: If a member is not an array of numbers.
     """
     return {name.removesuffix(".npy"): _array(archive, name) for name in archive.members}
 

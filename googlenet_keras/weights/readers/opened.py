@@ -1,4 +1,4 @@
-"""An open file, and what may be read and unpacked from it at most."""
+"""An open file, with limits for what may be read and unpacked from it."""
 
 import contextlib
 import io
@@ -11,8 +11,8 @@ import numpy as np
 
 from googlenet_keras.weights.readers.stored import StoredTensor, checked_dtype, checked_shape
 
-# What the tensors of a file may take altogether: so many times the file's size, and so many bytes more. Weights hardly
-# compress: trained float32 loses a tenth. What claims more was made to fill the memory.
+# All tensors of a file together may take this many times the size of the file, plus this number of bytes. Weights
+# hardly compress (trained float32 weights by a tenth), so a file that claims more was made to fill the memory.
 MOST_TIMES_THE_FILE = 8
 MOST_BYTES_BEYOND = 16 * 2**20
 
@@ -21,11 +21,11 @@ PIECE = 2**20
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A file that a reader looks into.
+    """A file that a reader reads.
 
     Attributes:
         path: The path of the file.
-        file: Its bytes.
+        file: The open file.
         size: The number of bytes.
         resources: The resources to close after the last tensor is read.
         size_beside: The number of bytes in the files that belong to it.
@@ -39,24 +39,24 @@ class OpenedFile:
 
     @property
     def most_bytes(self) -> int:
-        """The largest number of bytes that its tensors, or what is unpacked from it, may take altogether."""
+        """The largest number of bytes that the tensors, or the unpacked data, of the file may take in total."""
         return MOST_TIMES_THE_FILE * (self.size + self.size_beside) + MOST_BYTES_BEYOND
 
     def folder(self) -> Path:
-        """A new temporary folder, which is gone when the file is closed."""
+        """Creates a temporary folder, which is deleted when the file is closed."""
         return Path(self.resources.enter_context(tempfile.TemporaryDirectory(prefix="googlenet_keras_")))
 
     def tensor(self, name: str, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> StoredTensor:
-        """A tensor whose numbers stand in the file one after the other.
+        """Returns a tensor whose numbers are consecutive in the file.
 
         Args:
-            name: For the message.
+            name: The name of the tensor in error messages.
             offset: The position of the first byte.
-            shape: Its extents.
+            shape: The shape of the tensor.
             dtype: The type of the numbers.
 
         Raises:
-            ValueError: If they would end beyond the file's end.
+            ValueError: If the numbers would extend beyond the end of the file.
         """
 
         def fetch() -> np.ndarray:
@@ -70,10 +70,10 @@ class OpenedFile:
 
 
 def read_array(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Reads an array's numbers from where a stream stands, without a second copy of them.
+    """Reads the numbers of an array from the current position of a stream, without a second copy of them.
 
     Raises:
-        ValueError: If the stream ends before.
+        ValueError: If the stream ends too early.
     """
     array = np.empty(shape, dtype)
     view = array.reshape(-1).view(np.uint8).data
@@ -86,15 +86,15 @@ def read_array(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> np
 
 
 def copy_bounded(source: IO[bytes], target: IO[bytes], most: int) -> None:
-    """Copies a stream whose length nobody knows.
+    """Copies a stream of unknown length.
 
     Args:
-        source: Read to its end.
-        target: Written to.
-        most: Bytes.
+        source: The stream to read to its end.
+        target: The stream to write to.
+        most: The largest number of bytes to copy.
 
     Raises:
-        ValueError: If there are more.
+        ValueError: If the stream is longer.
     """
     while piece := source.read(PIECE):
         most -= len(piece)
@@ -104,11 +104,11 @@ def copy_bounded(source: IO[bytes], target: IO[bytes], most: int) -> None:
 
 
 class Bounded(io.RawIOBase):
-    """A stream that is refused when it goes on for too long.
+    """A stream that raises an error if it is longer than allowed.
 
     Args:
         source: The stream.
-        most: Bytes that it may give.
+        most: The largest number of bytes that may be read from it.
     """
 
     def __init__(self, source: IO[bytes], most: int) -> None:
@@ -117,7 +117,7 @@ class Bounded(io.RawIOBase):
         self._most = self._left = most
 
     def readable(self) -> bool:
-        """It is."""
+        """Returns True."""
         return True
 
     def tell(self) -> int:
@@ -125,7 +125,7 @@ class Bounded(io.RawIOBase):
         return self._most - self._left
 
     def read(self, size: int = -1) -> bytes:
-        """Reads as any stream does, and never holds more than is allowed."""
+        """Reads like any stream, but raises a ValueError beyond the allowed number of bytes."""
         piece = self._source.read(self._left + 1 if size < 0 else min(size, self._left + 1))
         self._left -= len(piece)
         if self._left < 0:
@@ -133,7 +133,7 @@ class Bounded(io.RawIOBase):
         return piece
 
     def readline(self, size: int | None = -1) -> bytes:
-        """Reads a line as any stream does; lines are short."""
+        """Reads a line like any stream, but at most 4,096 bytes of it."""
         most = min(self._left, 4096)
         line = self._source.readline(most if size is None or size < 0 else min(size, most))
         self._left -= len(line)

@@ -1,4 +1,4 @@
-"""A weight file of any format: what it is, by its content, and its tensors."""
+"""Opens a weight file of any format, which is recognized by its content, and gives access to its tensors."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from googlenet_keras.weights.readers.npz import read_npz
 from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.stored import StoredTensor, WeightFile
 
-# From a format's name in `WeightFile` to the files that are of it.
+# The name of each format in `WeightFile`, and the files that have it.
 FORMATS = {
     "keras": "*.weights.h5 and *.keras of Keras 3",
     "keras_legacy": "*.h5 of Keras 2",
@@ -32,24 +32,25 @@ _START = 512
 
 @contextlib.contextmanager
 def open_weights(path: str | Path) -> Iterator[WeightFile]:
-    """Opens a weight file of any of `FORMATS`, and reads no numbers yet; nothing in it is run.
+    """Opens a weight file of any of `FORMATS` without reading the numbers yet, and without running any code in it.
 
-    The content says which format it is, and not the name. What its tensors take may be 8 times the file's size and
-    16 MiB more, which only a file made for it exceeds.
+    The format is recognized by the content of the file and not by its name. The tensors may take at most 8 times the
+    size of the file plus 16 MiB, which only a malicious file exceeds.
 
     Args:
-        path: The file; of a TensorFlow checkpoint also its prefix (``model.ckpt`` for ``model.ckpt.index``).
+        path: The path of the file, or the prefix of a TensorFlow checkpoint (``model.ckpt`` for ``model.ckpt.index``).
 
     Yields:
-        The tensors, to be read while the file is open, by their names in it. Those of Keras 3 are called
-        ``layer/index``, the index counting a layer's weights in Keras's order (kernel, bias; gamma, beta, moving mean,
-        moving variance); those of Keras 2 ``layer/variable``; those of Caffe ``LAYER.weight``, ``LAYER.bias`` and, of
-        layers that are neither convolutions nor inner products, ``LAYER.0``, ``LAYER.1``, ...
+        The tensors by their names in the file; they can be read while the file is open. Tensors of Keras 3 are called
+        ``layer/index``, where the index counts the weights of a layer in the order of Keras (kernel, bias; gamma, beta,
+        moving mean, moving variance). Tensors of Keras 2 are called ``layer/variable``. Tensors of Caffe are called
+        ``LAYER.weight`` and ``LAYER.bias``, or ``LAYER.0``, ``LAYER.1``, ... if the layer is neither a convolution nor
+        an inner product.
 
     Raises:
-        DamagedFileError: If it is of none of these formats, or damaged; it is a ValueError.
+        DamagedFileError: If the file has none of these formats, or is damaged. This is a subclass of ValueError.
         ValueError: If there is no such file.
-        OSError: If it cannot be opened.
+        OSError: If the file cannot be opened.
 
     Examples:
         with open_weights("googlenet.pth") as file:
@@ -68,35 +69,35 @@ def open_weights(path: str | Path) -> Iterator[WeightFile]:
 
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads the weights in a file, whatever network they are of and whoever saved them; nothing in it is run.
+    """Reads the weights in a file of any network and any framework, without running any code in it.
 
     Args:
         path: See `open_weights`.
 
     Returns:
-        ``{name: array}``, the names as `open_weights` gives them; floating-point numbers as float32.
+        ``{name: array}``, with the names that `open_weights` describes. Floating-point numbers are float32.
 
     Raises:
-        ValueError: If there is no such file, it is of no format that is known, or damaged.
-        OSError: If it cannot be opened.
+        ValueError: If there is no such file, or it has an unknown format, or is damaged.
+        OSError: If the file cannot be opened.
     """
     with open_weights(path) as file:
         return {name: tensor.read() for name, tensor in file.tensors.items()}
 
 
 def read_attribute(path: str | Path, name: str) -> str | None:
-    """Reads a text that stands beside the weights in an HDF5 file.
+    """Reads a text attribute of an HDF5 file with weights.
 
     Args:
-        path: A file of HDF5.
-        name: The name of the attribute of its root.
+        path: The path of an HDF5 file.
+        name: The name of an attribute of the root group.
 
     Returns:
-        The text; None if there is none.
+        The text, or None if there is no such attribute.
 
     Raises:
-        DamagedFileError: If it is no HDF5 file, or damaged.
-        OSError: If it cannot be opened.
+        DamagedFileError: If the file is not an HDF5 file, or is damaged.
+        OSError: If the file cannot be opened.
     """
     with contextlib.ExitStack() as resources:
         opened = _opened(Path(path), resources)
@@ -111,7 +112,7 @@ def _opened(path: Path, resources: contextlib.ExitStack) -> OpenedFile:
 
 
 def _read(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
-    """The format and the tensors."""
+    """Returns the format and the tensors."""
     start = opened.file.read(_START)
     opened.file.seek(max(0, opened.size - len(tables.TABLE_END)))
     end = opened.file.read()

@@ -1,6 +1,6 @@
-"""The pickles of PyTorch, played by a machine that builds dictionaries, lists and tensors, and can do nothing else.
+"""Reads the pickles of PyTorch with an interpreter that can build dictionaries, lists and tensors, and nothing else.
 
-Python's own unpickler calls what the file names; this one knows the few names below, and they are data here.
+Python's own unpickler calls any function that a file names. This one knows only the few names in `CALLS`.
 """
 
 import pickletools
@@ -9,10 +9,10 @@ from typing import Any
 from googlenet_keras.weights.readers.opened import Bounded
 from googlenet_keras.weights.readers.views import CALLS, Name, Storage, dictionary, storage
 
-# A state dict of 900 tensors takes 25,000.
+# A state dict of 900 tensors needs 25,000 steps.
 MOST_STEPS = 200_000
 
-# Steps that put what they carry on the stack.
+# The steps that put their argument on the stack.
 _CARRIED = {
     *("BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),
@@ -21,13 +21,13 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (
 
 
 class Machine:
-    """Plays one pickle.
+    """Interprets one pickle.
 
     Args:
-        pickle: The pickle, or a stream that stands where it begins and is left where it ends.
+        pickle: The pickle, or a stream that is positioned at its beginning. The stream is then left at its end.
 
     Attributes:
-        storages: Those that it names, by key.
+        storages: The storages that the pickle refers to, by key.
     """
 
     def __init__(self, pickle: bytes | Bounded) -> None:
@@ -41,7 +41,7 @@ class Machine:
         """Builds the objects that the pickle describes.
 
         Raises:
-            ValueError: If it takes a step that state dicts do not.
+            ValueError: If the pickle contains a step that no state dict needs.
         """
         for number, (step, argument, _) in enumerate(pickletools.genops(self._pickle)):  # type: ignore[arg-type]
             if number > MOST_STEPS:
@@ -145,7 +145,7 @@ class Machine:
         self._stack.append(CALLS[called.name](*arguments))
 
     def _step_build(self, argument: Any) -> None:
-        # What a state dict says of its modules' versions.
+        # This step sets attributes: the versions of the modules in a state dict.
         self._stack.pop()
         self._top(dict)
 

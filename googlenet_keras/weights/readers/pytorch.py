@@ -1,4 +1,4 @@
-"""PyTorch's files: the zip archive of today, and the row of pickles and numbers of before 1.6."""
+"""Reads PyTorch's files: zip archives, and the sequence of pickles and numbers that versions before 1.6 wrote."""
 
 import math
 from collections.abc import Callable
@@ -12,26 +12,26 @@ from googlenet_keras.weights.readers.pickles import Machine
 from googlenet_keras.weights.readers.stored import MOST_NAMING_BYTES, StoredTensor, checked_dtype
 from googlenet_keras.weights.readers.views import TensorView
 
-# The pickle, of protocol 2, of torch.serialization.MAGIC_NUMBER.
+# The pickle (protocol 2) of torch.serialization.MAGIC_NUMBER.
 OLD_START = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 PICKLE = "/data.pkl"
 
-# What training scripts keep a state dict under.
+# The keys under which training scripts store a state dict.
 WRAPPERS = ("state_dict", "model")
 
 
 def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTensor]:
-    """The tensors of a state dict.
+    """Reads the tensors of a state dict from a zip archive.
 
     Args:
         opened: The file.
-        archive: The same.
+        archive: The archive in the file.
 
     Returns:
-        The tensors by the names in the state dict, which a checkpoint may have under ``state_dict`` or ``model``.
+        The tensors by their names in the state dict, which a checkpoint may store under ``state_dict`` or ``model``.
 
     Raises:
-        ValueError: If its pickle wants anything but tensors, or there are fewer numbers than they take.
+        ValueError: If the pickle contains anything but tensors, or the file has fewer numbers than they need.
     """
     pickles = [name for name in archive.members if name.endswith(PICKLE)]
     folder = pickles[0].removesuffix(PICKLE)
@@ -52,13 +52,13 @@ def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTe
 
 
 def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
-    """The tensors of a state dict, as `read_pytorch_zip`, from a file of the old form.
+    """Reads the tensors of a state dict, like `read_pytorch_zip`, from a file in the old format.
 
     Args:
         opened: The file.
 
     Raises:
-        ValueError: If a pickle wants anything but tensors, or there are fewer numbers than they take.
+        ValueError: If a pickle contains anything but tensors, or the file has fewer numbers than they need.
     """
     opened.file.seek(0)
     machines = [Machine(Bounded(opened.file, MOST_NAMING_BYTES)) for _ in range(5)]

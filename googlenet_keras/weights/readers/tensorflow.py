@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints, read by TensorFlow, which first get past what would end the process in it."""
+"""Reads TensorFlow's checkpoints with TensorFlow, after checking for what would abort its process."""
 
 import functools
 import math
@@ -19,34 +19,35 @@ from googlenet_keras.weights.readers.stored import (
 )
 from googlenet_keras.weights.readers.tables import table_entries
 
-# Of the files with the numbers, beside PREFIX.index.
+# The suffix of the files that contain the numbers; they are beside PREFIX.index.
 DATA_SUFFIX = r"\.data-\d{5}-of-\d{5}"
 
 
 def index_file(path: Path) -> Path:
-    """The file of a checkpoint that says what is in it, if a path is its prefix or its numbers; else the path."""
+    """Returns the index file for the prefix or a data file of a checkpoint, and any other path unchanged."""
     index = path.with_name(f"{re.sub(f'{DATA_SUFFIX}$', '', path.name)}.index")
     return index if index.is_file() else path
 
 
 def data_files(path: Path) -> list[Path]:
-    """The files with the numbers of a checkpoint whose index this is; none, if it is none."""
+    """Returns the files with the numbers that belong to an index file; empty if the path is not an index file."""
     if path.suffix != ".index":
         return []
     return [file for file in path.parent.iterdir() if re.fullmatch(re.escape(path.stem) + DATA_SUFFIX, file.name)]
 
 
 def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
-    """The variables of a checkpoint.
+    """Reads the variables of a checkpoint.
 
     Args:
-        opened: The file ``PREFIX.index``, whose data stand beside it, or a checkpoint that is one file.
+        opened: The file ``PREFIX.index``, whose data files are in the same folder, or a checkpoint in a single file.
 
     Returns:
-        The tensors by the variables' names, without an optimizer's slots, whose names add a part to the variable's.
+        The tensors by the names of the variables. The slots of an optimizer, whose names extend that of a variable, are
+        left out.
 
     Raises:
-        ValueError: If it is damaged, or data are missing or fewer than the shapes take.
+        ValueError: If the checkpoint is damaged, or has fewer numbers than the shapes require.
     """
     prefix, parts = opened.path, data_files(opened.path)
     if opened.path.suffix == ".index":
@@ -68,10 +69,10 @@ def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
 
 
 def _refuse_malformed(opened: OpenedFile) -> None:
-    """Parses what TensorFlow parses, because it ends the process over a message that is none or a shape that is none.
+    """Parses what TensorFlow will parse, because TensorFlow aborts the process if a message or a shape is invalid.
 
     Raises:
-        ValueError: If it would.
+        ValueError: If TensorFlow would abort.
     """
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import tensor_bundle_pb2 as bundle
@@ -103,7 +104,7 @@ def _refuse_shape(name: str, shape: Any) -> None:
 
 
 class _Reader:
-    """TensorFlow's own reader, whose errors are those of Python.
+    """Wraps TensorFlow's reader and turns its errors into ValueErrors.
 
     Args:
         prefix: The prefix of the checkpoint.
@@ -125,7 +126,7 @@ class _Reader:
             raise ValueError(error.message) from None
 
     def read(self, name: str) -> np.ndarray:
-        """The numbers of a variable."""
+        """Returns the values of a variable."""
         try:
             return np.asarray(self._reader.get_tensor(name))
         except self._errors as error:
@@ -133,7 +134,7 @@ class _Reader:
 
 
 def _without_wildcards(opened: OpenedFile, prefix: Path, parts: list[Path]) -> Path:
-    """The checkpoint under another name if TensorFlow would take its own for a pattern."""
+    """Returns the prefix of the checkpoint, under another name if TensorFlow would take its own for a pattern."""
     if not re.search(r"[*?\[\]\\]", str(prefix)):
         return prefix
     folder = opened.folder()

@@ -19,7 +19,7 @@ STORAGES = {
 
 @dataclass(frozen=True)
 class Name:
-    """A name in the pickle, such as ``torch.FloatStorage``: a word, and not what it stands for."""
+    """A name in the pickle, such as ``torch.FloatStorage``. It is only the name, and never the object."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Storage:
     """Numbers that tensors are views of.
 
     Attributes:
-        key: The file's name for it.
+        key: The name of the storage in the file.
         dtype: The type of the numbers.
         count: The number of elements.
     """
@@ -45,9 +45,9 @@ class TensorView:
 
     Attributes:
         storage: The storage that holds its numbers.
-        offset: Its first one.
-        shape: Its extents.
-        strides: The distance to the next number along each dimension, in numbers.
+        offset: The index of its first number in the storage.
+        shape: The shape of the tensor.
+        strides: The distance to the next number along each dimension, counted in numbers.
     """
 
     storage: Storage
@@ -67,7 +67,7 @@ def storage(identifier: object) -> Storage:
     """Reads a PyTorch pickle's description of a storage: ("storage", type, key, device, count) and perhaps a view.
 
     Raises:
-        ValueError: If it says something else.
+        ValueError: If the description has another form.
     """
     match identifier:
         case ("storage", Name(name), str(key), str(), int(count), *view) if view in ([], [None]) and count >= 0:
@@ -78,7 +78,7 @@ def storage(identifier: object) -> Storage:
 
 
 def _tensor(source: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> TensorView:
-    del rest  # whether it has a gradient, and hooks
+    del rest  # whether the tensor needs a gradient, and its hooks
     if not isinstance(source, Storage):
         raise ValueError("a tensor of its pickle is of no storage")
     numbers = checked_shape("a tensor", (offset, *strides))
@@ -91,13 +91,13 @@ def _tensor(source: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> T
 
 
 def dictionary(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
-    """A dictionary of pairs whose keys are words or numbers.
+    """Creates a dictionary from pairs whose keys are strings or integers.
 
-    Tuples are none: the hash of one that holds another twice, which holds another twice, takes for ever, as does
-    writing it into a message.
+    Tuples are not allowed as keys. A tuple can contain another tuple twice, which contains another one twice, and so
+    on; hashing or printing it would take for ever.
 
     Raises:
-        ValueError: If a key is something else.
+        ValueError: If a key has another type.
     """
     found = {}
     for key, value in pairs:

@@ -1,4 +1,4 @@
-"""The few rules of protocol buffers that it takes to find the fields of a message."""
+"""The part of the protocol buffer format that is needed to find the fields of a message."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Field:
 
 
 class Wire:
-    """Reads fields from a file, wherever they are; numbers in bulk are left where they are.
+    """Finds the fields of messages in a file, without reading their data.
 
     Args:
         file: The file.
@@ -40,10 +40,11 @@ class Wire:
         self._left = MOST_FIELDS
 
     def fields(self, begin: int, end: int) -> Iterator[Field]:
-        """The fields of the message between two places of the file.
+        """Yields the fields of the message between two positions of the file.
 
         Raises:
-            ValueError: If there is none, one reaches beyond the end, or there are more than a network has.
+            ValueError: If there is no valid message, a field extends beyond its end, or there are more fields than any
+                network has.
         """
         while begin < end:
             self._left -= 1
@@ -71,16 +72,20 @@ class Wire:
             begin += length
 
     def text(self, field: Field) -> str:
-        """A field as text."""
+        """Returns the value of a field as text."""
         if field.kind != BYTES or field.end - field.begin > 4096:
             raise ValueError(f"its field {field.number} is no name")
         return self._bytes(field).decode()
 
     def numbers(self, field: Field, most: int) -> list[int]:
-        """A field as whole numbers, packed or one by one.
+        """Returns the integers in a field, which may be packed.
+
+        Args:
+            field: The field.
+            most: The largest number of integers that is accepted.
 
         Raises:
-            ValueError: If there are more than that.
+            ValueError: If the field is not a list of integers, or may contain more than `most`.
         """
         if field.kind == VARINT:
             return [field.value]
@@ -99,10 +104,13 @@ class Wire:
 
 
 def varint(data: bytes) -> tuple[int, int]:
-    """A number of 7 bits a byte, and how many bytes it took.
+    """Decodes an integer that is stored with 7 bits in each byte.
+
+    Returns:
+        The integer, and the number of bytes that it takes.
 
     Raises:
-        ValueError: If it does not end.
+        ValueError: If the integer does not end.
     """
     number = 0
     for place, byte in enumerate(data[:10]):
