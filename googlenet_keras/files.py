@@ -1,4 +1,4 @@
-"""Writing aside and putting in place: what was there before a failure is there after it."""
+"""Writes files aside and then puts them in place, so that a failure does not damage what existed before."""
 
 import contextlib
 import ctypes
@@ -18,26 +18,27 @@ from typing import IO
 if sys.platform != "win32":
     import fcntl
 
-# Of <linux/fs.h> and <fcntl.h>.
+# Constants of <linux/fs.h> and <fcntl.h>.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
-_WAIT = 0.1  # seconds, before a lock is tried again
+_WAIT = 0.1  # seconds until a lock is tried again
 
-# What this process has put in place so far, in order: what a command that is interrupted can truthfully say.
+# What this process has put in place so far, in order, so that an interrupted command can say what it has written.
 placed: list[Path] = []
 
 
 class Publication:
-    """A set of files and folders made aside and then put in place together.
+    """A set of files and folders that are written aside and then put in place together.
 
-    Everything is written below `aside`. `publish` first makes it durable and then gives it one name that says "whole":
-    from there on it is carried through, by this process or, should it die, by the next one that opens a publication of
-    the same name. Each file and folder is at any moment wholly the old or wholly the new one.
+    Everything is written below `aside`. `publish` first waits until all of it is on the disk, and then renames the
+    folder to mark it as complete. From then on, the publication will be finished by this process or, if it dies, by the
+    next process that opens a publication of the same name. At any moment, each file and folder is either the complete
+    old one or the complete new one.
 
     Attributes:
         folder: The folder of the files.
-        name: The common name of the files; it is part of the hidden names beside them.
-        aside: The folder to write below, empty at first.
+        name: The common name of the files, from which the names of the hidden folders beside them are made.
+        aside: The folder to write below; it is empty at first.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -47,12 +48,12 @@ class Publication:
         self._whole = folder / f".{name}.whole"
 
     def publish(self) -> None:
-        """Puts everything below `aside` in place, replacing what is there.
+        """Puts everything below `aside` in place and replaces what is there.
 
         Raises:
-            OSError: If the disk refuses.
+            OSError: If a file cannot be written or renamed.
         """
-        # A rename keeps the inode: who carries this on can tell what is in place already.
+        # A rename keeps the inode, so a process that finishes this publication can tell what is in place already.
         inodes = {path.name: path.stat().st_ino for path in self.aside.iterdir()}
         (self.aside / "inodes.json").write_text(json.dumps(inodes))
         _make_durable(self.aside)
@@ -63,7 +64,7 @@ class Publication:
             placed.extend(self.folder / name for name in inodes)
 
     def _put_in_place(self) -> None:
-        """Carries a whole publication through; safe to repeat from any point."""
+        """Finishes a complete publication. This can be repeated safely after an interruption at any point."""
         if not self._whole.exists():
             return
         inodes = self._whole / "inodes.json"
@@ -78,7 +79,7 @@ class Publication:
 
     def __enter__(self) -> "Publication":
         with contextlib.ExitStack() as opened:
-            # A signal that came in here is raised again only once what is to be undone is known.
+            # A signal that arrives here is raised again only after the clean-up has been registered.
             with _uninterrupted():
                 opened.enter_context(_lock(self.folder / f".{self.name}.lock"))
                 self._put_in_place()
@@ -95,16 +96,16 @@ class Publication:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Names a file beside another, and puts it in the other's place once it is wholly on the disk.
+    """Provides a temporary path beside a file, and moves it in place of the file after everything is on the disk.
 
     Args:
-        path: The file or folder to write or replace; it is untouched if the block fails.
+        path: The file or folder to write or replace; it stays unchanged if the block fails.
 
     Yields:
-        The path to write to; its name ends as that of ``path`` does.
+        The path to write to; its name ends like that of ``path``.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If the file cannot be written or renamed.
     """
     aside = path.with_name(f".partial.{path.name}")
     try:
@@ -120,16 +121,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[IO[bytes]]:
-    """Opens the file that `replacing` names.
+    """Opens the temporary file of `replacing` for writing.
 
     Args:
-        path: The file or folder to write or replace; it is untouched if the block fails.
+        path: The file to write or replace; it stays unchanged if the block fails.
 
     Yields:
         The file to write to.
 
     Raises:
-        OSError: If the disk refuses.
+        OSError: If the file cannot be written or renamed.
     """
     with replacing(path) as aside, aside.open("wb") as file:
         yield file
@@ -137,18 +138,18 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def output_folder(path: Path) -> Iterator[None]:
-    """Makes a folder that can be written to; if the block fails, folders that were made for it and are empty are gone.
+    """Creates a writable folder; if the block fails, the folders that were created and are still empty are deleted.
 
     Args:
-        path: The folder; those above it are made too.
+        path: The folder; missing folders above it are created too.
 
     Raises:
-        OSError: If it cannot be made, or no file can be made in it: before the block's work and not after it.
+        OSError: If the folder cannot be created or is not writable. This is checked before the block begins its work.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # Permissions do not tell of a read-only or full disk, nor of the superuser.
+        # Permissions do not show whether a disk is read-only or full, and do not apply to the superuser.
         with tempfile.TemporaryFile(dir=path):
             pass
         yield
@@ -160,12 +161,12 @@ def output_folder(path: Path) -> Iterator[None]:
 
 
 def tree_size(path: Path) -> int:
-    """Bytes in a file, or in all the files below a folder."""
+    """Returns the number of bytes in a file, or in all files below a folder."""
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 
 def _replace(made: Path, target: Path) -> None:
-    """Puts a file or folder in another's place; the other, if a folder, is where the first was."""
+    """Moves a file or folder in place of another one. A replaced folder is then where the new one was."""
     if not target.is_dir():
         made.replace(target)
         return
@@ -174,13 +175,13 @@ def _replace(made: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
             raise
-        # No exchange on this system: for a moment there is neither.
+        # This system cannot exchange two paths, so for a moment neither of them exists.
         target.rename(made.with_name(f"{made.name}.old"))
         made.rename(target)
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Swaps two paths in one step, which only Linux offers and Python does not wrap."""
+    """Exchanges two paths in one step, which only Linux offers and Python has no function for."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
@@ -192,12 +193,12 @@ def _exchange(one: Path, other: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Holds a lock file for as long as the block runs, and takes it away afterwards.
+    """Locks a file while the block runs, and deletes the file afterwards.
 
     Raises:
-        BlockingIOError: If another process holds it.
+        BlockingIOError: If another process holds the lock.
     """
-    if sys.platform == "win32":  # which has no such locks
+    if sys.platform == "win32":  # Windows has no such locks
         yield
         return
     while True:
@@ -206,7 +207,7 @@ def _lock(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BlockingIOError(f"Another process is writing there; wait for it to end: {str(path)!r}") from None
-            # Its last holder may have taken away the file that we have just locked.
+            # The previous holder may have deleted the file that we have just locked.
             if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 continue
             try:
@@ -218,13 +219,13 @@ def _lock(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
-    """Holds a lock file for as long as the block runs, after whoever holds it now has let it go.
+    """Locks a file while the block runs, and first waits until no other process holds the lock.
 
     Args:
-        path: The file, in a folder that can be written to; it is gone afterwards.
+        path: The file, in a writable folder; it is deleted afterwards.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     with contextlib.ExitStack() as held:
         while True:
@@ -238,13 +239,13 @@ def waiting_lock(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Holds SIGINT and SIGTERM back until the block has ended: it takes moments, and must not be left half done."""
+    """Delays SIGINT and SIGTERM until the block has ended, because the block is short and must not be interrupted."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python runs its handlers in the main thread alone
+        yield  # Python runs signal handlers in the main thread only
         return
     held: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # A handler that is None is not Python's, and could not be put back.
+    # A handler that is None was not installed from Python, and Python could not restore it.
     handlers = {number: handler for number, handler in handlers.items() if handler is not None}
     for number in handlers:
         signal.signal(number, lambda number, frame: held.append(number))
@@ -263,9 +264,9 @@ def _make_durable(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file's bytes or a folder's entries are on the disk."""
+    """Waits until the bytes of a file, or the entries of a folder, are on the disk."""
     if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

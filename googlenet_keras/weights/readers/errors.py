@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-# What libraries raise over a file that is not what it says it is.
+# The exceptions that libraries raise for files whose content is not what it claims to be.
 UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, MemoryError, OverflowError),
     *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError, tokenize.TokenError),
@@ -19,18 +19,18 @@ LONGEST_REASON = 400
 
 
 class DamagedFileError(ValueError):
-    """A file that is no weight file, or a damaged one."""
+    """Raised if a file is not a weight file, or is damaged."""
 
 
 def damaged(path: str | Path, reason: object) -> DamagedFileError:
-    """The error that says so.
+    """Creates the error for a file that is not a weight file, or is damaged.
 
     Args:
-        path: The file.
-        reason: The fault: a part of a sentence, or the error that a library raised.
+        path: The path of the file.
+        reason: What is wrong: a part of a sentence, or the exception that a library raised.
     """
     words = " ".join(str(reason)[: 2 * LONGEST_REASON].split()) or type(reason).__name__
-    # A name in the file may hold anything; what is printed is letters.
+    # Names in a file may contain any characters, but only printable ones are shown.
     words = "".join(letter if letter.isprintable() else "?" for letter in words)
     words = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."
     return DamagedFileError(f"Not a weight file, or a damaged one ({words}). Received: {str(path)!r}")
@@ -38,10 +38,10 @@ def damaged(path: str | Path, reason: object) -> DamagedFileError:
 
 @contextlib.contextmanager
 def refusing(path: str | Path, tensor: str | None = None) -> Iterator[None]:
-    """Turns whatever the block raises over a file's content into that error.
+    """Turns what the block raises because of a file's content into a `DamagedFileError`.
 
     Args:
-        path: The file.
+        path: The path of the file.
         tensor: The tensor that is being read, if any.
 
     Raises:

@@ -1,4 +1,4 @@
-"""HDF5 as Keras writes it: groups, datasets and text, each by the one way that leads to it, and no links."""
+"""Reads HDF5 files as Keras writes them: groups, datasets and text, each with a single path, and no other links."""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -17,16 +17,17 @@ Item: TypeAlias = h5py.Group | h5py.Dataset
 
 
 class HDF5File:
-    """A file whose links lead nowhere else.
+    """An HDF5 file without links to other places or files.
 
     Args:
         opened: The file.
 
     Attributes:
-        root: Its first group.
+        root: The root group.
 
     Raises:
-        OSError: If it is no HDF5 file.
+        OSError: If the file is not an HDF5 file.
+        ValueError: If Keras did not write the file, or it would make the HDF5 library loop for ever.
     """
 
     def __init__(self, opened: OpenedFile) -> None:
@@ -42,7 +43,7 @@ class HDF5File:
         """Lists the members of a group.
 
         Raises:
-            ValueError: If one of them is a link to elsewhere or found in two places.
+            ValueError: If one of them is a link to another place, or has two paths.
         """
         names: list[bytes] = []
 
@@ -56,10 +57,10 @@ class HDF5File:
             yield name.decode(), self._child(group, name)
 
     def datasets(self, group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
-        """All that are below a group, by their paths from there.
+        """Lists all datasets below a group, with their paths relative to it.
 
         Raises:
-            ValueError: As `items`.
+            ValueError: See `items`.
         """
         waiting = [("", group)]
         while waiting:
@@ -78,7 +79,7 @@ class HDF5File:
         if not isinstance(identifier, h5py.h5g.GroupID | h5py.h5d.DatasetID):
             raise ValueError(f"{path}: neither a group nor a tensor")
         item = (h5py.Group if isinstance(identifier, h5py.h5g.GroupID) else h5py.Dataset)(identifier)
-        # A link into a circle leads to what was found before, by another name.
+        # A circular link leads to an item that was already found under another name.
         if self._seen.setdefault(self._address(item), path) != path:
             raise ValueError(f"{path}: it is /{self._seen[self._address(item)]} under another name")
         if len(self._seen) > MOST_TENSORS:
@@ -90,11 +91,11 @@ class HDF5File:
         return int(h5o.get_info(item.id).addr)
 
     def text(self, item: Item, name: str) -> str | None:
-        """An attribute that is one word; None if there is none."""
+        """Returns an attribute that is a single string, or None if there is no such attribute."""
         if not h5a.exists(item.id, name.encode()):
             return None
         attribute = h5a.open(item.id, name.encode())
-        # No list: each word of one could be the same long one.
+        # Lists are not accepted, because all of their strings could be the same long one.
         if attribute.shape != () or not isinstance(attribute.get_type(), h5t.TypeStringID):
             raise ValueError(f"{item.name}: its attribute {name} is no word")
         if attribute.get_type().get_size() > min(self._opened.size, MOST_NAMING_BYTES):
@@ -103,19 +104,19 @@ class HDF5File:
         return word.decode() if isinstance(word, bytes) else str(word)
 
     def tensor(self, dataset: h5py.Dataset) -> StoredTensor:
-        """A dataset; see `stored_tensor`.
+        """Returns the tensor of a dataset; see `stored_tensor`.
 
         Raises:
-            ValueError: If its numbers are not in the file itself, or others' as well.
+            ValueError: If the numbers are not in the file itself.
         """
         name = self._seen[self._address(dataset)]
         is_bfloat16 = self.text(dataset, "dtype") == "bfloat16"
         return stored_tensor(self._opened, dataset, name, self._places, is_bfloat16=is_bfloat16)
 
     def refuse_overlaps(self) -> None:
-        """Called after the last tensor.
+        """Checks, after the last tensor, that no two tensors share bytes of the file.
 
         Raises:
-            ValueError: If two of them have the same bytes of the file.
+            ValueError: If two of them do.
         """
         refuse_overlaps(self._places)

@@ -1,6 +1,6 @@
-"""Files of safetensors: the length of a JSON header in 8 bytes, the header, and the numbers.
+"""Reads safetensors files: 8 bytes with the length of a JSON header, the header, and the numbers.
 
-The library of that name reads them too, but not bfloat16 into NumPy; this needs no library.
+The library safetensors is not used because it cannot read bfloat16 into NumPy.
 """
 
 import json
@@ -20,18 +20,18 @@ DTYPES = {
 
 
 def is_safetensors(start: bytes, size: int) -> bool:
-    """True if a file with this beginning is a safetensors file."""
+    """Returns whether a file that begins like this is a safetensors file."""
     return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
 
 def read_safetensors(opened: OpenedFile) -> dict[str, StoredTensor]:
-    """The tensors of a file.
+    """Reads the tensors of a file.
 
     Args:
         opened: The file.
 
     Raises:
-        ValueError: If the header is none, or the tensors do not fill the file, each with bytes of its own.
+        ValueError: If the header is invalid, or the tensors overlap or do not fill the file.
     """
     opened.file.seek(0)
     length = int.from_bytes(opened.file.read(8), "little")

@@ -11,10 +11,11 @@ import numpy as np
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
-# Deflate gives no more than 258 bytes for 2 bits; see zlib's "maximum compression factor".
+# Deflate expands 2 bits to at most 258 bytes; see "maximum compression factor" in zlib's technical details.
 MOST_DEFLATED = 1032
 
-# Inception-ResNet-v2, the largest here, has 900 tensors; the parts of a file that name them are this large at most.
+# Inception-ResNet v2 has the most tensors of the networks here, 900. The parts of a file that contain the names may
+# have at most this number of bytes.
 MOST_TENSORS = 50_000
 MOST_NAMING_BYTES = 4 * 2**20
 
@@ -24,9 +25,9 @@ class StoredTensor:
     """A tensor in an open file.
 
     Attributes:
-        shape: Its extents.
+        shape: The shape of the tensor.
         dtype: The type of its numbers in the file.
-        fetch: Reads it as it is stored.
+        fetch: A function that reads the tensor as it is stored.
     """
 
     shape: tuple[int, ...]
@@ -35,17 +36,19 @@ class StoredTensor:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes as it is stored."""
+        """The number of bytes of the tensor as it is stored."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> np.ndarray:
-        """Its numbers: float32 for floating types, whole numbers as they are, in C's order and this machine's.
+        """Reads the tensor in C order and native byte order, as float32 if its type is floating, and else as it is.
 
         Raises:
             DamagedFileError: If the file turns out to be damaged.
         """
         dtype = np.dtype(np.float32) if is_floating(self.dtype) else self.dtype.newbyteorder("=")
-        with np.errstate(over="ignore"):  # a float64 beyond float32 is infinity, which is refused by name
+        with np.errstate(
+            over="ignore"
+        ):  # a float64 outside the range of float32 becomes infinity, which is rejected later
             return np.asarray(self.fetch(), dtype, order="C")
 
 
@@ -63,12 +66,12 @@ class WeightFile:
 
 
 def is_floating(dtype: np.dtype) -> bool:
-    """True if a type is a floating-point type, including bfloat16."""
+    """Returns whether a type is a floating-point type, including bfloat16."""
     return dtype.kind == "f" or dtype == BFLOAT16
 
 
 def checked_dtype(name: str, dtype: np.dtype) -> np.dtype:
-    """The type, if it is one of numbers.
+    """Returns the type after checking that it is a type of numbers.
 
     Raises:
         ValueError: If it is not.
@@ -79,10 +82,10 @@ def checked_dtype(name: str, dtype: np.dtype) -> np.dtype:
 
 
 def checked_shape(name: str, shape: Iterable[Any]) -> tuple[int, ...]:
-    """The shape, if an array can have it.
+    """Returns the shape after checking that an array can have it.
 
     Raises:
-        ValueError: If it cannot.
+        ValueError: If no array can.
     """
     shape = tuple(shape)
     if len(shape) > 32 or not all(type(extent) is int and 0 <= extent < 2**62 for extent in shape):
@@ -91,13 +94,13 @@ def checked_shape(name: str, shape: Iterable[Any]) -> tuple[int, ...]:
 
 
 def refuse_overlaps(places: Iterable[tuple[int, int, str]]) -> None:
-    """Tensors have bytes of their own: one whose place is wrong reaches into another.
+    """Checks that no two tensors share bytes, because a tensor with a wrong position would overlap another.
 
     Args:
-        places: Begin, end and name of each.
+        places: The beginning, the end and the name of each tensor.
 
     Raises:
-        ValueError: If two have bytes in common.
+        ValueError: If two tensors share bytes.
     """
     ordered = sorted(place for place in places if place[0] < place[1])
     for (_, end, name), (begin, _, other) in itertools.pairwise(ordered):

@@ -1,29 +1,29 @@
-"""LevelDB's tables, in which TensorFlow keeps what is in a checkpoint."""
+"""Reads LevelDB's tables, in which TensorFlow stores what a checkpoint contains."""
 
 from collections.abc import Iterator
 
 from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.wire import varint
 
-# A table ends so.
+# The last bytes of a table.
 TABLE_END = bytes.fromhex("57fb808b247547db")
 _FOOTER_BYTES = 48
-# Behind each block: how it is packed, and a checksum, which TensorFlow compares.
+# After each block comes a byte for its compression, and a checksum, which TensorFlow verifies.
 _UNPACKED = b"\0"
 
 
 def table_entries(opened: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values of a table, in order.
+    """Yields the keys and values of a table, in order.
 
     Args:
         opened: The file.
 
     Raises:
-        ValueError: If it is no table, or a packed one.
+        ValueError: If the file is not a table, or the table is compressed.
     """
     opened.file.seek(max(0, opened.size - _FOOTER_BYTES))
     footer = opened.file.read()
-    _, footer = _handle(footer)  # of a block that tells of the table itself
+    _, footer = _handle(footer)  # this is the block with metadata about the table
     index, _ = _handle(footer)
     for _, value in _block(opened, index):
         block, _ = _handle(value)
@@ -45,7 +45,7 @@ def _block(opened: OpenedFile, place: tuple[int, int]) -> Iterator[tuple[bytes, 
     data, packing = opened.file.read(size), opened.file.read(len(_UNPACKED))
     if packing != _UNPACKED:
         raise ValueError("its table is packed, and TensorFlow does not pack those of checkpoints")
-    # At the end are the places of keys that are written in full, and how many they are.
+    # A block ends with the positions of the keys that are stored completely, and their number.
     end = size - 4 * (int.from_bytes(data[-4:], "little") + 1)
     key, begin = b"", 0
     while begin < end:

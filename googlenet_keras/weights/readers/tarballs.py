@@ -1,4 +1,4 @@
-"""The archives in which TF-slim's checkpoints are published."""
+"""Unpacks the archives in which TF-slim's checkpoints are published."""
 
 import gzip
 import re
@@ -13,15 +13,15 @@ GZIP = b"\x1f\x8b"
 
 
 def is_tarball(start: bytes) -> bool:
-    """True if a file with this beginning is compressed by gzip, or is a tar archive."""
+    """Returns whether a file that begins like this is compressed by gzip, or is a tar archive."""
     return start.startswith(GZIP) or start[257:262] == b"ustar"
 
 
 def unpacked_checkpoint(opened: OpenedFile) -> Path:
-    """The checkpoint of an archive, in a temporary folder.
+    """Unpacks the checkpoint of an archive into a temporary folder.
 
     Args:
-        opened: A ``.tar.gz`` or ``.tar`` of one checkpoint; what else is in it is left there.
+        opened: A ``.tar.gz`` or ``.tar`` file with one checkpoint. Other files in it are not unpacked.
 
     Returns:
         The file for `read_checkpoint`.
