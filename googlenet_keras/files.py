@@ -1,4 +1,4 @@
-"""Writes files aside and then puts them in place, so that a failure does not damage what existed before."""
+"""Writes files to temporary paths and then moves them into place, so that a failure does not damage existing files."""
 
 import contextlib
 import ctypes
@@ -23,12 +23,12 @@ _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _WAIT = 0.1  # seconds until a lock is tried again
 
-# What this process has put in place so far, in order, so that an interrupted command can say what it has written.
+# The paths that this process has put in place so far, in order, so that an interrupted command can list them.
 placed: list[Path] = []
 
 
 class Publication:
-    """A set of files and folders that are written aside and then put in place together.
+    """A set of files and folders that are written to a temporary folder and then put in place together.
 
     Everything is written below `aside`. `publish` first waits until all of it is on the disk, and then renames the
     folder to mark it as complete. From then on, the publication will be finished by this process or, if it dies, by the
@@ -37,8 +37,8 @@ class Publication:
 
     Attributes:
         folder: The folder of the files.
-        name: The common name of the files, from which the names of the hidden folders beside them are made.
-        aside: The folder to write below; it is empty at first.
+        name: The common name of the files, from which the names of the hidden folders beside them are derived.
+        aside: The temporary folder to write to; it is empty at first.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -48,7 +48,7 @@ class Publication:
         self._whole = folder / f".{name}.whole"
 
     def publish(self) -> None:
-        """Puts everything below `aside` in place and replaces what is there.
+        """Moves everything in `aside` to `folder`, and replaces the files and folders of the same names there.
 
         Raises:
             OSError: If a file cannot be written or renamed.
@@ -144,7 +144,7 @@ def output_folder(path: Path) -> Iterator[None]:
         path: The folder; missing folders above it are created too.
 
     Raises:
-        OSError: If the folder cannot be created or is not writable. This is checked before the block begins its work.
+        OSError: If the folder cannot be created or is not writable. This is checked before the block runs.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -155,7 +155,7 @@ def output_folder(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         for folder in made:
-            with contextlib.suppress(OSError):  # it is not empty, or could not be made
+            with contextlib.suppress(OSError):  # it is not empty, or could not be created
                 folder.rmdir()
         raise
 
@@ -166,7 +166,7 @@ def tree_size(path: Path) -> int:
 
 
 def _replace(made: Path, target: Path) -> None:
-    """Moves a file or folder in place of another one. A replaced folder is then where the new one was."""
+    """Moves a file or folder in place of another one. A replaced folder is left in the folder that contained the new one."""
     if not target.is_dir():
         made.replace(target)
         return
@@ -175,17 +175,17 @@ def _replace(made: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
             raise
-        # This system cannot exchange two paths, so for a moment neither of them exists.
+        # This system cannot exchange two paths, so the target does not exist for a moment.
         target.rename(made.with_name(f"{made.name}.old"))
         made.rename(target)
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Exchanges two paths in one step, which only Linux offers and Python has no function for."""
+    """Exchanges two paths in one step, with a system call that only Linux has and that Python provides no function for."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
-        raise OSError(errno.ENOSYS, "no renameat2 here") from None
+        raise OSError(errno.ENOSYS, "renameat2 is not available") from None
     if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(other))
@@ -206,7 +206,9 @@ def _lock(path: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BlockingIOError(f"Another process is writing there; wait for it to end: {str(path)!r}") from None
+                raise BlockingIOError(
+                    f"Another process is writing the same files; wait until it has ended. Its lock file: {str(path)!r}"
+                ) from None
             # The previous holder may have deleted the file that we have just locked.
             if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 continue

@@ -242,7 +242,7 @@ def test_a_checkpoint_by_any_of_its_names(tmp_path):
         assert received.pop("global_step") == 7
         assert_same(received, dict(sorted(STATE.items())))
     (folder / "model.ckpt-7.data-00000-of-00001").unlink()
-    with pytest.raises(DamagedFileError, match=r"are to be beside it, in model\.ckpt-7\.data-00000-of-00001"):
+    with pytest.raises(DamagedFileError, match=r"must be in the same folder, in model\.ckpt-7\.data-00000-of-00001"):
         read_weights(folder / "model.ckpt-7")
 
 

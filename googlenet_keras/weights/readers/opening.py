@@ -15,7 +15,7 @@ from googlenet_keras.weights.readers.npz import read_npz
 from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.stored import StoredTensor, WeightFile
 
-# The name of each format in `WeightFile`, and the files that have it.
+# The name of each format, as in `WeightFile.format`, and a description of its files.
 FORMATS = {
     "keras": "*.weights.h5 and *.keras of Keras 3",
     "keras_legacy": "*.h5 of Keras 2",
@@ -41,7 +41,7 @@ def open_weights(path: str | Path) -> Iterator[WeightFile]:
         path: The path of the file, or the prefix of a TensorFlow checkpoint (``model.ckpt`` for ``model.ckpt.index``).
 
     Yields:
-        The tensors by their names in the file; they can be read while the file is open. Tensors of Keras 3 are called
+        The weight file with its tensors by name; they can be read while the file is open. Tensors of Keras 3 are called
         ``layer/index``, where the index counts the weights of a layer in the order of Keras (kernel, bias; gamma, beta,
         moving mean, moving variance). Tensors of Keras 2 are called ``layer/variable``. Tensors of Caffe are called
         ``LAYER.weight`` and ``LAYER.bias``, or ``LAYER.0``, ``LAYER.1``, ... if the layer is neither a convolution nor
@@ -64,7 +64,7 @@ def open_weights(path: str | Path) -> Iterator[WeightFile]:
         with refusing(path):
             found, tensors = _read(opened)
             if sum(tensor.size for tensor in tensors.values()) > opened.most_bytes:
-                raise ValueError("its tensors take many times what weights in a file of its size do")
+                raise ValueError("its tensors would take many times the size of the file")
         yield WeightFile(found, {name: _guarded(path, name, tensor) for name, tensor in tensors.items()})
 
 
@@ -112,7 +112,7 @@ def _opened(path: Path, resources: contextlib.ExitStack) -> OpenedFile:
 
 
 def _read(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
-    """Returns the format and the tensors."""
+    """Recognizes the format of a file, and returns the format and the tensors."""
     start = opened.file.read(_START)
     opened.file.seek(max(0, opened.size - len(tables.TABLE_END)))
     end = opened.file.read()
@@ -154,7 +154,7 @@ def _read_archive(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
 
 
 def _unknown() -> ValueError:
-    return ValueError(f"weights are read from {'; '.join(FORMATS.values())}")
+    return ValueError(f"weights can be read from {'; '.join(FORMATS.values())}")
 
 
 def _guarded(path: Path, name: str, tensor: StoredTensor) -> StoredTensor:

@@ -1,6 +1,6 @@
 """Reads the pickles of PyTorch with an interpreter that can build dictionaries, lists and tensors, and nothing else.
 
-Python's own unpickler calls any function that a file names. This one knows only the few names in `CALLS`.
+Python's own unpickler calls any function that a file names. This interpreter calls only the few functions in `CALLS`.
 """
 
 import pickletools
@@ -9,10 +9,10 @@ from typing import Any
 from googlenet_keras.weights.readers.opened import Bounded
 from googlenet_keras.weights.readers.views import CALLS, Name, Storage, dictionary, storage
 
-# A state dict of 900 tensors needs 25,000 steps.
+# A state dict of 900 tensors needs 25,000 opcodes.
 MOST_STEPS = 200_000
 
-# The steps that put their argument on the stack.
+# The opcodes that push their argument onto the stack.
 _CARRIED = {
     *("BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),
@@ -24,7 +24,8 @@ class Machine:
     """Interprets one pickle.
 
     Args:
-        pickle: The pickle, or a stream that is positioned at its beginning. The stream is then left at its end.
+        pickle: The pickle, or a stream that is positioned at the beginning of the pickle; `play` leaves it at the end of
+            the pickle.
 
     Attributes:
         storages: The storages that the pickle refers to, by key.
@@ -41,11 +42,12 @@ class Machine:
         """Builds the objects that the pickle describes.
 
         Raises:
-            ValueError: If the pickle contains a step that no state dict needs.
+            ValueError: If the pickle contains an opcode that is not needed for a state dict, would call a function that
+                is not in `CALLS`, or has more than `MOST_STEPS` opcodes.
         """
         for number, (step, argument, _) in enumerate(pickletools.genops(self._pickle)):  # type: ignore[arg-type]
             if number > MOST_STEPS:
-                raise ValueError(f"its pickle has more than {MOST_STEPS} steps")
+                raise ValueError(f"its pickle has more than {MOST_STEPS} opcodes")
             if step.name in _CARRIED:
                 self._stack.append(argument)
             elif step.name in _CONSTANTS:
@@ -53,7 +55,7 @@ class Machine:
             elif step.name != "STOP":
                 action = getattr(self, f"_step_{step.name.lower()}", None)
                 if action is None:
-                    raise ValueError(f"its pickle takes the step {step.name}, which no weights need")
+                    raise ValueError(f"its pickle contains the opcode {step.name}, which is not needed for weights")
                 action(argument)
         return self._stack.pop()
 
@@ -65,7 +67,7 @@ class Machine:
 
     def _top(self, kind: type) -> Any:
         if not self._stack or type(self._stack[-1]) is not kind:
-            raise ValueError(f"its pickle fills something that is no {kind.__name__}")
+            raise ValueError(f"its pickle changes an object that is not a {kind.__name__}")
         return self._stack[-1]
 
     def _step_proto(self, argument: Any) -> None:
@@ -87,7 +89,7 @@ class Machine:
 
     def _tuples(self, count: int) -> None:
         if len(self._stack) < count:
-            raise ValueError("its pickle takes more than it has")
+            raise ValueError("its pickle takes more values from the stack than there are")
         self._stack[-count:] = [tuple(self._stack[-count:])]
 
     def _step_tuple1(self, argument: Any) -> None:
@@ -134,23 +136,23 @@ class Machine:
     def _step_stack_global(self, argument: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if type(name) is not str or type(module) is not str:
-            raise ValueError("its pickle names something by what is no word")
+            raise ValueError("its pickle contains a name that is not a string")
         self._stack.append(Name(f"{module}.{name}"))
 
     def _step_reduce(self, argument: Any) -> None:
         arguments, called = self._stack.pop(), self._stack.pop()
         if not isinstance(called, Name) or called.name not in CALLS or type(arguments) is not tuple:
             name = called.name if isinstance(called, Name) else f"a {type(called).__name__}"
-            raise ValueError(f"its pickle would call {name}, and only tensors are taken: save model.state_dict() alone")
+            raise ValueError(f"its pickle would call {name}, but only tensors are read; save only model.state_dict()")
         self._stack.append(CALLS[called.name](*arguments))
 
     def _step_build(self, argument: Any) -> None:
-        # This step sets attributes: the versions of the modules in a state dict.
+        # This opcode sets attributes. Those of a state dict are the versions of its modules, which are not needed.
         self._stack.pop()
         self._top(dict)
 
     def _step_binpersid(self, argument: Any) -> None:
         found = storage(self._stack.pop())
         if self.storages.setdefault(found.key, found) != found:
-            raise ValueError(f"its pickle says two things of the storage {found.key}")
+            raise ValueError(f"its pickle describes the storage {found.key} in two different ways")
         self._stack.append(found)

@@ -1,4 +1,4 @@
-"""Reads PyTorch's files: zip archives, and the sequence of pickles and numbers that versions before 1.6 wrote."""
+"""Reads files of PyTorch: zip archives, and the sequences of pickles and numbers that versions before 1.6 wrote."""
 
 import math
 from collections.abc import Callable
@@ -31,12 +31,13 @@ def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTe
         The tensors by their names in the state dict, which a checkpoint may store under ``state_dict`` or ``model``.
 
     Raises:
-        ValueError: If the pickle contains anything but tensors, or the file has fewer numbers than they need.
+        ValueError: If the file is a TorchScript program, its pickle is not accepted by `Machine` or contains no tensors,
+            a storage is missing or has another size, or reading the tensors would take many times the size of the file.
     """
     pickles = [name for name in archive.members if name.endswith(PICKLE)]
     folder = pickles[0].removesuffix(PICKLE)
     if len(pickles) > 1 or f"{folder}/constants.pkl" in archive.members:
-        raise ValueError("a program of TorchScript: save the state_dict() of the model that it was made from")
+        raise ValueError("it is a TorchScript program; save the state_dict() of the model that it was made from")
     order = archive.read(f"{folder}/byteorder") if f"{folder}/byteorder" in archive.members else b"little"
     machine = Machine(archive.read(pickles[0]))
     views = _state_dict(machine.play())
@@ -45,7 +46,7 @@ def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTe
         storage, member = view.storage, f"{folder}/data/{view.storage.key}"
         dtype = storage.dtype.newbyteorder(">" if order == b"big" else "<")
         if member not in archive.members or archive.members[member].file_size != storage.count * dtype.itemsize:
-            raise ValueError(f"the {storage.count} numbers of its storage {storage.key} are not there")
+            raise ValueError(f"its storage {storage.key} is missing or does not contain {storage.count} numbers")
         return archive.array(member, view.offset * dtype.itemsize, (view.span,), dtype)
 
     return _tensors(opened, views, numbers)
@@ -58,7 +59,8 @@ def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
         opened: The file.
 
     Raises:
-        ValueError: If a pickle contains anything but tensors, or the file has fewer numbers than they need.
+        ValueError: If a pickle is not accepted by `Machine`, there are no tensors, the numbers do not match the
+            storages, or reading the tensors would take many times the size of the file.
     """
     opened.file.seek(0)
     machines = [Machine(Bounded(opened.file, MOST_NAMING_BYTES)) for _ in range(5)]
@@ -71,14 +73,14 @@ def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
         count = int.from_bytes(opened.file.read(8), order)
         storage = storages.get(key) if isinstance(key, str) else None
         if storage is None or key in places or count != storage.count:
-            raise ValueError("the numbers behind its pickles are not those of its storages")
+            raise ValueError("the numbers after its pickles do not match its storages")
         places[key] = place + 8
         place += 8 + count * storage.dtype.itemsize
 
     def numbers(view: TensorView) -> Callable[[], np.ndarray]:
         dtype = view.storage.dtype.newbyteorder("<" if order == "little" else ">")
         if view.storage.key not in places:
-            raise ValueError(f"the numbers of its storage {view.storage.key} are not there")
+            raise ValueError(f"the numbers of its storage {view.storage.key} are missing")
         offset = places[view.storage.key] + view.offset * dtype.itemsize
         return opened.tensor(f"storage {view.storage.key}", offset, (view.span,), dtype).fetch
 
@@ -86,33 +88,33 @@ def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
 
 
 def _state_dict(content: Any) -> dict[str, TensorView]:
-    """The state dict in what a pickle holds; what else is in it is no tensor."""
+    """Returns the tensors of the state dict in the content of a pickle, and leaves out everything else."""
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     views = content if isinstance(content, dict) else {}
     views = {name: view for name, view in views.items() if isinstance(name, str) and isinstance(view, TensorView)}
     if not views:
-        raise ValueError("it holds no state dict: save model.state_dict()")
+        raise ValueError("it contains no state dict; save model.state_dict()")
     return views
 
 
 def _tensors(
     opened: OpenedFile, views: dict[str, TensorView], numbers: Callable[[TensorView], Callable[[], np.ndarray]]
 ) -> dict[str, StoredTensor]:
-    """The tensors behind views.
+    """Creates the stored tensors for views.
 
     Args:
         opened: The file.
         views: The views, by name.
-        numbers: From a view to what reads the numbers of its storage that it spans.
+        numbers: A function that takes a view, and returns a function that reads all numbers in the span of the view.
 
     Raises:
-        ValueError: If reading them takes many times what the file holds.
+        ValueError: If reading the tensors would take many times the size of the file.
     """
     reading = sum((view.offset + view.span) * view.storage.dtype.itemsize for view in views.values())
     if reading > opened.most_bytes:
-        raise ValueError("reading its tensors takes many times what it does in a file of its size: save copies")
+        raise ValueError("reading its tensors would take many times the size of the file; save copies of them")
     return {name: _tensor(name, view, numbers(view)) for name, view in views.items()}
 
 
@@ -128,5 +130,5 @@ def _tensor(name: str, view: TensorView, fetch: Callable[[], np.ndarray]) -> Sto
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Those of a tensor whose numbers stand one after the other."""
+    """Returns the strides of a tensor whose numbers are contiguous, counted in numbers."""
     return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))

@@ -1,6 +1,6 @@
-"""Reads safetensors files: 8 bytes with the length of a JSON header, the header, and the numbers.
+"""Reads safetensors files, which consist of 8 bytes with the length of a JSON header, the header, and the numbers.
 
-The library safetensors is not used because it cannot read bfloat16 into NumPy.
+The safetensors library is not used because it cannot read bfloat16 into NumPy.
 """
 
 import json
@@ -36,7 +36,7 @@ def read_safetensors(opened: OpenedFile) -> dict[str, StoredTensor]:
     opened.file.seek(0)
     length = int.from_bytes(opened.file.read(8), "little")
     if length > MOST_NAMING_BYTES:
-        raise ValueError(f"a header of {length} bytes")
+        raise ValueError(f"its header is too long, with {length} bytes")
     header = json.loads(opened.file.read(length), object_pairs_hook=_without_repeats)
     header.pop("__metadata__", None)
     tensors, places = {}, []
@@ -44,19 +44,19 @@ def read_safetensors(opened: OpenedFile) -> dict[str, StoredTensor]:
         begin, end = checked_shape(name, entry["data_offsets"])
         dtype = DTYPES.get(entry["dtype"])
         if dtype is None:
-            raise ValueError(f"{name}: numbers of the type {entry['dtype']}, which no weights here have")
+            raise ValueError(f"{name}: numbers of the type {entry['dtype']} are not supported")
         tensors[name] = opened.tensor(name, 8 + length + begin, checked_shape(name, entry["shape"]), dtype)
         if tensors[name].size != end - begin:
-            raise ValueError(f"{name}: its shape takes {tensors[name].size} bytes, and it has {end - begin}")
+            raise ValueError(f"{name}: its shape needs {tensors[name].size} bytes, but it has {end - begin}")
         places.append((begin, end))
     ends = [0, *(end for _, end in sorted(places))]
     if ends != [*(begin for begin, _ in sorted(places)), opened.size - 8 - length]:
-        raise ValueError("its tensors overlap, or do not fill it")
+        raise ValueError("its tensors overlap or do not fill the file")
     return tensors
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name is in its header twice")
+        raise ValueError("a name appears twice in its header")
     return found

@@ -14,8 +14,8 @@ BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 # Deflate expands 2 bits to at most 258 bytes; see "maximum compression factor" in zlib's technical details.
 MOST_DEFLATED = 1032
 
-# Inception-ResNet v2 has the most tensors of the networks here, 900. The parts of a file that contain the names may
-# have at most this number of bytes.
+# Limits for the number of tensors in a file (Inception-ResNet v2 has the most of the networks here, 900), and for the
+# number of bytes of the parts of a file that contain the names.
 MOST_TENSORS = 50_000
 MOST_NAMING_BYTES = 4 * 2**20
 
@@ -40,15 +40,14 @@ class StoredTensor:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> np.ndarray:
-        """Reads the tensor in C order and native byte order, as float32 if its type is floating, and else as it is.
+        """Reads the tensor in C order and native byte order; floating-point numbers are converted to float32.
 
         Raises:
             DamagedFileError: If the file turns out to be damaged.
         """
         dtype = np.dtype(np.float32) if is_floating(self.dtype) else self.dtype.newbyteorder("=")
-        with np.errstate(
-            over="ignore"
-        ):  # a float64 outside the range of float32 becomes infinity, which is rejected later
+        # A float64 outside the range of float32 becomes infinity, which is rejected later.
+        with np.errstate(over="ignore"):
             return np.asarray(self.fetch(), dtype, order="C")
 
 
@@ -57,7 +56,7 @@ class WeightFile:
     """An open weight file.
 
     Attributes:
-        format: One of `FORMATS`.
+        format: The format, a key of `FORMATS`.
         tensors: The tensors by their names in the file; see `open_weights`.
     """
 
@@ -74,10 +73,10 @@ def checked_dtype(name: str, dtype: np.dtype) -> np.dtype:
     """Returns the type after checking that it is a type of numbers.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is not a type of numbers.
     """
     if dtype.kind not in "fiub" and dtype != BFLOAT16:
-        raise ValueError(f"{name}: tensors are of numbers, and this is of {dtype}")
+        raise ValueError(f"{name}: a tensor must contain numbers, and this one contains {dtype}")
     return dtype
 
 
@@ -85,11 +84,11 @@ def checked_shape(name: str, shape: Iterable[Any]) -> tuple[int, ...]:
     """Returns the shape after checking that an array can have it.
 
     Raises:
-        ValueError: If no array can.
+        ValueError: If no array can have the shape.
     """
     shape = tuple(shape)
     if len(shape) > 32 or not all(type(extent) is int and 0 <= extent < 2**62 for extent in shape):
-        raise ValueError(f"{name}: its shape is none that a tensor has")
+        raise ValueError(f"{name}: its shape is invalid")
     return shape
 
 
@@ -105,4 +104,4 @@ def refuse_overlaps(places: Iterable[tuple[int, int, str]]) -> None:
     ordered = sorted(place for place in places if place[0] < place[1])
     for (_, end, name), (begin, _, other) in itertools.pairwise(ordered):
         if begin < end:
-            raise ValueError(f"{other}: its numbers are in part those of {name}")
+            raise ValueError(f"{other}: it shares bytes with {name}")

@@ -1,4 +1,4 @@
-"""Reads LevelDB's tables, in which TensorFlow stores what a checkpoint contains."""
+"""Reads tables of LevelDB, in which TensorFlow describes the variables of a checkpoint."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,8 @@ from googlenet_keras.weights.readers.wire import varint
 # The last bytes of a table.
 TABLE_END = bytes.fromhex("57fb808b247547db")
 _FOOTER_BYTES = 48
-# After each block comes a byte for its compression, and a checksum, which TensorFlow verifies.
+# Each block is followed by a byte for its compression, of which this value means none, and by a checksum, which
+# TensorFlow verifies.
 _UNPACKED = b"\0"
 
 
@@ -23,7 +24,7 @@ def table_entries(opened: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
     """
     opened.file.seek(max(0, opened.size - _FOOTER_BYTES))
     footer = opened.file.read()
-    _, footer = _handle(footer)  # this is the block with metadata about the table
+    _, footer = _handle(footer)  # the first handle is that of the metadata, which is not needed
     index, _ = _handle(footer)
     for _, value in _block(opened, index):
         block, _ = _handle(value)
@@ -31,7 +32,7 @@ def table_entries(opened: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(data: bytes) -> tuple[tuple[int, int], bytes]:
-    """Returns the position of a block, and the bytes after its handle."""
+    """Returns the offset and the size of a block, and the bytes after its handle."""
     offset, used = varint(data)
     size, more = varint(data[used:])
     return (offset, size), data[used + more :]
@@ -40,11 +41,11 @@ def _handle(data: bytes) -> tuple[tuple[int, int], bytes]:
 def _block(opened: OpenedFile, place: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
     offset, size = place
     if offset + size + len(_UNPACKED) > opened.size:
-        raise ValueError("a part of its table lies beyond its end")
+        raise ValueError("a block of its table extends beyond the end of the file")
     opened.file.seek(offset)
     data, packing = opened.file.read(size), opened.file.read(len(_UNPACKED))
     if packing != _UNPACKED:
-        raise ValueError("its table is packed, and TensorFlow does not pack those of checkpoints")
+        raise ValueError("its table is compressed, but TensorFlow does not compress the tables of checkpoints")
     # A block ends with the positions of the keys that are stored completely, and their number.
     end = size - 4 * (int.from_bytes(data[-4:], "little") + 1)
     key, begin = b"", 0
@@ -56,7 +57,7 @@ def _block(opened: OpenedFile, place: tuple[int, int]) -> Iterator[tuple[bytes, 
             begin += used
         shared, unshared, length = lengths
         if shared > len(key) or begin + unshared + length > end:
-            raise ValueError("an entry of its table ends beyond it")
+            raise ValueError("an entry of its table extends beyond the end of its block")
         key = key[:shared] + data[begin : begin + unshared]
         begin += unshared + length
         yield key, data[begin - length : begin]

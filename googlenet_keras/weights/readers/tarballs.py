@@ -24,11 +24,11 @@ def unpacked_checkpoint(opened: OpenedFile) -> Path:
         opened: A ``.tar.gz`` or ``.tar`` file with one checkpoint. Other files in it are not unpacked.
 
     Returns:
-        The file for `read_checkpoint`.
+        The index file of the checkpoint, or the checkpoint itself if it is a single file.
 
     Raises:
-        ValueError: If the archive has members that are no plain files, point outside of it, or unpack to too much; or
-            no checkpoint, or several.
+        ValueError: If a member of the archive is not a plain file or lies outside of the archive, if the members unpack
+            to too much, or if the archive does not contain exactly one checkpoint.
     """
     folder = opened.folder()
     opened.file.seek(0)
@@ -42,11 +42,11 @@ def unpacked_checkpoint(opened: OpenedFile) -> Path:
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse() or path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"the archive's member {member.name} is no plain file inside of it")
+                raise ValueError(f"the archive's member {member.name} is not a plain file inside the archive")
             if re.search(rf"\.ckpt(-\d+)?(\.index|{DATA_SUFFIX})?$", path.name):
                 with (folder / path.name).open("xb") as target:
                     copy_bounded(archive.extractfile(member), target, opened.most_bytes)  # type: ignore[arg-type]
     found = [file for file in folder.iterdir() if not re.search(rf"{DATA_SUFFIX}$", file.name)]
     if len(found) != 1:
-        raise ValueError(f"the archive holds {len(found)} checkpoints (*.ckpt), and one is needed")
+        raise ValueError(f"the archive must contain one checkpoint (*.ckpt), but it contains {len(found)}")
     return found[0]

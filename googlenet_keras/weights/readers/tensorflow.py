@@ -1,4 +1,4 @@
-"""Reads TensorFlow's checkpoints with TensorFlow, after checking for what would abort its process."""
+"""Reads checkpoints of TensorFlow with TensorFlow, after checking that nothing in them would abort the process."""
 
 import functools
 import math
@@ -30,7 +30,7 @@ def index_file(path: Path) -> Path:
 
 
 def data_files(path: Path) -> list[Path]:
-    """Returns the files with the numbers that belong to an index file; empty if the path is not an index file."""
+    """Returns the files with the numbers that belong to an index file, and an empty list for any other path."""
     if path.suffix != ".index":
         return []
     return [file for file in path.parent.iterdir() if re.fullmatch(re.escape(path.stem) + DATA_SUFFIX, file.name)]
@@ -43,8 +43,8 @@ def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
         opened: The file ``PREFIX.index``, whose data files are in the same folder, or a checkpoint in a single file.
 
     Returns:
-        The tensors by the names of the variables. The slots of an optimizer, whose names extend that of a variable, are
-        left out.
+        The tensors by the names of the variables. The variables of an optimizer are left out; their names are the name of
+        another variable with a suffix, or those of Adam's powers of beta.
 
     Raises:
         ValueError: If the checkpoint is damaged, or has fewer numbers than the shapes require.
@@ -53,7 +53,7 @@ def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
     if opened.path.suffix == ".index":
         prefix = opened.path.with_suffix("")
         if opened.size > MOST_NAMING_BYTES or not parts:
-            raise ValueError(f"its numbers are to be beside it, in {prefix.name}.data-00000-of-00001")
+            raise ValueError(f"its numbers must be in the same folder, in {prefix.name}.data-00000-of-00001")
     _refuse_malformed(opened)
     reader = _Reader(_without_wildcards(opened, prefix, parts))
     room, tensors = opened.size + opened.size_beside, {}
@@ -64,7 +64,7 @@ def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
             shape = checked_shape(name, reader.shapes[name])
             tensors[name] = StoredTensor(shape, checked_dtype(name, dtype), functools.partial(reader.read, name))
             if tensors[name].size > room:
-                raise ValueError(f"{name}: {tensors[name].size} bytes are declared, and there are {room}")
+                raise ValueError(f"{name}: {tensors[name].size} bytes are declared, but there are only {room}")
     return tensors
 
 
@@ -82,7 +82,7 @@ def _refuse_malformed(opened: OpenedFile) -> None:
     try:
         for number, (key, value) in enumerate(table_entries(opened)):
             if number > MOST_TENSORS:
-                raise ValueError(f"more than {MOST_TENSORS} variables")
+                raise ValueError(f"it has more than {MOST_TENSORS} variables")
             name = key.decode("utf-8", "replace")
             if is_index and key:
                 _refuse_shape(name, bundle.BundleEntryProto.FromString(value).shape)
@@ -92,15 +92,15 @@ def _refuse_malformed(opened: OpenedFile) -> None:
                 for variable in slices.SavedTensorSlices.FromString(value).meta.tensor:
                     _refuse_shape(variable.name, variable.shape)
     except DecodeError:
-        raise ValueError("a part of its table is no message of TensorFlow") from None
+        raise ValueError("an entry of its table is not a message of TensorFlow") from None
 
 
 def _refuse_shape(name: str, shape: Any) -> None:
     if shape.unknown_rank:
-        raise ValueError(f"{name}: its shape is not known")
+        raise ValueError(f"{name}: its shape is unknown")
     checked = checked_shape(name, (dimension.size for dimension in shape.dim))
     if math.prod(checked) >= 2**62:
-        raise ValueError(f"{name}: its shape is none that a tensor has")
+        raise ValueError(f"{name}: its shape is too large")
 
 
 class _Reader:
@@ -134,7 +134,7 @@ class _Reader:
 
 
 def _without_wildcards(opened: OpenedFile, prefix: Path, parts: list[Path]) -> Path:
-    """Returns the prefix of the checkpoint, under another name if TensorFlow would take its own for a pattern."""
+    """Returns the prefix of the checkpoint, or that of links to its files if TensorFlow would take it for a pattern."""
     if not re.search(r"[*?\[\]\\]", str(prefix)):
         return prefix
     folder = opened.folder()

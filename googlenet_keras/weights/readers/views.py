@@ -1,4 +1,4 @@
-"""Defines what a pickle of PyTorch may name: storages, tensors that are views of them, and ordered dictionaries."""
+"""Defines the objects that a pickle of PyTorch may contain: storages, tensors that are views of them, and ordered dictionaries."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -19,19 +19,19 @@ STORAGES = {
 
 @dataclass(frozen=True)
 class Name:
-    """A name in the pickle, such as ``torch.FloatStorage``. It is only the name, and never the object."""
+    """A name in a pickle, such as ``torch.FloatStorage``. The object with this name is never loaded."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers that tensors are views of.
+    """A sequence of numbers that tensors are views of.
 
     Attributes:
         key: The name of the storage in the file.
         dtype: The type of the numbers.
-        count: The number of elements.
+        count: The number of numbers.
     """
 
     key: str
@@ -57,44 +57,47 @@ class TensorView:
 
     @property
     def span(self) -> int:
-        """The range from the view's first number to the end of its last, counted in numbers."""
+        """The distance from the first number of the view to the end of the last one, counted in numbers."""
         if 0 in self.shape:
             return 0
         return 1 + sum((extent - 1) * stride for extent, stride in zip(self.shape, self.strides, strict=True))
 
 
 def storage(identifier: object) -> Storage:
-    """Reads a PyTorch pickle's description of a storage: ("storage", type, key, device, count) and perhaps a view.
+    """Creates a storage from its description in a pickle.
+
+    Args:
+        identifier: ``("storage", type, key, device, count)``, and possibly None at the end, where PyTorch can put a view.
 
     Raises:
-        ValueError: If the description has another form.
+        ValueError: If the description has another form, or the type is unknown.
     """
     match identifier:
         case ("storage", Name(name), str(key), str(), int(count), *view) if view in ([], [None]) and count >= 0:
             module, _, kind = name.rpartition(".")
             if module in ("torch", "torch.cuda") and kind in STORAGES:
                 return Storage(key, STORAGES[kind], count)
-    raise ValueError("its pickle refers to something that is no storage of numbers")
+    raise ValueError("its pickle refers to something that is not a storage of numbers")
 
 
 def _tensor(source: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> TensorView:
-    del rest  # whether the tensor needs a gradient, and its hooks
+    del rest  # these tell whether the tensor requires a gradient, and which hooks it has
     if not isinstance(source, Storage):
-        raise ValueError("a tensor of its pickle is of no storage")
+        raise ValueError("a tensor of its pickle has no storage")
     numbers = checked_shape("a tensor", (offset, *strides))
     view = TensorView(source, numbers[0], checked_shape("a tensor", shape), numbers[1:])
     if len(view.shape) != len(view.strides) or view.offset + view.span > source.count:
-        raise ValueError(f"a tensor of the shape {view.shape} reaches beyond the {source.count} numbers it is of")
+        raise ValueError(f"a tensor of the shape {view.shape} extends beyond the {source.count} numbers of its storage")
     if math.prod(view.shape) > source.count:
-        raise ValueError(f"a tensor of the shape {view.shape} repeats the {source.count} numbers it is of")
+        raise ValueError(f"a tensor of the shape {view.shape} has more than the {source.count} numbers of its storage")
     return view
 
 
 def dictionary(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
     """Creates a dictionary from pairs whose keys are strings or integers.
 
-    Tuples are not allowed as keys. A tuple can contain another tuple twice, which contains another one twice, and so
-    on; hashing or printing it would take for ever.
+    Tuples are not allowed as keys, because a tuple can contain another tuple twice, which contains another one twice,
+    and so on. Hashing or printing such a tuple would take forever.
 
     Raises:
         ValueError: If a key has another type.
@@ -102,7 +105,9 @@ def dictionary(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
     found = {}
     for key, value in pairs:
         if type(key) not in (str, int):
-            raise ValueError(f"a dictionary of its pickle has a key of the type {type(key).__name__}")
+            raise ValueError(
+                f"a dictionary in its pickle has a key that is neither a string nor an integer, but a {type(key).__name__}"
+            )
         found[key] = value
     return found
 

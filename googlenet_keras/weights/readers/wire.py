@@ -1,4 +1,4 @@
-"""The part of the protocol buffer format that is needed to find the fields of a message."""
+"""Decodes the part of the protocol buffer format that is needed to find the fields of a message."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Field:
     Attributes:
         number: The number of the field.
         kind: VARINT, FIXED64, BYTES or FIXED32.
-        value: The value of a VARINT.
-        begin: The position in the file where the bytes of the other types begin.
-        end: The position where they end.
+        value: The value of a VARINT; 0 for the other kinds.
+        begin: The position in the file at which the bytes of the value begin.
+        end: The position in the file at which they end.
     """
 
     number: int
@@ -43,13 +43,13 @@ class Wire:
         """Yields the fields of the message between two positions of the file.
 
         Raises:
-            ValueError: If there is no valid message, a field extends beyond its end, or there are more fields than any
-                network has.
+            ValueError: If there is no valid message, a field extends beyond the end of the message, or all messages
+                together have more than `MOST_FIELDS` fields.
         """
         while begin < end:
             self._left -= 1
             if self._left < 0:
-                raise ValueError(f"more than {MOST_FIELDS} fields")
+                raise ValueError(f"it has more than {MOST_FIELDS} fields")
             self._file.seek(begin)
             head = self._file.read(min(20, end - begin))
             key, used = varint(head)
@@ -65,16 +65,16 @@ class Wire:
                 length = 4 if kind == FIXED32 else 8
                 begin += used
             else:
-                raise ValueError(f"no field of a message is of kind {kind}")
+                raise ValueError(f"a field of a message cannot be of kind {kind}")
             if not number or begin + length > end:
-                raise ValueError(f"its field {number} ends beyond the message")
+                raise ValueError(f"its field {number} is invalid or extends beyond the end of the message")
             yield Field(number, kind, value, begin, begin + length)
             begin += length
 
     def text(self, field: Field) -> str:
         """Returns the value of a field as text."""
         if field.kind != BYTES or field.end - field.begin > 4096:
-            raise ValueError(f"its field {field.number} is no name")
+            raise ValueError(f"its field {field.number} is not a name")
         return self._bytes(field).decode()
 
     def numbers(self, field: Field, most: int) -> list[int]:
@@ -90,7 +90,7 @@ class Wire:
         if field.kind == VARINT:
             return [field.value]
         if field.kind != BYTES or field.end - field.begin > 10 * most:
-            raise ValueError(f"its field {field.number} is no list of numbers")
+            raise ValueError(f"its field {field.number} is not a list of numbers, or is too long")
         packed, numbers = self._bytes(field), []
         while packed:
             number, used = varint(packed)
@@ -110,11 +110,11 @@ def varint(data: bytes) -> tuple[int, int]:
         The integer, and the number of bytes that it takes.
 
     Raises:
-        ValueError: If the integer does not end.
+        ValueError: If the integer does not end within the first 10 bytes of the data.
     """
     number = 0
     for place, byte in enumerate(data[:10]):
         number |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
             return number, place + 1
-    raise ValueError("a number in it does not end")
+    raise ValueError("an integer in it does not end")
