@@ -166,7 +166,7 @@ def tree_size(path: Path) -> int:
 
 
 def _replace(made: Path, target: Path) -> None:
-    """Moves a file or folder in place of another one. A replaced folder is left in the folder that contained the new one."""
+    """Moves a file or folder in place of another one; a replaced folder is left in the folder of the new one."""
     if not target.is_dir():
         made.replace(target)
         return
@@ -181,7 +181,7 @@ def _replace(made: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Exchanges two paths in one step, with a system call that only Linux has and that Python provides no function for."""
+    """Exchanges two paths in one step, with a system call that only Linux has and that Python does not provide."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):

@@ -24,8 +24,8 @@ class Machine:
     """Interprets one pickle.
 
     Args:
-        pickle: The pickle, or a stream that is positioned at the beginning of the pickle; `play` leaves it at the end of
-            the pickle.
+        pickle: The pickle, or a stream that is positioned at the beginning of the pickle. `play` moves the stream to
+            the end of the pickle.
 
     Attributes:
         storages: The storages that the pickle refers to, by key.

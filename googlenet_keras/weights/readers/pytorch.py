@@ -31,8 +31,9 @@ def read_pytorch_zip(opened: OpenedFile, archive: Archive) -> dict[str, StoredTe
         The tensors by their names in the state dict, which a checkpoint may store under ``state_dict`` or ``model``.
 
     Raises:
-        ValueError: If the file is a TorchScript program, its pickle is not accepted by `Machine` or contains no tensors,
-            a storage is missing or has another size, or reading the tensors would take many times the size of the file.
+        ValueError: If the file is a TorchScript program, if its pickle is not accepted by `Machine` or contains no
+            tensors, if a storage is missing or has another size, or if reading the tensors would take many times the
+            size of the file.
     """
     pickles = [name for name in archive.members if name.endswith(PICKLE)]
     folder = pickles[0].removesuffix(PICKLE)
@@ -59,8 +60,8 @@ def read_pytorch_old(opened: OpenedFile) -> dict[str, StoredTensor]:
         opened: The file.
 
     Raises:
-        ValueError: If a pickle is not accepted by `Machine`, there are no tensors, the numbers do not match the
-            storages, or reading the tensors would take many times the size of the file.
+        ValueError: If a pickle is not accepted by `Machine`, if there are no tensors, if the numbers do not match the
+            storages, or if reading the tensors would take many times the size of the file.
     """
     opened.file.seek(0)
     machines = [Machine(Bounded(opened.file, MOST_NAMING_BYTES)) for _ in range(5)]

@@ -43,8 +43,8 @@ def read_checkpoint(opened: OpenedFile) -> dict[str, StoredTensor]:
         opened: The file ``PREFIX.index``, whose data files are in the same folder, or a checkpoint in a single file.
 
     Returns:
-        The tensors by the names of the variables. The variables of an optimizer are left out; their names are the name of
-        another variable with a suffix, or those of Adam's powers of beta.
+        The tensors by the names of the variables. Variables that do not contain numbers are left out, and so are the
+        slots of an optimizer, whose names extend the name of a variable, and the powers of beta of Adam.
 
     Raises:
         ValueError: If the checkpoint is damaged, or has fewer numbers than the shapes require.

@@ -1,4 +1,4 @@
-"""Defines the objects that a pickle of PyTorch may contain: storages, tensors that are views of them, and ordered dictionaries."""
+"""Defines what a pickle of PyTorch may contain: storages, tensors that are views of them, and ordered dictionaries."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -67,7 +67,7 @@ def storage(identifier: object) -> Storage:
     """Creates a storage from its description in a pickle.
 
     Args:
-        identifier: ``("storage", type, key, device, count)``, and possibly None at the end, where PyTorch can put a view.
+        identifier: ``("storage", type, key, device, count)``, which may be followed by None.
 
     Raises:
         ValueError: If the description has another form, or the type is unknown.
@@ -106,7 +106,7 @@ def dictionary(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
     for key, value in pairs:
         if type(key) not in (str, int):
             raise ValueError(
-                f"a dictionary in its pickle has a key that is neither a string nor an integer, but a {type(key).__name__}"
+                f"a dictionary in its pickle has a {type(key).__name__} as a key, not a string or an integer"
             )
         found[key] = value
     return found
