@@ -1,4 +1,4 @@
-"""Reads weight files of every format as ``{name: array}``, without running any code in them."""
+"""Reads weight files of all supported formats as ``{name: array}``, without running any code in them."""
 
 from googlenet_keras.weights.readers.errors import DamagedFileError, damaged, refusing
 from googlenet_keras.weights.readers.opening import FORMATS, open_weights, read_attribute, read_weights

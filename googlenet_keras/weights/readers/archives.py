@@ -1,4 +1,4 @@
-"""Reads zip archives, and checks that their members are what the archive declares."""
+"""Reads zip archives after checking what they declare about their members."""
 
 import os
 import zipfile
@@ -10,22 +10,23 @@ import numpy as np
 from googlenet_keras.weights.readers.opened import OpenedFile, copy_bounded, read_array
 from googlenet_keras.weights.readers.stored import MOST_DEFLATED, MOST_NAMING_BYTES
 
-# The last record of an archive begins with these bytes. It has 22 bytes and a comment of at most 65,535 bytes.
+# The last record of an archive begins with these bytes. It consists of 22 bytes and a comment of at most 65,535 bytes.
 _END = b"PK\x05\x06"
 _ENCRYPTED = 1
 
 
 class Archive:
-    """The members of a zip file, by name.
+    """A zip file, whose members are accessed by name.
 
     Args:
         opened: The file.
 
     Attributes:
-        members: The archive's entry of each member.
+        members: The entry of each member in the archive's directory, by the name of the member.
 
     Raises:
-        ValueError: If a member cannot be what the archive declares.
+        ValueError: If the archive has too many members, if two members have the same name, if a member is encrypted or
+            compressed by another method than deflate, or if it declares more bytes than the file can contain.
     """
 
     def __init__(self, opened: OpenedFile) -> None:
@@ -33,19 +34,19 @@ class Archive:
         end = opened.file.read()
         place = end.rfind(_END)
         if place >= 0 and MOST_NAMING_BYTES < int.from_bytes(end[place + 12 : place + 16], "little") < 2**32 - 1:
-            raise ValueError("it has more members than weights have")
+            raise ValueError("its list of members is too long for a weight file")
         self._opened = opened
         self._zip = opened.resources.enter_context(zipfile.ZipFile(opened.file))
         self.members: dict[str, zipfile.ZipInfo] = {}
         for member in self._zip.infolist():
             name = member.filename
             if name in self.members:
-                raise ValueError(f"two members are called {name}")
+                raise ValueError(f"two members have the name {name}")
             if member.flag_bits & _ENCRYPTED or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"the member {name} is neither stored nor deflated, or encrypted")
+                raise ValueError(f"the member {name} is encrypted, or compressed with a method other than deflate")
             most = member.compress_size * (MOST_DEFLATED if member.compress_type == zipfile.ZIP_DEFLATED else 1)
             if member.compress_size > opened.size or member.file_size > most:
-                raise ValueError(f"the member {name} declares more bytes than the file holds")
+                raise ValueError(f"the member {name} declares more bytes than the file can hold")
             self.members[name] = member
 
     def read(self, name: str, most: int = MOST_NAMING_BYTES) -> bytes:
@@ -69,7 +70,7 @@ class Archive:
             return stream.read(count)
 
     def array(self, name: str, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> Callable[[], np.ndarray]:
-        """Returns a function that reads an array from a member, starting at one of its bytes."""
+        """Returns a function that reads an array from a member, starting at the byte `offset`."""
 
         def fetch() -> np.ndarray:
             with self._zip.open(name) as stream:

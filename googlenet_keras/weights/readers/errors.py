@@ -1,4 +1,4 @@
-"""Defines the errors for files that cannot be read: one sentence, on one line, with the file's name."""
+"""Defines the error for files that cannot be read; its message is one sentence on one line and names the file."""
 
 import contextlib
 import struct
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-# The exceptions that libraries raise for files whose content is not what it claims to be.
+# The exceptions that libraries raise for files with invalid content.
 UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, MemoryError, OverflowError),
     *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError, tokenize.TokenError),
@@ -27,7 +27,7 @@ def damaged(path: str | Path, reason: object) -> DamagedFileError:
 
     Args:
         path: The path of the file.
-        reason: What is wrong: a part of a sentence, or the exception that a library raised.
+        reason: What is wrong, as part of a sentence or as the exception that a library raised.
     """
     words = " ".join(str(reason)[: 2 * LONGEST_REASON].split()) or type(reason).__name__
     # Names in a file may contain any characters, but only printable ones are shown.
@@ -38,14 +38,14 @@ def damaged(path: str | Path, reason: object) -> DamagedFileError:
 
 @contextlib.contextmanager
 def refusing(path: str | Path, tensor: str | None = None) -> Iterator[None]:
-    """Turns what the block raises because of a file's content into a `DamagedFileError`.
+    """Converts the exceptions that the content of a file causes in a ``with`` block to a `DamagedFileError`.
 
     Args:
         path: The path of the file.
         tensor: The tensor that is being read, if any.
 
     Raises:
-        DamagedFileError: If the block fails.
+        DamagedFileError: If the block raises one of the exceptions in `UNREADABLE`.
     """
     try:
         yield

@@ -1,4 +1,7 @@
-"""Reads HDF5 files as Keras writes them: groups, datasets and text, each with a single path, and no other links."""
+"""Reads HDF5 files with the features that Keras uses.
+
+These are groups and datasets, each with a single path, and attributes with text. Soft and external links are rejected.
+"""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -17,7 +20,7 @@ Item: TypeAlias = h5py.Group | h5py.Dataset
 
 
 class HDF5File:
-    """An HDF5 file without links to other places or files.
+    """An HDF5 file that contains no soft or external links.
 
     Args:
         opened: The file.
@@ -27,37 +30,40 @@ class HDF5File:
 
     Raises:
         OSError: If the file is not an HDF5 file.
-        ValueError: If Keras did not write the file, or it would make the HDF5 library loop for ever.
+        ValueError: If the file has a layout that Keras does not write, or would make the HDF5 library loop forever.
     """
 
     def __init__(self, opened: OpenedFile) -> None:
         self._opened = opened
         self.root = opened.resources.enter_context(h5py.File(opened.path, "r", locking=False))
         if self.root.userblock_size or self.root.id.get_create_plist().get_sizes() != (8, 8):
-            raise ValueError("its HDF5 is of another kind than Keras writes")
+            raise ValueError(
+                "it has an HDF5 user block, or addresses or lengths that do not have 8 bytes, but Keras writes neither"
+            )
         refuse_endless_heaps(opened)
         self._seen = {self._address(self.root): ""}
         self._places: list[tuple[int, int, str]] = []
 
     def items(self, group: h5py.Group) -> Iterator[tuple[str, Item]]:
-        """Lists the members of a group.
+        """Yields the names and the members of a group.
 
         Raises:
-            ValueError: If one of them is a link to another place, or has two paths.
+            ValueError: If a member is a soft or external link, is neither a group nor a dataset, or has two paths, or
+                if there are more than `MOST_TENSORS` members.
         """
         names: list[bytes] = []
 
         def collect(name: bytes) -> None:
             names.append(name)
             if len(names) > MOST_TENSORS:
-                raise ValueError(f"more than {MOST_TENSORS} groups and tensors")
+                raise ValueError(f"it has more than {MOST_TENSORS} groups and tensors")
 
         group.id.links.iterate(collect)
         for name in names:
             yield name.decode(), self._child(group, name)
 
     def datasets(self, group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
-        """Lists all datasets below a group, with their paths relative to it.
+        """Yields all datasets below a group, each after its path relative to the group.
 
         Raises:
             ValueError: See `items`.
@@ -74,16 +80,16 @@ class HDF5File:
     def _child(self, group: h5py.Group, name: bytes) -> Item:
         path = f"{self._seen[self._address(group)]}/{name.decode()}".lstrip("/")
         if group.id.links.get_info(name).type != h5l.TYPE_HARD:
-            raise ValueError(f"{path}: a link to elsewhere, which Keras does not write")
+            raise ValueError(f"{path}: a soft or external link, which Keras does not write")
         identifier = h5o.open(group.id, name)
         if not isinstance(identifier, h5py.h5g.GroupID | h5py.h5d.DatasetID):
-            raise ValueError(f"{path}: neither a group nor a tensor")
+            raise ValueError(f"{path}: it is neither a group nor a tensor")
         item = (h5py.Group if isinstance(identifier, h5py.h5g.GroupID) else h5py.Dataset)(identifier)
         # A circular link leads to an item that was already found under another name.
         if self._seen.setdefault(self._address(item), path) != path:
             raise ValueError(f"{path}: it is /{self._seen[self._address(item)]} under another name")
         if len(self._seen) > MOST_TENSORS:
-            raise ValueError(f"more than {MOST_TENSORS} groups and tensors")
+            raise ValueError(f"it has more than {MOST_TENSORS} groups and tensors")
         return item
 
     @staticmethod
@@ -95,28 +101,31 @@ class HDF5File:
         if not h5a.exists(item.id, name.encode()):
             return None
         attribute = h5a.open(item.id, name.encode())
-        # Lists are not accepted, because all of their strings could be the same long one.
+        # Lists of strings are not accepted, because all of their elements could refer to the same long text, and would
+        # then take far more memory than the file.
         if attribute.shape != () or not isinstance(attribute.get_type(), h5t.TypeStringID):
-            raise ValueError(f"{item.name}: its attribute {name} is no word")
+            raise ValueError(f"{item.name}: its attribute {name} is not a single string")
         if attribute.get_type().get_size() > min(self._opened.size, MOST_NAMING_BYTES):
-            raise ValueError(f"{item.name}: its attribute {name} declares more text than the file holds")
+            raise ValueError(f"{item.name}: its attribute {name} declares a text that is too long")
         word = item.attrs[name]
         return word.decode() if isinstance(word, bytes) else str(word)
 
     def tensor(self, dataset: h5py.Dataset) -> StoredTensor:
-        """Returns the tensor of a dataset; see `stored_tensor`.
+        """Returns the tensor of a dataset.
 
         Raises:
-            ValueError: If the numbers are not in the file itself.
+            ValueError: See `stored_tensor`.
         """
         name = self._seen[self._address(dataset)]
         is_bfloat16 = self.text(dataset, "dtype") == "bfloat16"
         return stored_tensor(self._opened, dataset, name, self._places, is_bfloat16=is_bfloat16)
 
     def refuse_overlaps(self) -> None:
-        """Checks, after the last tensor, that no two tensors share bytes of the file.
+        """Checks that no two of the tensors returned so far share bytes of the file.
+
+        Call it after the last tensor.
 
         Raises:
-            ValueError: If two of them do.
+            ValueError: If two tensors share bytes.
         """
         refuse_overlaps(self._places)

@@ -1,12 +1,13 @@
-"""Checks the global heaps of an HDF5 file, because an object of size 0 in one makes the HDF5 library loop for ever."""
+"""Checks the global heaps of an HDF5 file, because an object of size 0 makes the HDF5 library loop forever."""
 
 from collections.abc import Iterator
 
 from googlenet_keras.weights.readers.opened import PIECE, OpenedFile
 from googlenet_keras.weights.readers.stored import MOST_TENSORS
 
-# HDF5 File Format Specification 3.0, III.E "Global Heap": signature and version, the heap's size in bytes 8 to 16; then
-# objects: their number (0 is what is free), and in bytes 8 to 16 their size.
+# See "Global Heap" in section III.E of the HDF5 File Format Specification 3.0. A heap begins with its signature and
+# version, and its bytes 8 to 16 contain its size. The objects follow. Each begins with its number, which is 0 for the
+# free space, and its bytes 8 to 16 contain its size.
 _START = b"GCOL\x01"
 _HEADER = 16
 
@@ -18,14 +19,15 @@ def refuse_endless_heaps(opened: OpenedFile) -> None:
         opened: An HDF5 file whose addresses and lengths have 8 bytes.
 
     Raises:
-        ValueError: If the objects of a heap do not follow one another up to its end.
+        ValueError: If the objects of a heap do not follow one another up to its end, or all heaps together contain more
+            than `MOST_TENSORS` objects.
     """
     left = MOST_TENSORS
     for begin in _heaps(opened):
         size = _length(opened, begin)
         end = begin + size
         if end > opened.size:
-            continue  # either the library rejects the heap, or these are numbers that look like one
+            continue  # The library rejects such a heap, unless it is not a heap but numbers that look like one.
         place = begin + _HEADER
         while place + _HEADER <= end:
             opened.file.seek(place)
@@ -34,7 +36,7 @@ def refuse_endless_heaps(opened: OpenedFile) -> None:
             step = _HEADER + -(-length // 8) * 8 if number else length
             left -= 1
             if step < _HEADER or place + step > end or left < 0:
-                raise ValueError("a heap of words in it does not end")
+                raise ValueError("one of its global heaps is invalid")
             place += step
 
 

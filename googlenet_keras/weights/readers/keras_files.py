@@ -8,7 +8,7 @@ from googlenet_keras.weights.readers.hdf5 import HDF5File
 from googlenet_keras.weights.readers.opened import OpenedFile
 from googlenet_keras.weights.readers.stored import StoredTensor
 
-# Keras 1 used names without slashes. The published files of VGG16 and VGG19 still have them: block1_conv1_W_1:0.
+# Keras 1 used names without slashes. The published files of VGG16 and VGG19 still contain them, as block1_conv1_W_1:0.
 KERAS_1_LEAVES = {"W": "kernel", "b": "bias"}
 
 
@@ -30,7 +30,7 @@ def read_keras(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
     if isinstance(layers, h5py.Group):
         tensors = _keras_3(file, layers)
         if not tensors:
-            raise ValueError("it holds no named layers: save it with Keras 3.4 or later")
+            raise ValueError("it has no named layers; save it with Keras 3.4 or later")
         found = "keras", tensors
     else:
         found = "keras_legacy", _keras_2(file)
@@ -39,9 +39,9 @@ def read_keras(opened: OpenedFile) -> tuple[str, dict[str, StoredTensor]]:
 
 
 def _keras_3(file: HDF5File, layers: h5py.Group) -> dict[str, StoredTensor]:
-    """Reads tensors as ``layer/index``.
+    """Reads the tensors of a file of Keras 3, and names them ``layer/index``.
 
-    Keras stores the name of a layer in the group of its variables, or in the group above.
+    Keras stores the name of a layer as an attribute of the group that contains its variables, or of the group above.
     """
     tensors: dict[str, StoredTensor] = {}
     waiting: list[tuple[h5py.Group, str | None]] = [(layers, None)]
@@ -59,14 +59,15 @@ def _keras_3(file: HDF5File, layers: h5py.Group) -> dict[str, StoredTensor]:
 
 
 def _keras_2(file: HDF5File) -> dict[str, StoredTensor]:
-    """Reads tensors as ``layer/variable``.
+    """Reads the tensors of a file of Keras 2, and names them ``layer/variable``.
 
     The root, or the group ``model_weights`` of a whole model, contains a group for each layer, and the path of a weight
-    in it is the name of the weight. The attributes with lists of names repeat the names of the groups.
+    in that group is the name of the weight. The attributes that list these names are not read, because they only repeat
+    them.
     """
     top = dict(file.items(file.root)).get("model_weights", file.root)
     if not isinstance(top, h5py.Group) or not {"layer_names", "layer_names0"} & set(top.attrs):
-        raise ValueError("an HDF5 file that Keras did not write")
+        raise ValueError("it is an HDF5 file that Keras did not write")
     tensors: dict[str, StoredTensor] = {}
     for layer, group in file.items(top):
         for path, dataset in file.datasets(group) if isinstance(group, h5py.Group) else [("", group)]:
@@ -76,12 +77,12 @@ def _keras_2(file: HDF5File) -> dict[str, StoredTensor]:
 
 def _add(tensors: dict[str, StoredTensor], name: str, tensor: StoredTensor) -> None:
     if name in tensors:
-        raise ValueError(f"two of its weights are called {name}")
+        raise ValueError(f"two of its weights have the name {name}")
     tensors[name] = tensor
 
 
 def _keras_2_name(layer: str, weight: str) -> str:
-    """Returns the name of a weight without its output number, and without the names of models around the layer."""
+    """Returns a weight's name without a suffix like ``:0``, and without the names of models that contain the layer."""
     name = re.sub(r":\d+$", "", weight)
     old = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", name)
     if old:

@@ -1,4 +1,4 @@
-"""An open file, with limits for what may be read and unpacked from it."""
+"""Defines an open weight file, and limits for the number of bytes that may be read and unpacked from it."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ import numpy as np
 from googlenet_keras.weights.readers.stored import StoredTensor, checked_dtype, checked_shape
 
 # All tensors of a file together may take this many times the size of the file, plus this number of bytes. Weights
-# hardly compress (trained float32 weights by a tenth), so a file that claims more was made to fill the memory.
+# hardly compress (trained float32 weights shrink by a tenth), so a file that claims more was made to fill the memory.
 MOST_TIMES_THE_FILE = 8
 MOST_BYTES_BEYOND = 16 * 2**20
 
@@ -21,14 +21,14 @@ PIECE = 2**20
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A file that a reader reads.
+    """A weight file that is open for reading.
 
     Attributes:
         path: The path of the file.
         file: The open file.
         size: The number of bytes.
-        resources: The resources to close after the last tensor is read.
-        size_beside: The number of bytes in the files that belong to it.
+        resources: The resources that are closed after the last tensor has been read.
+        size_beside: The number of bytes in the other files that belong to it (data files of a TensorFlow checkpoint).
     """
 
     path: Path
@@ -65,7 +65,7 @@ class OpenedFile:
 
         stored = StoredTensor(checked_shape(name, shape), checked_dtype(name, dtype), fetch)
         if offset < 0 or offset + stored.size > self.size:
-            raise ValueError(f"{name}: {stored.size} bytes are declared, and the file ends before")
+            raise ValueError(f"{name}: {stored.size} bytes are declared, but the file is too short")
         return stored
 
 
@@ -80,13 +80,13 @@ def read_array(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> np
     while view:
         count = stream.readinto(view[:PIECE])  # type: ignore[attr-defined]
         if not count:
-            raise ValueError("the file ends within its numbers")
+            raise ValueError("the file ends in the middle of its numbers")
         view = view[count:]
     return array
 
 
 def copy_bounded(source: IO[bytes], target: IO[bytes], most: int) -> None:
-    """Copies a stream of unknown length.
+    """Copies a stream of unknown length, up to a limit.
 
     Args:
         source: The stream to read to its end.
@@ -94,12 +94,12 @@ def copy_bounded(source: IO[bytes], target: IO[bytes], most: int) -> None:
         most: The largest number of bytes to copy.
 
     Raises:
-        ValueError: If the stream is longer.
+        ValueError: If the stream has more than `most` bytes.
     """
     while piece := source.read(PIECE):
         most -= len(piece)
         if most < 0:
-            raise ValueError("it unpacks to more than weights of its size do")
+            raise ValueError("it unpacks to more data than a weight file of its size may contain")
         target.write(piece)
 
 
@@ -125,11 +125,11 @@ class Bounded(io.RawIOBase):
         return self._most - self._left
 
     def read(self, size: int = -1) -> bytes:
-        """Reads like any stream, but raises a ValueError beyond the allowed number of bytes."""
+        """Reads like any stream, but raises a ValueError after more than the allowed number of bytes."""
         piece = self._source.read(self._left + 1 if size < 0 else min(size, self._left + 1))
         self._left -= len(piece)
         if self._left < 0:
-            raise ValueError("it goes on for longer than weights of its size do")
+            raise ValueError("it contains more data than a weight file may contain")
         return piece
 
     def readline(self, size: int | None = -1) -> bytes:
