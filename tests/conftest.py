@@ -1,4 +1,4 @@
-"""What every test stands on: TensorFlow without its chatter, equal numbers in every run, what is made once for all."""
+"""Shared fixtures and hooks: a quiet TensorFlow, the same random numbers in every run, and objects built only once."""
 
 import collections
 import contextlib
@@ -14,32 +14,32 @@ from processes import ADDRESS, Fork, forking, verify_in_forks
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-# Neither Keras nor the package is imported here: the process that only gives tests out to others needs none of them.
+# Keras and the package are not imported here, because the process that only distributes tests needs neither of them.
 
 ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure(config):
-    """The first process of a run makes forks for all of them."""
+    """Starts the server of forks in the first process of a test run, for all processes of the run."""
     if ADDRESS not in os.environ:
         forks = contextlib.ExitStack()
         forks.enter_context(forking())
         config.add_cleanup(forks.close)
 
 
-# What takes longest comes first: started last, it would keep one process busy while the other has nothing left to do.
+# The longest files come first. A long file that starts last keeps one process busy while the other has nothing to do.
 LONGEST = ("other_backends", "scale", "training", "recovery", "benchmark", "readme", "export", "finetuning", "convert")
 
 
 def pytest_collection_modifyitems(items):
-    """The files in the order in which they are given out: the longest first, then those of most tests."""
+    """Sorts the files in the order in which they are distributed: the longest first, then those with the most tests."""
     tests = collections.Counter(item.path for item in items)
     ranks = {f"test_{name}.py": rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -tests[item.path], item.path))
 
 
 def pytest_collection_finish():
-    """TensorFlow's million objects stay: Python need not look through them for garbage again and again."""
+    """Keeps Python from searching TensorFlow's million permanent objects for garbage again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -58,17 +58,17 @@ def _same_numbers_in_every_run():
 
 @pytest.fixture(scope="session")
 def root():
-    """The repository."""
+    """Returns the folder of the repository."""
     return ROOT
 
 
-# What a process of the slow suite may keep in memory, with another beside it on a machine of 16 GB.
+# The most memory that a process of the slow suite may keep, because two of them run on a machine with 16 GB.
 MOST_MEMORY = 3 * 2**30
 
 
 @pytest.fixture(autouse=True)
 def _no_network_outlives_its_test(request):
-    """Networks refer to themselves, and the largest take half a gigabyte: the garbage of a slow test is collected."""
+    """Collects garbage after each slow test, because networks refer to themselves and the largest take 0.5 GB."""
     yield
     if request.node.get_closest_marker("slow"):
         pages = int(Path("/proc/self/statm").read_text().split()[1]) if sys.platform == "linux" else 0
@@ -79,7 +79,7 @@ def _no_network_outlives_its_test(request):
 
 @functools.lru_cache(maxsize=12)
 def _network(name, arguments):
-    # From where it is written: a test may put this fixture in the place of the package's name.
+    # Imported from the defining module, because a test may replace the name in the package with this fixture.
     from googlenet_keras.models.registry import create_model
 
     return create_model(name, **dict(arguments))
@@ -87,7 +87,7 @@ def _network(name, arguments):
 
 @pytest.fixture(scope="session")
 def network():
-    """What `create_model` builds of these arguments, built once for all tests: they look at it and ask it only."""
+    """Returns a cached `create_model`; tests share its networks, and may inspect and call them but not change them."""
 
     def build(name, **arguments):
         _seed()
@@ -100,7 +100,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def tiny():
-    """The name of a network with batch normalization and an auxiliary head that takes no time to build and train."""
+    """Registers a network with batch normalization and an auxiliary head that is quick to train; yields its name."""
     from tiny import RECORD
 
     from googlenet_keras.models import registry
@@ -112,12 +112,12 @@ def tiny():
 
 @pytest.fixture
 def read_once(monkeypatch):
-    """Trainings and evaluations share what they read of prepared datasets; reading is tested in tests/test_data.py."""
+    """Reads each prepared dataset once for all trainings and evaluations; tests/test_data.py tests reading."""
     share_what_is_read(monkeypatch)
 
 
 def share_what_is_read(patch):
-    """What `read_once` does, for fixtures of a longer life."""
+    """Does the same as `read_once`, for fixtures with a longer scope."""
     for module in ("googlenet_keras.training.loop", "googlenet_keras.evaluation.measurement"):
         patch.setattr(f"{module}.open_dataset", _opened)
 
@@ -139,7 +139,7 @@ def _opened_once(*arguments, **options):
 
 @pytest.fixture
 def eagerly():
-    """TensorFlow's functions are run as they stand: a few steps are done before a graph of them would be made."""
+    """Runs TensorFlow's functions eagerly, because a few steps take less time than building a graph."""
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
@@ -149,7 +149,7 @@ def eagerly():
 
 @pytest.fixture
 def python():
-    """Runs Python in a process of its own, in the repository, and returns what it left."""
+    """Returns a function that runs Python in a separate process in the repository and returns the finished process."""
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -166,7 +166,7 @@ def python():
 
 @pytest.fixture
 def fork():
-    """As `python`, in a process that has imported TensorFlow and Keras already."""
+    """Returns a function like `python`, whose process has imported TensorFlow and Keras already."""
 
     def run(*arguments, **options):
         with Fork(*arguments, **options) as process:
@@ -178,7 +178,7 @@ def fork():
 
 @pytest.fixture(scope="module")
 def forked_verification():
-    """Exports are verified in processes that need not import TensorFlow; one in tests/test_export.py does."""
+    """Verifies exports in forks, which need not import TensorFlow; one export in tests/test_export.py imports it."""
     with pytest.MonkeyPatch.context() as patch:
         verify_in_forks(patch.setattr)
         yield

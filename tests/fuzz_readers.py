@@ -1,14 +1,15 @@
-"""Spoils weight files of every format and reads them: nothing may run, escape, hang or fill the memory.
+"""Reads damaged weight files of every format: no reader may execute code, touch other files, hang or fill the memory.
 
 Run it as ``python tests/fuzz_readers.py --mutations 2000 --seed 0 [--format NAME]``. Each mutation is read in a worker
-process whose every doing is watched, and must end in one line of `DamagedFileError`, in the right numbers, or:
+process that is watched, and must end in a `DamagedFileError` of one line, in the right numbers, or in one of these:
 
-    misfit   other names, shapes or types than the honest file's, which `load_state` refuses by name
-    flipped  the right numbers but for those whose own bytes were changed, which no reader can see
-    altered  other numbers: bytes outside of the numbers were changed, in a format without checksums, so that the
-             file says something else that is as true
+    misfit   other names, shapes or types than those of the honest file, which `load_state` reports and refuses
+    flipped  wrong numbers only where their own bytes were changed, which no reader can detect
+    altered  other wrong numbers: in a format without checksums, bytes outside the numbers were changed so that the
+             file is still valid but says something else
 
-Only the first two are right for a file that was made to lie (`hostile_files`); the others come of random changes alone.
+A file that was made to lie (`hostile_files`) must end in the error or in the right numbers; the other outcomes are
+allowed for random changes only.
 """
 
 import argparse
@@ -32,13 +33,13 @@ import weight_files
 from hostile_files import HOSTILE, keras_2_state
 
 SECONDS = 10
-# Beyond twice what reading the honest file takes: `OpenedFile.most_bytes` of a small file, in the numbers as they are
-# stored and as float32, and what the allocator keeps.
+# The memory allowed beyond twice that of reading the honest file: it covers `OpenedFile.most_bytes` of a small file,
+# for the numbers as they are stored and as float32, and what the allocator keeps.
 MOST_MEMORY_BEYOND = 64 * 2**20
 
 
 def honest_state():
-    """A small network's tensors: 160 kB, so that changes hit headers as often as numbers."""
+    """Returns the tensors of a small network: 160 kB, so that changes hit headers as often as numbers."""
     rng = np.random.default_rng(0)
     shapes = {
         **{"conv1.weight": (16, 3, 7, 7), "conv1.bias": (16,)},
@@ -49,7 +50,7 @@ def honest_state():
 
 
 def _keras_3(path, state):
-    """As Keras lays out its .weights.h5, without a model of Keras."""
+    """Writes a .weights.h5 in the layout of Keras 3, without a Keras model."""
     import h5py
 
     with h5py.File(path, "w") as file:
@@ -77,7 +78,7 @@ def _tarball(path, state):
 
 
 def _of_caffe(state):
-    """Its Scale layers have blobs without names."""
+    """Returns the state with Caffe's names; its Scale layers have blobs without names."""
     leaves = {"norm.gamma": "norm.0", "norm.beta": "norm.1"}
     return {leaves.get(name, name): array for name, array in state.items()}
 
@@ -109,7 +110,8 @@ HONEST = {
 HOSTILE_OF = {"keras": "keras_legacy", "keras_deflated": "keras_legacy", "npz_deflated": "npz", "caffe_old": "caffe"}
 
 
-# Random changes: from the bytes and a generator to bytes, and how many of them were changed in place (None: moved).
+# Random changes: each function takes the bytes and a generator, and returns the changed bytes and how many were
+# changed in place, or None if bytes have moved.
 
 
 def truncated(data, rng):
@@ -125,7 +127,7 @@ def flipped(data, rng):
 
 
 def lying_number(data, rng):
-    """Lengths, offsets, shapes: whatever number is there is another."""
+    """Replaces whatever number is in one place, such as a length, an offset or a shape."""
     spoilt, size = bytearray(data), int(rng.choice([1, 2, 4, 8]))
     place = min(_place(data, rng), len(data) - size)
     number = int(
@@ -159,7 +161,7 @@ def lengthened(data, rng):
 
 
 def swapped(data, rng):
-    """A piece of the file over another one: a header that is true elsewhere."""
+    """Copies a piece of the file over another one, such as a header that is valid elsewhere."""
     size = int(2 ** rng.integers(2, 9))
     source, target = _place(data, rng), _place(data, rng)
     piece = data[source : source + size]
@@ -170,7 +172,7 @@ CHANGES = (truncated, flipped, flipped, lying_number, lying_number, blanked, cut
 
 
 def _place(data, rng):
-    """Anywhere, but as often as not where headers are: at the ends, or beside what looks like a name."""
+    """Returns a random place, preferably where headers are: near the start, near the end or beside a layer name."""
     kind = rng.random()
     if kind < 0.2:
         return int(rng.integers(min(2048, len(data))))
@@ -191,11 +193,11 @@ def _found(data, name):
 
 
 def with_right_checksums(data, rng):
-    """A table of TensorFlow's, changed within a block whose checksum is then made right again."""
+    """Changes a block of a TensorFlow table, and corrects the checksum of that block."""
     blocks = _blocks(data)
     offset, size = blocks[rng.integers(len(blocks))]
     change = (flipped, lying_number)[rng.integers(2)]
-    # Blocks of numbers are long, and their first bytes say of what.
+    # Blocks of numbers are long, and their first bytes say what they contain.
     part = data[offset : offset + (size if rng.random() < 0.5 else min(size, 300))]
     spoilt, changed = change(part, rng)
     content = spoilt + data[offset + len(part) : offset + size + 1]
@@ -205,7 +207,7 @@ def with_right_checksums(data, rng):
 
 
 def _blocks(data):
-    """Where the blocks of a table of LevelDB are."""
+    """Returns the offset and the size of each block of a LevelDB table."""
 
     def varint(place):
         number = shift = 0
@@ -246,10 +248,11 @@ def _crc32c(data, table=[]):  # noqa: B006 (made once)
 
 
 def mutate(name, folder, state, number, seed):
-    """Writes the spoilt file of that number.
+    """Writes the damaged file with this number.
 
     Returns:
-        Its path, what was done, and how many bytes were changed in place; None if it lies or bytes have moved.
+        The path, the name of the change, and the number of bytes changed in place, or None if the file was made to
+        lie or bytes have moved.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
     file, write = HONEST[name]
@@ -279,10 +282,10 @@ class Outcome:
 
     Attributes:
         kind: "refused", "right", "misfit", "other", or "failed".
-        message: Of the error, or what failed.
-        different: Of other numbers, how many.
-        memory: Bytes by which the process grew meanwhile.
-        seconds: That it took.
+        message: The message of the error, or what failed.
+        different: How many numbers differ from the expected ones.
+        memory: The bytes by which the process grew while reading.
+        seconds: The time that reading took.
     """
 
     kind: str
@@ -300,7 +303,7 @@ def _memory(field):
 
 
 class _Watch:
-    """What Python does while a file is read that no reader may do."""
+    """Records forbidden actions of Python while a file is read."""
 
     FORBIDDEN = (
         *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "pickle.find_class"),
@@ -320,17 +323,17 @@ class _Watch:
 
 
 def work(connection, temporary, cwd):
-    """Reads what it is told to until it is told nothing: (path, expected) to an `Outcome`."""
+    """Receives (path, expected) and answers with an `Outcome`, until it receives None."""
     import resource
 
     tempfile.tempdir = temporary
     os.chdir(cwd)
-    import tensorflow  # noqa: F401 (its start is no reader's doing)
+    import tensorflow  # noqa: F401 (imported before reading is watched)
 
     from googlenet_keras.weights.readers import DamagedFileError, open_weights
 
     watch = _Watch(temporary)
-    # A file that gets past every check shall end here, and not the machine.
+    # A file that gets past every check must exhaust only the memory of this process, not of the machine.
     resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + 4 * 2**30,) * 2)
     gc.freeze()
     connection.send("ready")
@@ -372,7 +375,7 @@ def _compared(state, expected):
 
 
 class Worker:
-    """A process that reads files, and another one when it has died of one."""
+    """A process that reads files and is replaced if a file makes it crash or hang."""
 
     def __init__(self):
         self._folders = contextlib.ExitStack()
@@ -388,7 +391,7 @@ class Worker:
         self._connection.recv()
 
     def read(self, path, expected=None):
-        """The outcome of reading a file, whatever it does to the process."""
+        """Returns the outcome of reading a file, even if the file makes the process crash or hang."""
         if self._process is None:
             self._start()
         self._connection.send((path, expected))
@@ -419,14 +422,14 @@ class Worker:
 
 @dataclasses.dataclass
 class Figures:
-    """What came of a format's mutations.
+    """The results of all mutations of a format.
 
     Attributes:
-        counts: Outcomes by kind.
-        failures: (number, what was done, what was wrong).
-        altered: (number, what was done, how many numbers are others).
-        memory: The most that one took, in bytes.
-        seconds: The longest.
+        counts: The number of outcomes of each kind.
+        failures: The number, the name of the change and the problem of each failure.
+        altered: The number, the name of the change and the count of differing numbers of each altered file.
+        memory: The most memory that one mutation took, in bytes.
+        seconds: The longest time that one mutation took.
     """
 
     counts: Counter = dataclasses.field(default_factory=Counter)
@@ -437,7 +440,7 @@ class Figures:
 
 
 def fuzz(name, mutations, seed, worker, *, first=0):
-    """Reads that many spoilt files of a format, from a number on, and says what came of it."""
+    """Reads `mutations` damaged files of a format, beginning with number `first`, and returns the `Figures`."""
     state, figures = honest_state(), Figures()
     with tempfile.TemporaryDirectory() as folder:
         file, write = HONEST[name]
@@ -470,7 +473,7 @@ def fuzz(name, mutations, seed, worker, *, first=0):
 
 
 def _in_order(path, state, name):
-    """The honest file's tensors under the names that its format gives them."""
+    """Returns the tensors of the honest file under the names that its format gives them."""
     leaves = {"weight": "0", "bias": "1", "gamma": "0", "beta": "1"}
     if name in ("keras", "keras_zip"):
         return {f"{layer}/{leaves[leaf]}": array for (layer, leaf), array in _split(state)}

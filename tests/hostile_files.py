@@ -1,7 +1,7 @@
-"""Weight files that lie, reach out of themselves, or would run something: for each format, by what they do.
+"""Writes hostile weight files of each format: they lie, refer to other files, or would execute a command.
 
 Each function takes the path to write, a small honest state {name: array} and a random generator for what may vary.
-`CANARY` is the command that nothing may run.
+`CANARY` is the command that no reader may execute.
 """
 
 import gzip
@@ -27,14 +27,14 @@ MANY_ZEROS = 128 * 2**20
 
 
 class Runs:
-    """What a pickle of it calls when it is loaded."""
+    """An object whose pickle executes `CANARY` when it is loaded."""
 
     def __reduce__(self):
         return os.system, (CANARY,)
 
 
 def keras_2_state(state):
-    """A state's tensors in layers, as `weight_files.write_keras_2` takes them."""
+    """Returns the tensors of a state by layer, as `weight_files.write_keras_2` takes them."""
     layers = {}
     for name, array in state.items():
         layer, leaf = name.split(".")
@@ -42,7 +42,7 @@ def keras_2_state(state):
     return layers
 
 
-# HDF5: (write the honest file, then spoil its first tensor)
+# HDF5: an honest file is written, then a random tensor of it is spoilt by one of these functions.
 
 
 def _hdf5(spoil):
@@ -193,7 +193,7 @@ def _huge_array(path, state, rng):
 def _objects(path, state, rng):
     array = np.empty(2, object)
     array[0] = Runs()
-    with path.open("wb") as file:  # a name without .npz would get it
+    with path.open("wb") as file:  # given a path without .npz, NumPy would append it
         np.savez(file, conv=array)
 
 
@@ -249,7 +249,7 @@ def _torch_old(path, pickle_, numbers=b"", keys=("0",)):
 
 
 def _system(body):
-    """A pickle with this in it; the canary's command is on the stack as a string."""
+    """Returns a pickle of a dictionary whose only value is what the opcodes of `body` compute."""
     return b"\x80\x02}X\x01\x00\x00\x00a" + body + b"s."
 
 
@@ -273,7 +273,7 @@ RUNNING = {
     "persistent": _system(b"cos\nsystem\n" + _TEXT + b"\x85RQ"),
     "module": _system(b"ctorchvision.models.googlenet\nGoogLeNet\n)\x81}b"),
 }
-# Tuples of a tuple twice, 200 deep: hashing or printing one would not end.
+# Each of 200 nested tuples contains the one before it twice, so hashing or printing the last would never end.
 _LAUGHS = b"K\x01" + b"".join(b"q\x05h\x05\x86" for _ in range(200))
 FILLING = {
     "laughing_key": _system(b"}" + _LAUGHS + b"Ns"),
@@ -300,7 +300,7 @@ FILLING = {
 
 
 def _tensor_pickle(storage, offset, shape, strides, name="w"):
-    """A state dict of one tensor, pickled with what is given, true or not."""
+    """Returns the pickle of a state dict with one tensor, described by the arguments, which may be false."""
     file = io.BytesIO()
     pickler = _LyingPickler(file)
     pickler.dump({name: _Lie((storage, offset, shape, strides, False, {}))})
@@ -349,7 +349,7 @@ def _lying_tensor(path, state, rng, old=False):
 
 
 def _many_views(path, state, rng):
-    """Each tensor is the last number of a storage that would be read for it again."""
+    """Writes 2000 tensors that are each the last number of one storage, which could be read again for each of them."""
     storage = ("storage", Name("torch", "FloatStorage"), "0", "cpu", 2**18)
     file = io.BytesIO()
     pickler = _LyingPickler(file)
@@ -477,7 +477,7 @@ CAFFE = {
 
 
 def _tar(path, *members, size=None):
-    """`members` are (name, content or what to set of the TarInfo)."""
+    """Writes a tarball of `members`: pairs of a name and the content, or the attributes to set in the TarInfo."""
     with tarfile.open(path, "w:gz") as archive:
         for name, content in members:
             info = tarfile.TarInfo(name)
@@ -491,7 +491,7 @@ def _tar(path, *members, size=None):
 
 
 def _of_checkpoint(name, *others):
-    """A tarball of the state's checkpoint under that name, and of others."""
+    """Returns a function that writes a tarball of the state's checkpoint, under `name`, and of `others`."""
 
     def write(path, state, rng):
         with tempfile.TemporaryDirectory() as folder:

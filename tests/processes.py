@@ -1,7 +1,7 @@
-"""Processes of Python that have imported TensorFlow and Keras already, and used neither: forks of one that did.
+"""Starts Python processes that have imported TensorFlow and Keras already but used neither, by forking a server.
 
-An import of both takes seconds, and is the point of few of the processes that tests start. Run as a script this is the
-process that is forked; it ends when its standard input does.
+Importing both takes seconds, and few of the processes that tests start need to test the import. This file is also the
+script of the server that is forked; the server ends when its standard input is closed.
 """
 
 import atexit
@@ -20,13 +20,13 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Where that process listens: set for all processes of a test run, by the first of them.
+# The environment variable with the address of the server. The first process of a test run sets it for all of them.
 ADDRESS = "GOOGLENET_KERAS_TESTS_FORK"
 
 
 @contextlib.contextmanager
 def forking():
-    """Within the block, and in the processes that begin in it, forks can be had."""
+    """Runs the server, so that forks are available within the block and in the processes that start within it."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ[ADDRESS] = str(Path(folder, "socket"))
         server = subprocess.Popen(
@@ -40,20 +40,20 @@ def forking():
 
 
 class Fork:
-    """As much of a `subprocess.Popen` of Python as the tests use; what it prints goes into files.
+    """A Python process with the part of the interface of `subprocess.Popen` that the tests use.
 
-    Use it as a context: the process ends with the block.
+    Its output goes to files. It is a context manager, and the process ends with the block.
 
     Args:
-        arguments: Python's own: ``"-c"`` with code, ``"-m"`` with a module, or a script, and what follows.
+        arguments: The arguments of Python: ``"-c"`` with code, ``"-m"`` with a module, or a script, and then theirs.
         folder: The working folder.
-        session: Whether it leads a session of its own, and with it a group of processes.
-        merged: Whether standard error goes where standard output goes.
-        environment: What is set otherwise than here.
+        session: Whether the process leads a new session, and therefore a new process group.
+        merged: Whether standard error goes to the same file as standard output.
+        environment: The environment variables that differ from those of this process.
     """
 
     def __init__(self, *arguments, folder=ROOT, session=False, merged=False, **environment):
-        # What is appended comes to the end, wherever this process is reading.
+        # In append mode, output is written to the end of the file even if this process is reading elsewhere in it.
         self._files = [tempfile.TemporaryFile("a+") for _ in range(1 if merged else 2)]  # noqa: SIM115
         self._said = None
         self._status = ""
@@ -62,7 +62,7 @@ class Fork:
             try:
                 self._server.connect(os.environ[ADDRESS])
                 break
-            except (FileNotFoundError, ConnectionRefusedError):  # it has not begun to listen
+            except (FileNotFoundError, ConnectionRefusedError):  # the server does not listen yet
                 time.sleep(0.05)
         request = [[*map(str, arguments)], str(folder), session, {**os.environ, **environment}]
         reader, writer = os.pipe()
@@ -83,7 +83,7 @@ class Fork:
         self.communicate()
 
     def wait(self, timeout=None):
-        """Its exit status; a signal's number is negative."""
+        """Waits for the end of the process and returns its exit status, or the negative number of the signal."""
         if self.returncode is None:
             if not select.select([self._server], [], [], timeout)[0]:
                 raise TimeoutError(f"still at work after {timeout} s")
@@ -93,13 +93,13 @@ class Fork:
         return self.returncode
 
     def poll(self):
-        """The same, or None while it is at work."""
+        """Returns the exit status, or None while the process is running."""
         with contextlib.suppress(TimeoutError):
             self.wait(0)
         return self.returncode
 
     def communicate(self, text="", timeout=None):
-        """Gives it what it reads, waits for its end, and returns all that it printed."""
+        """Writes text to standard input, waits for the end of the process, and returns all of its output."""
         if self._said is None:
             with contextlib.suppress(BrokenPipeError), self.stdin:
                 self.stdin.write(text)
@@ -110,7 +110,7 @@ class Fork:
         return self._said
 
     def first_line(self):
-        """Waits for what it prints first, or for its end."""
+        """Waits for the first line of output, or for the end of the process, and returns the line."""
         while "\n" not in (found := _content(self._files[0])) and self.poll() is None:
             time.sleep(0.02)
         return found.partition("\n")[0]
@@ -132,7 +132,11 @@ def _content(file):
 
 
 def verify_in_forks(set_attribute=setattr):
-    """Has exports verified in processes that need not import TensorFlow first, by `setattr` or its like."""
+    """Makes exports use forks for their verification, which need not import TensorFlow first.
+
+    Args:
+        set_attribute: `setattr`, or a replacement such as that of pytest's monkeypatch.
+    """
     from googlenet_keras.deploy import verification
 
     def enter(process):
@@ -143,13 +147,13 @@ def verify_in_forks(set_attribute=setattr):
 
 
 def _requests():
-    """Waits for requests; returns each in a process of its own, whose streams are those of the one who asks."""
+    """Waits for requests, and returns each of them in a new process that has the streams of the requester."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.environ[ADDRESS])
         listener.listen(64)
         while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
             client, _ = listener.accept()
-            import keras  # noqa: F401 (once somebody asks)
+            import keras  # noqa: F401 (imported at the first request)
 
             _reap(os.WNOHANG)
             if os.fork() == 0:
@@ -167,7 +171,7 @@ def _reap(options):
 
 
 def _request(client):
-    """Takes one request; this process stays behind and tells of the end of the one in which it is returned."""
+    """Returns one request in a child process; this process stays behind and reports how the child has ended."""
     _, streams, *_ = socket.recv_fds(client, 1, 3)
     with client.makefile() as lines:
         request = json.loads(lines.readline())
@@ -190,7 +194,7 @@ def _request(client):
 
 
 def _run(arguments, folder, session, environment):
-    """Does what Python does with these arguments, and ends without taking TensorFlow apart, which takes a second."""
+    """Runs what Python would run with these arguments, and ends without TensorFlow's clean-up, which takes a second."""
     try:
         _execute(arguments, folder, session, environment)
         status = 0

@@ -1,7 +1,8 @@
-"""Ships a finished training's weights: the file among the assets with its card, and its checksum.
+"""Publishes the weights of a finished training: writes the asset with its card, and its checksum in the catalogue.
 
-Run it as ``python tests/publish.py RUN [DATA_DIR]``: RUN is the training's ``--output``, DATA_DIR where Fashion-MNIST
-is, if not in TFDS's own folder. The accuracy is measured on all of the test split, of what is shipped.
+Run it as ``python tests/publish.py RUN [DATA_DIR]``. RUN is the ``--output`` of the training. DATA_DIR is the folder
+that holds Fashion-MNIST, if it is not the default folder of TensorFlow Datasets. The accuracy of the published file is
+measured on the whole test split.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "googlenet_keras"
 
 
 def command(recipe):
-    """The training's command: the published recipe, and the fields that were set otherwise."""
+    """Returns the command of the training: the published recipe, and a flag for each field with another value."""
     published = dataclasses.asdict(load_recipe("fashion_mnist"))
     flags = [f" --{name.replace('_', '-')} {value}" for name, value in recipe.items() if published[name] != value]
     return f"python -m googlenet_keras.train --recipe fashion_mnist{''.join(flags)}"

@@ -1,6 +1,6 @@
-"""A prepared dataset whose images are too large to be kept in memory, in many files, as ImageNet's are.
+"""Prepares a dataset in many files whose images are too large to be kept in memory, as those of ImageNet are.
 
-Every image is noise of another size, so that no two records are equal, and no few of them most of the bytes.
+Every image is noise of a random size, so that no two records are equal, and no few records hold most of the bytes.
 """
 
 import io
@@ -14,14 +14,14 @@ EXAMPLES = {"train": 330, "test": 70}
 
 
 def prepare(data_dir, file_format="tfrecord", files=32, examples=EXAMPLES, side=160):
-    """Makes the dataset, for `open_dataset` to find it by its name.
+    """Prepares the dataset, so that `open_dataset` finds it by its name.
 
     Args:
-        data_dir: Where TensorFlow Datasets is to find it.
+        data_dir: The folder that holds the data of TensorFlow Datasets.
         file_format: ``array_record`` or ``tfrecord``.
-        files: Of each split.
-        examples: Of each split.
-        side: Of the smallest image, in pixels.
+        files: The number of files of each split.
+        examples: The number of examples of each split, by its name.
+        side: The smallest height and width of an image, in pixels.
 
     Returns:
         The folder of the files.
@@ -34,7 +34,7 @@ def prepare(data_dir, file_format="tfrecord", files=32, examples=EXAMPLES, side=
         class Streamed(tfds.core.GeneratorBasedBuilder):
             name = NAME
             VERSION = tfds.core.Version("1.0.0")
-            pkg_dir_path = Path(__file__).parent  # the metadata of a dataset of theirs would be here
+            pkg_dir_path = Path(__file__).parent  # TFDS looks for the metadata of its own datasets here
 
             def _info(self):
                 features = {
@@ -61,6 +61,6 @@ def prepare(data_dir, file_format="tfrecord", files=32, examples=EXAMPLES, side=
 
 
 def bytes_read():
-    """Bytes that this process has asked the system for so far, from the disk or its cache (Linux)."""
+    """Returns the number of bytes that this process has read so far, from the disk or its cache (Linux only)."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("rchar")).split()[1])

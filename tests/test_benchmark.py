@@ -1,4 +1,4 @@
-"""A comparison that can be trusted: candidates take turns, and a ratio is of the same round."""
+"""Benchmarks can be trusted, because candidates take turns and each ratio compares times of the same round."""
 
 import json
 import re
@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 
 
 def test_ratio_is_of_the_same_round(monkeypatch):
-    """The clock of a machine that gets slower and slower, where the second candidate always takes twice as long."""
+    """The ratio is right on a machine that gets slower and slower; the second candidate always takes twice as long."""
     now = 0.0
     called = []
 
@@ -50,7 +50,7 @@ def test_peers_compute_the_same(kind, network):
 
 
 def as_the_readme_prints_it(kind):
-    """The command's arguments there; tests make it shorter."""
+    """Returns the arguments of the command in docs/speed.md; tests add arguments that make it faster."""
     (line,) = re.findall(rf"^python -m googlenet_keras.benchmark ({kind} .*)$", PAGE, re.MULTILINE)
     return line.split()
 
@@ -68,7 +68,7 @@ def test_command(capsys):
 
 @pytest.mark.slow
 def test_the_courses_listing_is_our_network(root, network):
-    """A peer that computed something else would be no peer: with our weights it gives our logits."""
+    """The comparison is fair only if the peer is the same network: with our weights it returns our logits."""
     ours = network("googlenet_d2l")
     modules = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
     parts = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
@@ -83,7 +83,10 @@ def test_the_courses_listing_is_our_network(root, network):
 
 
 def test_speed_is_examples_and_operations_in_a_second(monkeypatch, capsys, tiny):
-    """Steps of 2 s for the peer and 1 s for all others; the machine multiplies matrices at 2 * 4096 ** 3 in 0.5 s."""
+    """The reported speeds are right if a step takes 2 s for the peer and 1 s for all others.
+
+    The matrix product has 2 * 4096 ** 3 operations and takes 0.5 s.
+    """
 
     def compare(candidates, *, rounds):
         timings = []
@@ -95,7 +98,7 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch, capsys, tiny)
 
     monkeypatch.setattr(training_speed, "compare", compare)
     monkeypatch.setattr(training_speed, "core_count", lambda: 2)
-    # Nothing is trained here, and one network is counted: the others may be another one.
+    # Nothing is trained, and only the operations of googlenet_d2l are counted, so a small network replaces the others.
     counted, uncounted = create_model("googlenet_d2l"), create_model(tiny)
     monkeypatch.setattr(training_speed, "network", lambda *which: counted if which[0] == "googlenet_d2l" else uncounted)
     result = training_speed.compare_training(batch_size=4, rounds=3, input_size=96, peer=lambda: uncounted)
@@ -103,7 +106,7 @@ def test_speed_is_examples_and_operations_in_a_second(monkeypatch, capsys, tiny)
     peer, network, *_ = result.training
     assert (peer.name, peer.dtype, peer.examples_per_second, peer.ratio, peer.share) == ("peer", "float32", 2, 1, None)
     assert (network.examples_per_second, network.ratio, network.lower, network.upper) == (4, 2, 1, 4)
-    # 276,066,304 multiply-adds an example (derived by hand from the table), two operations each, three passes.
+    # An example takes 276,066,304 multiply-adds (derived by hand from the table) of two operations, in three passes.
     assert network.share == pytest.approx(4 * 6 * 276_066_304 / 2**38)
     assert [(speed.name, speed.dtype) for speed in result.training[1:]] == [
         *(("googlenet_d2l", "float32"), ("googlenet_d2l", "bfloat16")),
@@ -133,7 +136,7 @@ def test_table_of_normalizations(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_replica_per_core_learns_the_same():
-    """All cores together take the step that one device takes on the whole batch: else their speeds do not compare."""
+    """Speeds can be compared only if all cores together take the same step as one device does on the whole batch."""
     model = candidates.network("googlenet_d2l", "float32", 96)
     step = candidates.training_step(model, batch_size=8, input_size=96)
     with candidates.PerCore(batch_size=8, input_size=96) as per_core:
@@ -144,7 +147,7 @@ def test_a_replica_per_core_learns_the_same():
 
 
 def test_with_keras_normalization_it_computes_the_same(tiny):
-    """A comparison of speeds is one of the same network."""
+    """Speeds can be compared only if both networks compute the same."""
     model = create_model(tiny)
     theirs = training_speed.with_keras_normalization(model)
     theirs.set_weights(model.get_weights())
@@ -191,7 +194,7 @@ def test_instruction_sets(tmp_path, monkeypatch):
 
 
 class InstantProcess:
-    """In place of a process: an artifact that answers at once."""
+    """Replaces the process of an artifact, and returns at once."""
 
     first_answer = 1.5
     peak_memory = 200_000_000
@@ -213,7 +216,10 @@ class InstantProcess:
 
 
 def test_figures_of_infer_come_from_the_seconds_of_each_round(monkeypatch, capsys, tmp_path, tiny):
-    """Each round all is slower, and the second artifact takes half of the first one's time; no runtime is installed."""
+    """The figures are right if all artifacts get slower with each round, and the second takes half of the first's time.
+
+    No optional runtime is installed.
+    """
 
     def compare(candidates, *, rounds):
         for number, name in enumerate(candidates):
@@ -238,12 +244,12 @@ def test_figures_of_infer_come_from_the_seconds_of_each_round(monkeypatch, capsy
         )
     (found,) = json.loads((output / "inference.json").read_text())
     plain, ours = found["speeds"]
-    # Four answers a call: 2 s each in the first round, 4 s in the second, 6 s in the third.
+    # A call runs four batches, which take 2 s each in the first round, 4 s in the second and 6 s in the third.
     assert plain["seconds"] == [2, 4, 6]
     assert ours["seconds"] == [1, 2, 3]
     assert (plain["images_per_second"], plain["ratio"]) == (2 / 4, 1)
     assert [ours[key] for key in ("images_per_second", "ratio", "lower", "upper")] == [2 / 2, 2, 2, 2]
-    # Two images of 2**31 operations beside a product of 2**34.
+    # Each of the two images takes 2**31 operations, and the matrix product takes 2**34.
     assert ours["share"] == pytest.approx(2 * 2**31 / 2**34 * 0.5 / 1)
     assert found["matrix_product"] == 2**34 / 1
     (row,) = (line for line in said.splitlines() if line.startswith("│ SavedModel ") and " to " in line)
@@ -268,13 +274,13 @@ def test_an_artifact_has_a_process_with_nothing_but_its_runtime(suffix, package,
         assert process.first_answer > 0
         assert process.ask(2, 1) > 0
         assert process.calls(1) > 1
-    # TensorFlow alone takes more than twice as much.
+    # TensorFlow alone takes more than twice the upper limit.
     assert 20_000_000 < process.peak_memory < 200_000_000
 
 
 @pytest.mark.parametrize(("call", "expected"), [(0.25, 0.25), (0, 0), (-0.05, 0)])
 def test_growth_finds_the_line_that_the_times_are_on(call, expected):
-    """Of a call and of a pixel, from the medians of the rounds; a call takes no less than nothing."""
+    """The times per call and per pixel follow from the medians of the rounds, and that of a call is never negative."""
     points = [
         growth.Point(size, batch, (1e9, call + 2e-6 * batch * size**2, 0)) for size in (224, 448) for batch in (1, 32)
     ]
@@ -286,7 +292,7 @@ def test_growth_finds_the_line_that_the_times_are_on(call, expected):
 
 
 def test_growth_is_measured_at_each_size_and_batch(monkeypatch, capsys, tmp_path, tiny):
-    """Seconds of a batch are what a call of four answers took, by four."""
+    """A call runs four batches, so the seconds per batch are a quarter of its time."""
 
     def compare(candidates, *, rounds):
         for name, call in candidates.items():
@@ -394,7 +400,7 @@ def test_names_are_whole_without_a_terminal(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_inference_of_a_network_and_of_what_was_exported(tmp_path, capsys, monkeypatch):
-    """Every artifact is asked in a process of its own; a format without its tools is left out."""
+    """Every artifact runs in its own process, and a format whose packages are missing is left out."""
     missing = "litert"
     monkeypatch.setitem(inference._PACKAGES, missing, ("no_such_package",))
     flags = [*as_the_readme_prints_it("infer"), "--batch", "1", "2", "--output", str(tmp_path)]

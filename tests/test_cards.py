@@ -1,4 +1,4 @@
-"""A weight file knows what it is: the commands need the file alone, and what contradicts it is an error."""
+"""Tests that commands need only a weight file with a card, and that arguments that contradict it are errors."""
 
 import dataclasses
 import json
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("forked_verification", "read_once")
 
 @pytest.fixture
 def file(tmp_path):
-    """Weights of three classes at 32x32, with their card."""
+    """Returns a weight file with a card, for three classes and images of 32x32."""
     path = tmp_path / "mine.weights.h5"
     save_weights(create_model("mnist_inception", input_shape=(32, 32, 1), classes=3), path, CARD)
     return path
@@ -45,7 +45,7 @@ def file(tmp_path):
 
 @pytest.fixture(scope="module")
 def animals(tmp_path_factory):
-    """A folder of images of two of the three classes, grey, 40x30."""
+    """Returns a folder of grayscale images, 40x30, of two of the three classes."""
     path = tmp_path_factory.mktemp("animals")
     rng = np.random.default_rng(0)
     for label in LABELS[:2]:
@@ -69,7 +69,7 @@ def test_keras_reads_a_file_with_a_card(file):
 
 
 def test_a_card_of_many_classes(file):
-    """HDF5 keeps no more than 64 kB in an attribute itself; ImageNet's 21,841 names are 400 kB."""
+    """HDF5 stores at most 64 kB in an attribute itself, but the 21,841 names of ImageNet take 400 kB."""
     labels = tuple(f"a class with the number {i}" for i in range(21_841))
     write_card(file, dataclasses.replace(CARD, labels=labels))
     assert read_card(file).labels == labels
@@ -131,7 +131,7 @@ def test_a_flag_that_contradicts_the_card_is_an_error(file, arguments, message, 
 
 
 def test_evaluate_needs_the_file_alone(file, animals, tmp_path, capsys):
-    """The size that was trained at, the channels, and the classes by their names; the dataset has only two of them."""
+    """The card gives the input size, the channels and all class names; the dataset has only two of the classes."""
     write_card(file, dataclasses.replace(CARD, dataset=f"folder:{animals}"))
     assert evaluate_command.main(["--weights", str(file), "--output", str(tmp_path / "results"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -174,7 +174,7 @@ def test_a_file_without_a_card_works_as_ever_and_says_what_is_missing(animals, t
 
 
 def test_weights_of_another_network_are_refused_by_name(file):
-    """Layers of one name and shape are not yet one network: padding and preprocessing differ."""
+    """Networks with the same layer names and shapes may still differ in padding and preprocessing."""
     write_card(file, dataclasses.replace(CARD, model="googlenet"))
     for build in (lambda: create_model("googlenet_bvlc", weights=file), lambda: load_model(file, variant="bvlc")):
         with pytest.raises(ValueError, match=r"belong to googlenet: .* Received: googlenet_bvlc"):
@@ -186,7 +186,7 @@ def test_weights_of_another_network_are_refused_by_name(file):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_no_numbers_are_refused(value, tmp_path, capsys, root):
-    """They would answer `nan%`."""
+    """Weights with NaN or infinity would make predict print `nan%`."""
     model = create_model("mnist_inception")
     kernel = model.get_layer("conv2").kernel.numpy()
     kernel[0, 0, 0, 0] = value
@@ -198,7 +198,7 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path, capsys, root):
 
 
 def test_a_backbone_says_only_what_it_leaves_out(file, caplog):
-    """The file has one head, and the message must not name those of other networks."""
+    """The file has one head, so the message must not mention the heads of other networks."""
     create_model("mnist_inception", weights=file, include_top=False)
     (record,) = caplog.records
     said = "The file has a head of 3 classes: left out 2 tensors, because mnist_inception has no such part"
@@ -206,7 +206,7 @@ def test_a_backbone_says_only_what_it_leaves_out(file, caplog):
 
 
 def own_network(path, classes=3):
-    """A user's own head on a body of the package, as keras.applications' guide builds it."""
+    """Saves and returns a body of the package with a user's own head, built as in the guide of keras.applications."""
     body = create_model("mnist_inception", include_top=False, pooling="avg", input_shape=(None, None, 1))
     outputs = keras.layers.Dense(classes, activation="softmax", name="animals")(body.output)
     model = keras.Model(body.input, outputs, name="animals_on_inception")
@@ -216,7 +216,7 @@ def own_network(path, classes=3):
 
 @pytest.mark.slow
 def test_a_network_of_ones_own_goes_all_the_way(animals, tmp_path, capsys):
-    """Its head has another name, and its input no size: it is exported, asked and evaluated as it is."""
+    """A custom network, whose head has another name and whose input size is free, can be exported and evaluated."""
     path = tmp_path / "own.keras"
     model = own_network(path, classes=2)
     assert load_model(path).name == "animals_on_inception"
@@ -260,7 +260,7 @@ def test_labels_files(tmp_path):
 
 @pytest.mark.slow
 def test_what_was_trained_is_what_is_served(root, tmp_path, capsys):
-    """One short training of real images: each command needs its file alone, and finds the accuracy of the training."""
+    """After a short training, each command needs only the weight file and reports the accuracy of the training."""
     recipe = load_recipe("d2l_fashion_mnist", model="mnist_inception", input_size=28, epochs=2, learning_rate=0.05)
     sample = root / "tests" / "data" / "fashion_mnist_sample"
     results = train(recipe, tmp_path / "run", data_dir=sample)

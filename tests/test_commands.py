@@ -1,4 +1,4 @@
-"""What all commands share: they name wrong use, end cleanly by a signal or a closed pipe, and respect the backend."""
+"""All commands report wrong use, end cleanly after a signal or a closed pipe, and respect the user's backend."""
 
 import argparse
 import contextlib
@@ -21,10 +21,10 @@ SAMPLE = str(ROOT / "tests" / "data" / "fashion_mnist_sample")
 
 
 def refusal(command, arguments, capsys):
-    """The one line of a command that is used wrongly."""
+    """Returns the one line that a command prints if it is used wrongly."""
     try:
         status = command.main(arguments)
-    except SystemExit as stop:  # argparse's way
+    except SystemExit as stop:  # argparse exits instead of returning
         status = stop.code
     output = capsys.readouterr()
     assert status == 2
@@ -54,7 +54,7 @@ def refusal(command, arguments, capsys):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_was_meant_is_named(command, arguments, message, capsys):
-    """A user who mistypes a flag learns which one there is, without reading the whole help."""
+    """A user who mistypes a flag is told which one exists, without reading the whole help."""
     assert message in refusal(command, arguments, capsys)
 
 
@@ -62,13 +62,13 @@ def test_what_was_meant_is_named(command, arguments, message, capsys):
     ("arguments", "near"), [(["--class", "3"], "--classes"), (["--la", "x"], "--labels"), (["--force=1"], None)]
 )
 def test_flags_are_written_out(arguments, near, capsys):
-    """A script's abbreviation would change its meaning, or fail, with the next flag that begins so."""
+    """An abbreviation in a script would change its meaning, or fail, as soon as another flag begins with it."""
     line = refusal(export, arguments, capsys)
     assert (f"did you mean {near}?" in line) if near else ("did you mean" not in line)
 
 
 def test_values_are_not_taken_for_flags():
-    """Negative numbers, paths with a dash and a space, and what follows ``--`` are values."""
+    """Negative numbers, paths with a dash and a space, and what follows ``--`` are read as values."""
     parser = Parser(prog="p")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--name")
@@ -94,7 +94,7 @@ def test_values_are_not_taken_for_flags():
     ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
 )
 def test_an_empty_path_is_not_the_working_folder(command, arguments, capsys, tmp_path, monkeypatch):
-    """``--output "$RESULTS"`` with a variable that is not set would write between the user's own files."""
+    """``--output "$RESULTS"`` with an unset variable would write to the working folder, among the user's own files."""
     monkeypatch.chdir(tmp_path)
     assert "the path is empty; for the working folder, give '.'. Received: ''" in refusal(command, arguments, capsys)
     assert not list(tmp_path.iterdir())
@@ -110,7 +110,7 @@ def test_an_empty_path_is_not_the_working_folder(command, arguments, capsys, tmp
     ids=["evaluate", "train", "export"],
 )
 def test_a_refusal_leaves_no_folder(command, arguments, capsys, tmp_path, monkeypatch):
-    """Empty folders between results look like runs that were lost."""
+    """Empty folders among the results would look like runs that were lost."""
     monkeypatch.chdir(tmp_path)
     assert command.main([*arguments, "--output", "runs/new"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -119,7 +119,7 @@ def test_a_refusal_leaves_no_folder(command, arguments, capsys, tmp_path, monkey
 
 @pytest.mark.parametrize("backend", ["jax", "nonsense"])
 def test_the_users_backend_is_not_overruled(backend, capsys, monkeypatch):
-    """A user who has chosen JAX is told, and does not get TensorFlow without a word."""
+    """A user who has chosen JAX gets an error, and is not given TensorFlow silently."""
     monkeypatch.setenv("KERAS_BACKEND", backend)
     line = refusal(export, ["--output", "x"], capsys)
     assert f"unset KERAS_BACKEND, or set it to tensorflow. Received: KERAS_BACKEND='{backend}'" in line
@@ -137,7 +137,7 @@ sys.exit(status)
 
 @pytest.mark.slow
 def test_describe_takes_the_users_backend(python):
-    """Counting parameters needs no TensorFlow where Keras runs on another backend."""
+    """Counting parameters needs no TensorFlow if Keras runs on another backend."""
     process = python("-c", DESCRIBE, KERAS_BACKEND="jax")
     assert (process.returncode, process.stderr) == (0, "")
     assert '"name": "mnist_residual"' in process.stdout
@@ -153,7 +153,7 @@ def test_a_backend_that_is_not_there_is_named(python):
 
 @pytest.fixture
 def without_a_reader():
-    """Runs a command whose standard output nobody reads, as behind ``| head -1``; returns status and stderr."""
+    """Returns a function that runs a command with a closed standard output; it returns the status and stderr."""
 
     def run(*arguments):
         reader, writer = os.pipe()
@@ -193,14 +193,14 @@ WAYS = {
 
 @pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
 def test_a_closed_pipe_ends_a_command_without_a_word(how, without_a_reader):
-    """Behind ``| head -1`` a user is not sent to look for space on the disk."""
+    """A user who appends ``| head -1`` is not told to check the space on the disk."""
     assert without_a_reader("-c", PRINT.format(how=how)) == (141, "")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
 def test_a_closed_pipe_ends_describe_without_a_word(form, without_a_reader):
-    """The whole command, with what TensorFlow does at its exit."""
+    """The whole command prints no error, not even when TensorFlow exits."""
     assert without_a_reader("-m", "googlenet_keras.describe", "mnist_residual", *form) == (141, "")
 
 
@@ -214,7 +214,7 @@ def test_a_full_disk_under_the_output_is_said(python):
 
 
 def run(work, monkeypatch):
-    """A command's exit status, without the start of Keras."""
+    """Runs a command without starting Keras, and returns its exit status."""
     monkeypatch.setattr(running, "_start_keras", lambda needs_tensorflow: None)
     return running.run(work, Parser(prog="command"), [])
 
@@ -230,7 +230,7 @@ SIGNALS = [(signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "in
 
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 def test_a_stopped_command_clears_up_and_says_so(number, status, how, monkeypatch, capsys, tmp_path):
-    """No lock, no partial files, no empty folder, and the handlers of the caller are as they were."""
+    """A stopped command leaves no lock, partial files or empty folder, and restores the caller's signal handlers."""
     folder = tmp_path / "runs" / "new"
 
     def work(arguments: argparse.Namespace) -> int:
@@ -250,7 +250,7 @@ def test_a_stopped_command_clears_up_and_says_so(number, status, how, monkeypatc
 
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 def test_a_command_stopped_after_its_work_says_what_it_wrote(number, status, how, monkeypatch, capsys, tmp_path):
-    """A signal in the midst of putting files in place waits until all of them are: none is said to be unchanged."""
+    """A signal that arrives while files are put in place waits for the last of them, and all of them are reported."""
     exchange = files._replace
 
     def slow(made, target):
@@ -274,7 +274,7 @@ def test_a_command_stopped_after_its_work_says_what_it_wrote(number, status, how
 
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 def test_a_signal_within_the_garbage_collector_is_not_lost(number, status, how, monkeypatch, capsys):
-    """Python drops what its callbacks raise; the command would run on to its end as if nothing had been asked."""
+    """Python drops exceptions of the collector's callbacks, so the command would ignore the signal and run on."""
     raised = []
 
     def callback(phase, info):
@@ -296,7 +296,7 @@ def test_a_signal_within_the_garbage_collector_is_not_lost(number, status, how, 
 
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 def test_what_fails_by_a_signal_is_not_taken_for_failed_work(number, status, how, monkeypatch, capsys):
-    """Ctrl-C ends a command's other processes too: the user is not told that drawing failed."""
+    """Ctrl-C also ends the other processes of a command, but the user must not be told that, say, drawing failed."""
     raised = []
 
     def callback(phase, info):
@@ -319,7 +319,7 @@ def test_what_fails_by_a_signal_is_not_taken_for_failed_work(number, status, how
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 @pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError("the other process is gone")])
 def test_a_clean_up_that_fails_does_not_hide_the_signal(number, status, how, error, monkeypatch, capsys):
-    """The other processes have ended by the same signal: their closed pipes are not those of the reader."""
+    """The same signal has ended the other processes, so their closed pipes are not a closed standard output."""
 
     def work(arguments: argparse.Namespace) -> int:
         try:
@@ -334,7 +334,10 @@ def test_a_clean_up_that_fails_does_not_hide_the_signal(number, status, how, err
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 @pytest.mark.parametrize("runs_on", [True, False], ids=["it runs on", "it ends"])
 def test_a_signal_that_other_code_drops_is_not_lost(number, status, how, runs_on, monkeypatch, capsys):
-    """The native code of `Tensor.numpy` drops what the Python that it calls raises: an export ran on, and exited 0."""
+    """The native code of `Tensor.numpy` drops exceptions of the Python code that it calls.
+
+    Therefore an export continued after a signal, and exited with status 0.
+    """
 
     def work(arguments: argparse.Namespace) -> int:
         for _ in range(2):
@@ -350,7 +353,7 @@ def test_a_signal_that_other_code_drops_is_not_lost(number, status, how, runs_on
 @pytest.mark.parametrize(("number", "status", "how"), SIGNALS, ids=["SIGTERM", "Ctrl-C"])
 @pytest.mark.parametrize("wait", [0.2, 1.0, 2.0])
 def test_a_stopped_export_leaves_nothing(number, status, how, wait, tmp_path):
-    """At any moment of the real command; Ctrl-C goes to all of its processes, of which one must speak."""
+    """The real command can be stopped at any moment; Ctrl-C reaches all its processes, and only one may report it."""
     folder = tmp_path / "exports"
     process = subprocess.Popen(
         [sys.executable, "-m", "googlenet_keras.export", "--model", "googlenet_d2l", "--output", str(folder)],
@@ -365,7 +368,7 @@ def test_a_stopped_export_leaves_nothing(number, status, how, wait, tmp_path):
     time.sleep(wait)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     out, error = process.communicate()
-    # The native code of `Tensor.numpy` prints an exception, with where it came from, before it drops it.
+    # The native code of `Tensor.numpy` prints an exception and its traceback before it drops it.
     ours = re.sub(r"\w+Error: <EMPTY MESSAGE>\n\nAt:\n(  .*\n)+\n?", "", out)
     assert (process.returncode, ours) == (status, "")
     assert error == f"python -m googlenet_keras.export: {how}; nothing was changed\n"
@@ -373,7 +376,7 @@ def test_a_stopped_export_leaves_nothing(number, status, how, wait, tmp_path):
 
 
 def test_help_is_there_at_once(python):
-    """Users wait seconds for the help of a command if it imports Keras or TensorFlow."""
+    """Users would wait for seconds for the help of a command if it imported Keras or TensorFlow."""
     code = (
         "import contextlib, runpy, sys\n"
         "for name in sys.argv[1:]:\n"
@@ -394,7 +397,7 @@ def test_help_is_there_at_once(python):
 
 
 def test_the_commands_by_one_name(python, capsys):
-    """Who has forgotten a command's name asks for all of them; the name alone costs no start of TensorFlow."""
+    """A user who has forgotten the name of a command can list all of them without waiting for TensorFlow."""
     answer = python("-X", "importtime", "-m", "googlenet_keras")
     assert answer.returncode == 0
     assert [line.split()[0] for line in answer.stdout.splitlines()[2:]] == [*everything.COMMANDS]

@@ -1,4 +1,4 @@
-"""A file of any framework becomes one of this package that says what it is, and answers as the original does."""
+"""Tests that a file of any framework becomes one with a card, and that the network's outputs stay the same."""
 
 import dataclasses
 import functools
@@ -18,12 +18,12 @@ from googlenet_keras.models.trained import find_network
 from googlenet_keras.weights import PUBLISHED, catalogue, conversion, recognize_source
 from googlenet_keras.weights.conversion import PREPROCESSINGS, convert_weights
 
-TOLERANCE = 1e-4  # of the largest output: float32 in another order of additions
+TOLERANCE = 1e-4  # relative to the largest output, because float32 sums depend on their order
 
 
 @pytest.fixture
 def written(tmp_path):
-    """Writes a state of any names to a file."""
+    """Returns a function that writes a state to a file."""
 
     def write(state, name="theirs.npz"):
         np.savez(tmp_path / name, **state)
@@ -34,7 +34,7 @@ def written(tmp_path):
 
 @functools.cache
 def caffe_body():
-    """The body of Caffe's GoogLeNet at 32x32, and a state of its tensors; neither is to be changed."""
+    """Returns the body of Caffe's GoogLeNet at 32x32 and a state of its tensors, which tests must not change."""
     model = create_model("googlenet_bvlc", include_top=False, input_shape=(32, 32, 3))
     names, shapes = golden.names_and_shapes("bvlc_googlenet")
     state = {name: golden.tensor(name, shape, 0) for name, shape in zip(names, shapes, strict=True)}
@@ -42,9 +42,9 @@ def caffe_body():
 
 
 def slim_tarball(path, state):
-    """As slim's are published: a checkpoint of the old kind, alone in a tarball."""
+    """Writes a tarball as TF-slim publishes them: it contains one checkpoint in the old format."""
     weight_files.write_checkpoint(path.parent / "inception.ckpt", state, version=1)
-    weight_files.write_tarball(path, [path.parent / "inception.ckpt"], level=0)  # random numbers do not get smaller
+    weight_files.write_tarball(path, [path.parent / "inception.ckpt"], level=0)  # random numbers cannot be compressed
 
 
 def torch_file(path, state):
@@ -55,7 +55,7 @@ def old_torch_file(path, state):
     weight_files.write_torch(path, weight_files.state_dict(state), old=True)
 
 
-# golden file, model, output, what is between the golden's input and the network's, the file's name and what writes it
+# Golden file, model, output, factor from the golden input to the network's, file name, function that writes it.
 CASES = [
     ("slim_inception_v1", "googlenet_slim", "logits_1001", 1, "inception_v1.tar.gz", slim_tarball),
     (
@@ -104,10 +104,10 @@ def test_the_file_alone_answers_as_the_original(tmp_path, file, model, output, s
                 answer[head], expected[head], rtol=0, atol=TOLERANCE * np.abs(expected[head]).max()
             )
         answer = answer["predictions"]
-    # TF-slim's first class is the background, which ImageNet's thousand do not have.
+    # The first class of TF-slim is the background, which is not among ImageNet's 1000 classes.
     logits = expected[output][:, -1000:]
     np.testing.assert_allclose(answer, logits, rtol=0, atol=TOLERANCE * np.abs(expected[output]).max())
-    # Heads have to be asked for where a file is built upon.
+    # create_model builds auxiliary heads only on request, even if the file has them.
     assert not isinstance(create_model(model, weights=made).output, dict)
 
 
@@ -134,7 +134,7 @@ FACES = {"input_shape": (160, 160, 3)}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_golden_file_goes_all_the_way(tmp_path, file, model, output, name, write, arguments):
-    """From a file of the publisher's format to the answers of an independent implementation."""
+    """A file in the publisher's format must give the outputs of an independent implementation."""
     state, images, expected = golden.load(file)
     theirs, made = tmp_path / name, tmp_path / "ours.weights.h5"
     write(theirs, state)
@@ -160,13 +160,13 @@ def test_every_golden_file_goes_all_the_way(tmp_path, file, model, output, name,
     ],
 )
 def test_files_of_keras_2(tmp_path, model, original, size):
-    """keras.applications' own are of Keras 2: numbered layers, names that end in :0."""
+    """The files that keras.applications publishes are of Keras 2, with numbered layers and names that end in :0."""
     keras.backend.clear_session()
     theirs = original(weights=None, input_shape=(size, size, 3), classes=9)
     for number, weight in enumerate(theirs.weights):
         shape = tuple(weight.shape)
         leaf = weight.path.rpartition("/")[2].replace("moving_variance", "running_var")
-        # The golden recipe knows what a kernel of TensorFlow's layout is by its name.
+        # golden.tensor recognizes a kernel in TensorFlow's layout by its name.
         leaf = "weights" if leaf == "kernel" else leaf
         weight.assign(golden.tensor(f"{number}/{leaf}", shape, 0))
     weight_files.write_keras_2(tmp_path / "theirs.h5", weight_files.keras_2_layers(theirs))
@@ -180,7 +180,7 @@ def test_files_of_keras_2(tmp_path, model, original, size):
 
 @pytest.mark.slow
 def test_a_body_without_a_head(written, tmp_path):
-    """A face network's head embeds, and another task's head names other things: the body is worth having."""
+    """A file with the head of another task can still be converted, without that head."""
     body, state = caffe_body()
     state = state | {"landmarks.weight": np.zeros((7, 1024), "float32"), "landmarks.bias": np.zeros(7, "float32")}
     made = tmp_path / "body.weights.h5"
@@ -210,7 +210,7 @@ def test_a_body_without_a_head(written, tmp_path):
     ],
 )
 def test_preprocessing_is_that_of_the_source(model, source, asked, expected):
-    """The same network is trained on other numbers by other people; wrong ones cost accuracy without a word."""
+    """Publishers of the same network preprocess images differently, and wrong preprocessing silently costs accuracy."""
     assert conversion._preprocessing(model_record(model), source, asked) == expected
 
 
@@ -262,7 +262,7 @@ def test_labels_of_another_number(written, tmp_path):
 
 @pytest.mark.slow
 def test_the_command(written, tmp_path, capsys, root, monkeypatch):
-    """What went where, what was left out, and that the file sees something: all that a doubter asks."""
+    """The output lets users check the conversion: where tensors went, the classes and predictions for an image."""
     monkeypatch.setenv("COLUMNS", "100")
     state, _, _ = golden.load("slim_inception_v1")
     made = tmp_path / "ours.weights.h5"
@@ -291,7 +291,7 @@ def test_the_commands_refusals(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_file_that_keras_applications_saved(tmp_path, capsys):
-    """Keras 3 keeps the numbers of its session as names."""
+    """Keras 3 names the layers by the numbers of its session, and such a file can be converted too."""
     theirs = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=3)
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     (tmp_path / "labels.txt").write_text("cat\ndog\nbird\n")
@@ -307,7 +307,7 @@ def test_a_file_that_keras_applications_saved(tmp_path, capsys):
 
 
 def test_flags_name_what_there_is():
-    """The help must not promise a name that the package does not know."""
+    """The help must list every preprocessing and every source that the package knows."""
     help_text = " ".join(convert.parser().format_help().split())
     for name in (*PREPROCESSINGS, "caffe", "facenet", "keras", "keras_applications", "slim", "timm", "torchvision"):
         assert re.search(rf"\b{name}\b", help_text), name

@@ -1,4 +1,4 @@
-"""What is deployed answers as what was trained: optimized, in the files of every runtime, and below float32."""
+"""Deployed networks compute what was trained: optimized, in the files of every runtime, and below float32."""
 
 import importlib
 import json
@@ -16,14 +16,14 @@ from googlenet_keras.layers import LocalResponseNormalization
 from googlenet_keras.models import serving_model
 
 pytestmark = pytest.mark.usefixtures("tiny", "forked_verification")
-# Of the largest output. float32 carries 7 digits, and folding changes the order of the sums.
+# A fraction of the largest output. float32 has 7 digits, and folding changes the order of the sums.
 TOLERANCE = 1e-5
 SMALL = "mnist_inception"
 QUICK = ("mnist_inception", "mnist_residual")
 
 
 def trained(name, **arguments):
-    """A network whose batch normalizations have moments that are not those of the start."""
+    """Returns a network whose batch normalizations have other moments than the initial ones."""
     model = create_model(name, **arguments)
     rng = np.random.default_rng(0)
     for layer in model.layers:
@@ -50,7 +50,7 @@ def operations(model):
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
 )
 def test_optimized_network_answers_the_same(name):
-    """At an odd width too, with pixels in place of preprocessed images, and with 1x1 convolutions merged."""
+    """The outputs stay the same at an odd width, with folded preprocessing, and with merged 1x1 convolutions."""
     record = model_record(name)
     size = max(32, record.minimum_size)
     shape = (size, size + 1, record.input_shape[-1])
@@ -69,7 +69,7 @@ def test_optimized_network_answers_the_same(name):
 
 @pytest.mark.slow
 def test_optimized_network_loads_where_the_package_is_not(tmp_path, python):
-    """Local response normalization included, which Keras has not."""
+    """This includes networks with local response normalization, which Keras does not have."""
     inputs = keras.Input((8, 8, 80))
     outputs = LocalResponseNormalization()(layers.Conv2D(80, 1)(inputs))
     optimized = optimize_for_inference(keras.Model(inputs, outputs))
@@ -91,7 +91,7 @@ def test_auxiliary_heads_and_the_model_itself(tiny):
 
 
 def normalized(x):
-    """A batch normalization that changes its input."""
+    """Applies a batch normalization that changes its input."""
     layer = layers.BatchNormalization()
     x = layer(x)
     layer.set_weights([np.random.default_rng(seed).uniform(0.5, 2, w.shape) for seed, w in enumerate(layer.weights)])
@@ -117,7 +117,8 @@ def read_twice(x):
     return layers.Concatenate()([x, normalized(x), layers.ReLU()(x)])
 
 
-# What is built, on an even or odd size, and how many layers are left beside the input.
+# For each case: a function that builds the layers, an even or odd image size, and the number of layers that are left
+# after optimization, without the input.
 CASES = {
     "convolution, normalization, ReLU": (lambda x: layers.ReLU()(normalized(layers.Conv2D(4, 3)(x))), 16, 1),
     "ReLU that ends at 6": (lambda x: layers.ReLU(6)(normalized(layers.Conv2D(4, 3)(x))), 16, 2),
@@ -144,7 +145,7 @@ CASES = {
     "layer called twice": (called_twice, 16, 4),
     "tensor read twice": (read_twice, 16, 4),
     "noise and dropout": (lambda x: layers.GaussianNoise(0.1)(layers.Dropout(0.5)(layers.Conv2D(4, 3)(x))), 16, 1),
-    "nested model": (lambda x: inner_model()(x), 16, 1),  # noqa: PLW0108 (made for each case anew)
+    "nested model": (lambda x: inner_model()(x), 16, 1),  # noqa: PLW0108 (built anew for each case)
 }
 
 
@@ -168,7 +169,7 @@ def test_what_is_folded_and_what_is_not(case):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, forked_verification):
-    """A small network in all formats."""
+    """Exports a small network in all formats, and returns the folder."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     pytest.importorskip("openvino")
@@ -199,7 +200,7 @@ def test_card_tells_of_every_artifact(exported):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_artifact_is_asked_and_measured_by_its_path_alone(name, exported, root, capsys):
-    """Predictions and accuracy are those of the SavedModel."""
+    """Every artifact gives the predictions and outputs of the SavedModel."""
     path = exported / name
     photograph = root / "googlenet_keras" / "assets" / "grace_hopper.jpg"
     assert predict.main([str(path), str(photograph), "--json"]) == 0
@@ -217,7 +218,7 @@ def test_artifact_is_asked_and_measured_by_its_path_alone(name, exported, root, 
 
 @pytest.mark.slow
 def test_an_export_replaces_the_one_before_it_whole(tmp_path, capsys):
-    """No file of an older network is left beside a card that does not tell of it."""
+    """No file of an older export is left beside a new card that does not list it."""
     pytest.importorskip("tf2onnx")
     flags = ["--model", SMALL, "--output", str(tmp_path)]
     assert export.main([*flags, "--formats", "onnx"]) == 0
@@ -255,13 +256,13 @@ FACTS = [
     ],
 )
 def test_the_best_artifact_by_what_was_measured(goal, index, compared):
-    """An engineer gets the fastest file, and never one that answers worse than the network."""
+    """A user gets the best file for the goal, but not one that has clearly lost accuracy."""
     assert best(FACTS, goal) == (index, f"chosen for {goal}, {compared}")
 
 
 @pytest.mark.slow
 def test_only_the_best_is_kept(tmp_path, capsys):
-    """One file to deploy, beside a card that tells of the others; what an export before it had left is gone."""
+    """One file is left to deploy, with a card that lists the others; the files of the previous export are deleted."""
     pytest.importorskip("tf2onnx")
     flags = ["--model", SMALL, "--output", str(tmp_path), "--formats", "saved_model", "onnx"]
     assert export.main(flags) == 0
@@ -276,7 +277,7 @@ def test_only_the_best_is_kept(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_accuracy_of_what_is_deployed(tmp_path, root):
-    """The same figures as of the weights, from a file alone; the accuracy of int8 stands in the card."""
+    """A deployed file has the same measured accuracy as the weights, and the card contains the accuracy of int8."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     sample = root / "tests" / "data" / "fashion_mnist_sample"

@@ -1,4 +1,4 @@
-"""What the hardware decides: where a model lives, and in which dtype it computes."""
+"""The hardware decides on which devices a model is placed, and in which dtype it computes."""
 
 import json
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from googlenet_keras import create_model, devices, evaluate, export_model
 from googlenet_keras.devices import choose_dtype, cpu_computes_bfloat16, create_strategy, gpus_compute_bfloat16
 
-# Logical devices must be there before TensorFlow is used: a process of its own, that has imported it only.
+# Logical devices must be configured before TensorFlow is used, so this runs in a process that has only imported it.
 MIRRORED = """
 import json, sys
 import tensorflow as tf
@@ -49,7 +49,7 @@ print(took)
 
 @pytest.mark.slow
 def test_mirrored_over_two_cpus(tmp_path, fork, tiny):
-    """Builds, answers and exports as one device does."""
+    """A model on two replicas is built, computes and is exported like one on a single device."""
     create_model(tiny, input_shape=(33, 33, 3), classes=4).save_weights(tmp_path / "trained.weights.h5")
     process = fork("-c", MIRRORED, tmp_path / "exports", tmp_path / "trained.weights.h5")
     assert process.returncode == 0, process.stderr
@@ -59,7 +59,7 @@ def test_mirrored_over_two_cpus(tmp_path, fork, tiny):
 
 
 def test_mirrored_takes_every_core(fork):
-    """Without GPUs each core is a replica, of one thread, in a process that has not used TensorFlow."""
+    """Without GPUs, each core becomes a replica with one thread, unless the process has used TensorFlow already."""
     script = (
         "import os, sys\nimport tensorflow as tf\nfrom googlenet_keras.devices import create_strategy\n"
         "os.sched_getaffinity = lambda process: range(3)\n"
@@ -74,7 +74,7 @@ def test_mirrored_takes_every_core(fork):
 
 
 class Devices:
-    """A machine of so many GPUs, for strategies that are only asked what they took."""
+    """Simulates a machine with a number of GPUs, and records the devices that strategies take."""
 
     def __init__(self, monkeypatch, gpus):
         self.taken = []
@@ -119,14 +119,14 @@ def test_refusals(monkeypatch):
 
 
 def test_asking_nothing_costs_nothing(python):
-    """The layers import the module on every Keras backend: it must not bring TensorFlow with it."""
+    """The layers import this module on every Keras backend, so it must not import TensorFlow."""
     script = "import sys\nimport googlenet_keras.devices\nassert not {'tensorflow', 'keras'} & set(sys.modules)"
     process = python("-c", script)
     assert process.returncode == 0, process.stderr
 
 
 def test_the_names_are_where_they_were():
-    """Users import them from the package and from its training."""
+    """Users import these names from the package and from `googlenet_keras.training`."""
     import googlenet_keras
     from googlenet_keras import training
 
@@ -134,7 +134,7 @@ def test_the_names_are_where_they_were():
     assert training.STRATEGIES == ("auto", "none", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 
 
-# What Linux says of processors, cut to the words that matter.
+# Excerpts of /proc/cpuinfo of several processors, with only the relevant words.
 ZEN_3 = "processor\t: 0\nflags\t\t: fpu sse4_2 avx avx2 fma\n\nprocessor\t: 1\nflags\t\t: fpu sse4_2 avx avx2 fma\n"
 ZEN_5 = "processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni avx512_bf16\n"
 SKYLAKE = "processor\t: 0\nflags\t\t: fpu avx2 avx512f\n"
@@ -178,7 +178,7 @@ def test_which_cpus_compute_bfloat16(cpuinfo, environment, native, reason):
     ],
 )
 def test_which_gpus_compute_bfloat16(gpus, native, reason):
-    """The weakest of them decides."""
+    """The weakest GPU decides."""
     answer, why = gpus_compute_bfloat16(gpus)
     assert answer is native
     assert reason in why
@@ -186,7 +186,7 @@ def test_which_gpus_compute_bfloat16(gpus, native, reason):
 
 @pytest.fixture
 def processor(monkeypatch, tmp_path):
-    """Makes this machine's processor another one, in a process that has warned of nothing yet."""
+    """Returns a function that simulates another processor; the warning about bfloat16 has not been given yet."""
     for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
         monkeypatch.delenv(name, raising=False)
     devices._warn_of_emulation.cache_clear()
@@ -202,7 +202,7 @@ def processor(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("cpuinfo", "name"), [(ZEN_3, "float32"), (ZEN_5, "mixed_bfloat16")])
 @pytest.mark.parametrize("strategy", [None, tf.distribute.OneDeviceStrategy, tf.distribute.MirroredStrategy])
 def test_auto_takes_what_the_processor_computes(processor, cpuinfo, name, strategy):
-    """Whichever way the CPU is asked for, its flags decide, and the reason is there for results.json."""
+    """With every strategy for the CPU, its flags decide, and the reason is available for results.json."""
     processor(cpuinfo)
     devices_of = {tf.distribute.OneDeviceStrategy: "/cpu:0", tf.distribute.MirroredStrategy: ["CPU:0"]}
     choice = choose_dtype("auto", strategy and strategy(devices_of[strategy]))
@@ -211,7 +211,7 @@ def test_auto_takes_what_the_processor_computes(processor, cpuinfo, name, strate
 
 
 def test_auto_on_accelerators(processor, monkeypatch):
-    """A GPU decides where the strategy has one, whatever the processor; on the CPU beside it the processor does."""
+    """A GPU decides if the strategy uses one, whatever the processor; otherwise the processor decides, or the TPU."""
     processor(ZEN_3)
     gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [gpu])
@@ -220,7 +220,7 @@ def test_auto_on_accelerators(processor, monkeypatch):
     )
 
     class On:
-        """A strategy of these devices."""
+        """A strategy that uses the given devices."""
 
         def __init__(self, *places):
             self.extended = self
@@ -234,7 +234,7 @@ def test_auto_on_accelerators(processor, monkeypatch):
 
 
 def test_emulated_bfloat16_is_warned_of_once(processor):
-    """Who asks for it gets it, and learns what it costs; who asks again is not told again."""
+    """A user who asks for emulated bfloat16 gets it, and is warned of its cost, but only once."""
     processor(ZEN_3)
     asked = ("mixed_bfloat16", "bfloat16", "mixed_bfloat16")
     with pytest.warns(UserWarning, match=r"bfloat16 is emulated here: .*5\.5 times as long in mixed_bfloat16") as told:
@@ -257,7 +257,7 @@ def test_nothing_else_is_warned_of(processor, cpuinfo, requested):
 @pytest.mark.slow
 @pytest.mark.usefixtures("forked_verification")
 def test_export_and_evaluate_take_auto(tmp_path):
-    """Both say which dtype it was."""
+    """Both report which dtype was chosen."""
     small = {"classes": 10, "input_shape": (28, 28, 1)}
     made = export_model("mnist_inception", folder=tmp_path, dtype="auto", **small)
     assert json.loads(made.card.read_text())["dtype"] == choose_dtype().name

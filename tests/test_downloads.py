@@ -1,4 +1,4 @@
-"""Published files come whole or not at all, and are converted once; a server on this machine plays the publisher."""
+"""Tests that published files are downloaded completely or not at all and converted once, with a local server."""
 
 import contextlib
 import dataclasses
@@ -21,15 +21,16 @@ CONTENT = bytes(np.random.default_rng(0).integers(0, 256, 3_000_000, "uint8"))
 
 
 class Host(http.server.ThreadingHTTPServer):
-    """A host that keeps files, and does to them what each test wants.
+    """A server that provides files, with the faults that a test chooses.
 
     Attributes:
-        files: What is at each path.
-        asked: (path, Range, If-Range) of every request.
-        cut: After how many bytes of an answer the connection is closed; a list is used up, one for each answer.
-        ranges: Whether it knows ranges.
-        announced: What it says of the length of an answer; None is the truth.
-        etag: What it calls the version of its files.
+        files: The content of the file at each path.
+        asked: The path, Range and If-Range of every request.
+        cut: The numbers of bytes after which to close the connection; every response removes one from the list.
+        ranges: Whether the server supports range requests.
+        announced: The length that a response announces; None means the true length.
+        etag: The ETag of its files.
+        delay: The seconds before the content of a response is sent.
     """
 
     daemon_threads = True
@@ -69,7 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if host.cut:
             rest = rest[: host.cut.pop(0)]
         time.sleep(host.delay)
-        with contextlib.suppress(ConnectionError):  # the other side may have heard enough
+        with contextlib.suppress(ConnectionError):  # the client may have closed the connection
             self.wfile.write(rest)
         self.close_connection = True
 
@@ -129,7 +130,7 @@ def test_the_first_digits_of_a_checksum_are_enough(published):
 
 
 def test_it_goes_on_where_it_broke_off(host, published, home):
-    """500 MB over a bad line must not start anew each time."""
+    """An interrupted download of 500 MB must continue where it stopped, not start again."""
     host.cut = [1_000_000, 500_000]
     assert download(published).read_bytes() == CONTENT
     ranges = [wanted for _, wanted, _ in host.asked]
@@ -159,7 +160,7 @@ def test_another_process_goes_on_where_one_was_killed(host, published, home, mon
 
 
 def test_a_part_of_another_version_is_not_gone_on_with(host, published, home):
-    """The publisher may have replaced the file since; half of one and half of the other would be neither."""
+    """If the publisher has replaced the file meanwhile, the rest of the new one must not be added to the old part."""
     host.files["weights.bin"] = bytes(len(CONTENT))
     host.cut = [1_000_000, 0, 0, 0]
     with pytest.raises(DownloadError, match=r"no connection|connection interrupted"):
@@ -172,7 +173,7 @@ def test_a_part_of_another_version_is_not_gone_on_with(host, published, home):
 
 @pytest.mark.parametrize("left", [CONTENT, bytes(1000), bytes(len(CONTENT)), bytes(len(CONTENT) + 10)], ids=len)
 def test_whatever_was_left_behind_the_file_is_right(published, home, left):
-    """Nothing that a broken run has left is trusted: not a whole part, nor zeros of a disk that was full."""
+    """Nothing that an interrupted run has left is trusted, neither a complete part nor zeros from a full disk."""
     home.mkdir(parents=True)
     (home / ".weights.bin.part").write_bytes(left)
     assert download(published).read_bytes() == CONTENT
@@ -221,7 +222,7 @@ def test_a_wrong_file_leaves_nothing_to_trust(host, published, home, fault, said
         download(published)
     message = str(error.value)
     assert "\n" not in message
-    # Who has no network needs the address, the place, and the other way.
+    # Users without a network need the URL, the path to save the file at, and the command that converts it.
     assert f"download {published.url} on another machine and save it here as {home / 'weights.bin'}" in message
     assert "python -m googlenet_keras.convert FILE --model mnist_inception --output" in message
     assert not home.exists() or not [name for name in files_in(home) if not name.startswith(".")]
@@ -246,13 +247,13 @@ def test_a_mirror_goes_on_with_what_the_first_host_gave(host, published):
     host.files["mirror.bin"] = CONTENT
     assert download(dataclasses.replace(published, mirrors=(host.url("mirror.bin"),))).read_bytes() == CONTENT
     path, wanted, condition = host.asked[-1]
-    # Another host has another name for the version, so that only the checksum can tell.
+    # Another host may have another ETag for the same file, so only the checksum can verify it.
     assert (path, condition) == ("mirror.bin", None)
     assert wanted not in (None, "bytes=0-")
 
 
 def test_no_network(published):
-    """One line, and not the libraries' hundred."""
+    """Without a network, the error is one line and not the hundred lines of the libraries."""
     unreachable = dataclasses.replace(published, url="http://127.0.0.1:9/weights.bin")
     with pytest.raises(DownloadError, match=r"9/weights.bin \(no connection\)"):
         download(unreachable)
@@ -269,7 +270,7 @@ def test_a_file_put_there_by_hand(host, published, home):
 
 
 def test_two_at_once(host, published):
-    """The second waits for the first, and finds the file."""
+    """The second of two simultaneous downloads waits for the first and uses its file."""
     host.delay = 0.3
     found, errors = [], []
 
@@ -290,7 +291,7 @@ def test_two_at_once(host, published):
 
 @pytest.fixture
 def row(host, tmp_path, monkeypatch):
-    """Weights of a small network, published as a file of Keras, in the table under a name."""
+    """Returns a small network and the record of its weights, the only ones in the table of published weights."""
     model = create_model("mnist_inception", classes=10)
     model.save_weights(tmp_path / "theirs.weights.h5")
     content = (tmp_path / "theirs.weights.h5").read_bytes()
@@ -315,7 +316,7 @@ def made_file(home):
 
 
 def test_weights_by_name(host, row, home):
-    """From the name to a model that answers as the published one, with the network's usual arguments."""
+    """A name is enough to build the published model, with the network's usual arguments and a single download."""
     theirs, known = row
     images = np.random.default_rng(0).uniform(0, 1, (2, 28, 28, 1))
     for name in ("imagenet/test", "imagenet"):
@@ -332,7 +333,7 @@ def test_weights_by_name(host, row, home):
 
 
 def forget_what_is_known(monkeypatch):
-    """As in another process."""
+    """Makes this process verify its conversions again, as another process would."""
     monkeypatch.setattr(downloads, "_made", set())
 
 
@@ -389,7 +390,7 @@ def test_a_conversion_that_fails_leaves_nothing(host, row, home, monkeypatch):
 
 @pytest.mark.slow
 def test_two_conversions_at_once(host, row, python, home):
-    """Two processes of a batch system start at the same second."""
+    """Two processes of a batch system may start at the same second; they must share one download."""
     _, known = row
     program = f"""
 import sys

@@ -1,4 +1,4 @@
-"""The build script: what it writes is right, and what it cannot write it says."""
+"""The build script writes correct files, and reports what it cannot write."""
 
 import io
 import json
@@ -18,9 +18,9 @@ from googlenet_keras import create_model, model_record
 from googlenet_keras.commands import export
 from googlenet_keras.deploy import export_model, verification
 
-# What is said of a command or of files is said of a network that is small.
+# Tests of the command and of its files use a small network.
 SMALL = "mnist_inception"
-# The command, in a process that has imported TensorFlow already, as has the one that verifies.
+# Runs the command in a process that has imported TensorFlow already, and so has the process that verifies an export.
 FORKED = """
 import sys
 import processes
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("forked_verification")
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, forked_verification):
-    """A small model, exported with a label file as a user would."""
+    """Exports a small model with a label file, as a user would, and returns the folder."""
     folder = tmp_path_factory.mktemp("exports")
     (folder / "classes.txt").write_text("cat\ndog\nÅngström\n", encoding="utf-8")
     status = export.main(["--model", SMALL, "--output", str(folder), "--labels", str(folder / "classes.txt")])
@@ -47,7 +47,7 @@ def snapshot(folder):
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    """The README's command, once, in a process of its own, in an empty folder."""
+    """Runs the README's command once, in a separate process and an empty folder; returns the folder and the process."""
     folder = tmp_path_factory.mktemp("command")
     root = verification.Path(export.__file__).parents[1]
     process = subprocess.run(
@@ -106,7 +106,7 @@ SERVED = ("serving_default", "serve_images", "serve_bytes")
 
 @pytest.mark.slow
 def test_signatures_for_tensorflow_serving(command, fork):
-    """`saved_model_cli` is what people look with, and TensorFlow Serving reads the same protocol buffer."""
+    """People inspect a SavedModel with `saved_model_cli`, and TensorFlow Serving reads the same protocol buffer."""
     folder, _ = command
     cli = ("-m", "tensorflow.python.tools.saved_model_cli")
     process = fork(*cli, "show", "--dir", folder / "saved_models" / "googlenet", "--all")
@@ -136,7 +136,7 @@ def test_no_random_operation_is_served(command):
 
 
 def test_images_of_any_size_are_fitted_as_declared(exported):
-    """The central crop, resized: checked against Pillow, an implementation of its own."""
+    """The central crop is resized as Pillow does it, which is an independent implementation."""
     card = json.loads((exported / f"{SMALL}.json").read_text())
     loaded = tf.saved_model.load(str(exported / SMALL))
     model = create_model(SMALL, classes=3)
@@ -150,7 +150,7 @@ def test_images_of_any_size_are_fitted_as_declared(exported):
     square = grey.crop((0, top, grey.width, top + grey.width)).resize((28, 28), Image.Resampling.BILINEAR)
     logits = model(np.asarray(square, "float32")[None, ..., None] / 255)
     received = loaded.signatures["serve_images"](images=np.asarray(grey)[None, ..., None])["probabilities"]
-    # Pillow rounds pixels to integers.
+    # The tolerance is this large because Pillow rounds pixels to integers.
     np.testing.assert_allclose(received, keras.ops.softmax(logits), atol=2e-3)
 
 
@@ -168,7 +168,7 @@ def test_existing_export_is_kept_without_force(exported, capsys):
 
 
 def test_failed_verification_keeps_the_old_export(exported, capsys, monkeypatch):
-    """A difference over 1e-5 of the largest output is failed work, and nothing of it stays."""
+    """An export fails and leaves no files if a difference exceeds 1e-5 of the largest output."""
 
     def wrong(process, questions):
         answers = right(process, questions)
@@ -231,7 +231,7 @@ def test_wrong_use_is_one_line_and_status_2(exported, arguments, message, capsys
     arguments = [argument.format(classes=classes) if "{" in argument else argument for argument in arguments]
     try:
         status = export.main(["--output", str(tmp_path / "new"), *arguments])
-    except SystemExit as stop:  # argparse's way
+    except SystemExit as stop:  # argparse exits instead of returning
         status = stop.code
     assert status == 2
     assert message in one_line(capsys)
@@ -262,7 +262,7 @@ def test_trained_weights_are_served_without_their_heads(tmp_path):
     images = np.random.default_rng(0).uniform(-1, 1, (2, 65, 65, 3)).astype("float32")
     answer = tf.saved_model.load(str(made.saved_model)).signatures["serving_default"](images=tf.constant(images))
     expected = trained(images)["predictions"].numpy()
-    # Relative to the largest: a graph and eager execution round the smallest of them differently.
+    # The tolerance is relative to the largest output, because a graph and eager execution round small ones differently.
     np.testing.assert_allclose(answer["probabilities"], expected, rtol=0, atol=1e-5 * expected.max())
     card = json.loads(made.card.read_text())
     assert card["weights"]["file"] == "trained.weights.h5"
@@ -303,14 +303,14 @@ def test_aux_heads_in_bfloat16_answer_float32(tmp_path):
 
 @pytest.mark.slow
 def test_picture_too_tall_for_a_bitmap_is_an_svg(tmp_path, monkeypatch):
-    # At the fewest dots that are legible the diagram has 1355 pixels, and the picture of the modules 872 as it is.
+    # The diagram has 1355 pixels at the lowest legible resolution; the picture of the modules has 872 at the usual one.
     monkeypatch.setattr("googlenet_keras.describe.pictures.CAIRO_LIMIT", 1000)
     made = export_model(SMALL, folder=tmp_path)
     assert made.picture == tmp_path / f"{SMALL}.svg"
     assert {path.name for path in tmp_path.iterdir()} == files_of(SMALL, ".svg")
 
 
-# A disk that takes no file above 300 kB, for users who cannot mount a small one: the network's weights have 390 kB.
+# Limits files to 300 kB instead of mounting a small disk, which needs privileges. The network's weights have 390 kB.
 FULL_DISK = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
@@ -330,7 +330,7 @@ def test_full_disk_keeps_the_old_export(exported, fork):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_keeps_the_old_export(exported, tmp_path):
-    """The old export answers on, each of its parts wholly old or new, and the next run cleans up and succeeds."""
+    """The export stays usable, each part is completely old or new, and the next run cleans up and succeeds."""
     folder = tmp_path / "exports"
 
     def exporting(*more):

@@ -1,4 +1,4 @@
-"""What was there before a crash is there after it, and what was whole gets in place."""
+"""A crash destroys no existing files, and a publication that was complete is finished afterwards."""
 
 import pathlib
 import signal
@@ -46,7 +46,7 @@ def write(folder, contents):
 
 
 def read(folder):
-    """Everything that does not hide."""
+    """Returns the contents of all files that are not hidden."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         str(path.relative_to(folder)): path.read_text()
@@ -94,7 +94,7 @@ def test_without_an_exchange_on_the_system(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("old", [{}, OLD], ids=["first", "replacing"])
 def test_killed_at_every_step(tmp_path, old):
-    """Each part is the old or the new one at any moment, and the next publication finishes what was decided."""
+    """At any moment each part is completely old or new, and the next publication finishes one that was complete."""
     parts = {"thing", "thing.txt", "extra.txt"}
     finished = step = 0
     while not finished:
@@ -113,7 +113,7 @@ def test_killed_at_every_step(tmp_path, old):
             )
             assert now in (before, after), (step, part)
         with Publication(folder, "thing"):
-            pass  # carries through what was whole, clears away what was not
+            pass  # finishes a complete publication, or deletes an incomplete one
         assert read(folder) in (old, NEW), step
         assert {path.name for path in folder.iterdir()} <= parts, step
         step += 1
@@ -141,7 +141,7 @@ def test_a_dead_writers_lock_holds_nobody_up(tmp_path):
 
 
 def test_a_failure_takes_the_folders_that_it_made_away_again(tmp_path):
-    """Those that were there before stay, and so does everything that holds something."""
+    """Folders that existed before stay, and so do folders that are not empty."""
     (tmp_path / "before").mkdir()
     for path in ("before", "before/new", "made/for/it"):
         with pytest.raises(ValueError, match="refused"), output_folder(tmp_path / path):
@@ -157,10 +157,10 @@ def test_a_failure_takes_the_folders_that_it_made_away_again(tmp_path):
 
 
 def test_a_folder_that_takes_no_files_is_refused_before_the_work(tmp_path):
-    """Not after hours of training; /proc refuses the superuser too."""
+    """The error comes before hours of training and not after them; /proc refuses even the superuser."""
     (tmp_path / "file").touch()
-    name = "n" * 300  # more than any file system takes
+    name = "n" * 300  # longer than any file system allows
     for path in (pathlib.Path("/proc/self"), tmp_path / "file", tmp_path / "file" / "below", tmp_path / "new" / name):
-        with pytest.raises(OSError), output_folder(path):  # noqa: PT011 (the system's words)
+        with pytest.raises(OSError), output_folder(path):  # noqa: PT011 (the message is that of the system)
             pytest.fail("the work began")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

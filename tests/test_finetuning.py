@@ -1,4 +1,4 @@
-"""A training that starts from weights: what is taken, what is new, what is frozen, and that it can be resumed."""
+"""Tests trainings that start from weights: which layers are loaded, new or frozen, and that they can be resumed."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ from googlenet_keras.training.starting import settle_start, transfer
 pytestmark = pytest.mark.usefixtures("read_once")
 SAMPLE = "tests/data/fashion_mnist_sample"
 CLASSES = ("one", "two", "three")
-# 16 steps an epoch of the sample, without normalization and dropout, in a second or two.
+# The sample has 16 steps per epoch. Without normalization and dropout, they take a second or two.
 SMALL = {
     "model": "mnist_inception",
     "input_size": 28,
@@ -33,7 +33,7 @@ SMALL = {
     "learning_rate": 0.02,
     "momentum": 0.5,
 }
-# A step of a network with batch normalization, without its weights.
+# One step per epoch for a network with batch normalization; the `normalized` fixture adds the weights.
 NORMALIZED = {
     "input_size": 32,
     "dtype": "float32",
@@ -56,18 +56,18 @@ def run(folder, changes, *, resume=True, callbacks=()):
 
 
 def training(folder, changes, dataset=None):
-    """A training that has not begun."""
+    """Returns a training that has not started."""
     dataset = dataset or open_dataset("fashion_mnist", SAMPLE)
     return Training(recipe(changes), folder, dataset, tf.distribute.get_strategy())
 
 
 def random_start(name):
-    """A start that knows the network alone."""
+    """Returns a start that knows only the network."""
     return settle_start(recipe({"model": name}))[1]
 
 
 def arrays(model):
-    """The weights of every layer, by its name."""
+    """Returns the weights of every layer by the name of the layer."""
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
@@ -76,7 +76,7 @@ def equal(one, other):
 
 
 def save(path, model, name, labels, shape, **facts):
-    """A weight file with a card."""
+    """Writes a weight file with a card and returns its path."""
     card = Card(
         model=name, labels=labels, input_shape=shape, **{"preprocessing": model_record(name).preprocessing, **facts}
     )
@@ -85,7 +85,7 @@ def save(path, model, name, labels, shape, **facts):
 
 
 def randomized(model):
-    """The model with other weights than a new one has, moments and biases too."""
+    """Gives a model other weights than a new one has, including moving moments and biases, and returns it."""
     random = np.random.default_rng(0)
     for variable in model.weights:
         noise = (
@@ -99,7 +99,7 @@ def randomized(model):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """A folder of three classes of small grey images."""
+    """Returns a folder with small grayscale images of three classes."""
     folder = tmp_path_factory.mktemp("digits")
     random = np.random.default_rng(0)
     for label in CLASSES:
@@ -112,7 +112,7 @@ def digits(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[tiny.RECORD.name, pytest.param("googlenet_bn", marks=pytest.mark.slow)])
 def normalized(request, tmp_path_factory, tiny):
-    """A training that starts from the weights of a network with batch normalization, and the name of that."""
+    """Returns a recipe's changes that start from weights with batch normalization, and the name of the network."""
     if request.param != tiny:
         return {**NORMALIZED, "weights": "fashion_mnist"}, request.param
     labels = open_dataset("fashion_mnist", SAMPLE).label_names
@@ -123,14 +123,14 @@ def normalized(request, tmp_path_factory, tiny):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A weight file of the small network for the sample's ten classes."""
+    """Returns a weight file of the small network for the ten classes of the sample."""
     labels = open_dataset("fashion_mnist", SAMPLE).label_names
     model = randomized(create_model("mnist_inception"))
     return save(tmp_path_factory.mktemp("trained") / "own.weights.h5", model, "mnist_inception", labels, (28, 28, 1))
 
 
 class Stop(keras.callbacks.Callback):
-    """Sends this process a signal after a step."""
+    """Sends SIGTERM to this process after a step."""
 
     def __init__(self, epoch, step):
         super().__init__()
@@ -147,7 +147,7 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.mark.slow
 def test_the_same_classes_keep_their_head(tmp_path, trained, capsys):
-    """Who goes on from their own weights loses nothing: the first measurement is that of the file."""
+    """A training that continues from a user's own weights must keep all of them, including the head."""
     changes = {**SMALL, "weights": str(trained), "learning_rate": 1e-12, "epochs": 1}
     before = arrays(create_model("mnist_inception", weights=trained))
     run(tmp_path, {**changes, "average_decay": 0.9})
@@ -160,7 +160,7 @@ def test_the_same_classes_keep_their_head(tmp_path, trained, capsys):
 
 @pytest.mark.slow
 def test_other_classes_get_a_new_head_and_the_model_of_the_card(tmp_path, trained, digits, capsys):
-    """A folder of three classes: the body is the file's, the head is new, and both are said."""
+    """For a folder of three classes, the body comes from the file, the head is new, and the output says both."""
     changes = {key: value for key, value in SMALL.items() if key not in ("model", "input_size")}
     changes |= {"weights": str(trained), "dataset": f"folder:{digits}", "epochs": 1, "learning_rate": 1e-12}
     run(tmp_path, changes)
@@ -180,7 +180,7 @@ def test_other_classes_get_a_new_head_and_the_model_of_the_card(tmp_path, traine
 
 
 def test_as_many_classes_of_other_names_get_a_new_head(digits, tmp_path):
-    """Three kinds of clothing are no start for telling three digits apart, and the head would not say so."""
+    """A head for three kinds of clothing must not be kept for three digits, although its shape fits."""
     labels = ("shirt", "shoe", "bag")
     model = randomized(create_model("mnist_inception", classes=3))
     file = save(tmp_path / "own.weights.h5", model, "mnist_inception", labels, (28, 28, 1))
@@ -195,13 +195,13 @@ def test_as_many_classes_of_other_names_get_a_new_head(digits, tmp_path):
     assert not equal(arrays(made.state.model)["predictions"], arrays(model)["predictions"])
 
 
-# BVLC's means differ by channel, and its convolutions have biases; torchvision's VGG has normalization as well.
+# BVLC's means differ by channel, and its convolutions have biases; torchvision's VGG has batch normalization too.
 @pytest.mark.parametrize(
     "name", ["googlenet_bvlc", *(pytest.param(name, marks=pytest.mark.slow) for name in ("googlenet_bn", "vgg11_bn"))]
 )
 @pytest.mark.parametrize("channels", [(3, 1), (1, 3)], ids=["to grey", "to RGB"])
 def test_other_channels_see_the_same(name, channels):
-    """A grey photograph is to a folded network what it was to the file's, and the other way round."""
+    """A grayscale image gives the same features after the first layer is changed to the other number of channels."""
     record = model_record(name)
     build = {"classes": 2, "dtype": "float32"}
     theirs = randomized(create_model(name, input_shape=(64, 64, channels[0]), **build))
@@ -216,14 +216,14 @@ def test_other_channels_see_the_same(name, channels):
         keras.ops.convert_to_numpy(keras.Model(model.input, model.get_layer(end).output)(images))
         for model, images in zip((theirs, ours), seen, strict=True)
     ]
-    # Where the means differ the padding's zeros are not the same grey: within the frame it is equal.
+    # If the means differ by channel, the zeros of the padding are not the same grey, so the borders may differ.
     inner = [answer[:, 3:-3, 3:-3] for answer in answers]
     np.testing.assert_allclose(inner[1], inner[0], rtol=1e-4, atol=1e-4 * np.abs(inner[0]).max())
 
 
 @pytest.mark.slow
 def test_a_separable_stem_cannot_be_folded():
-    """Its products of channels have no sum: one line says what to give."""
+    """A separable first layer cannot be changed to one channel, and the error says which images to give."""
     theirs = create_model("inception_v2", classes=2, input_shape=(64, 64, 3))
     ours = create_model("inception_v2", classes=2, input_shape=(64, 64, 1))
     before = ours.get_weights()
@@ -235,7 +235,7 @@ def test_a_separable_stem_cannot_be_folded():
 
 
 def test_weights_for_another_input_size_are_refused():
-    """A dense layer on a map has weights for each place of it; none is left random without a word."""
+    """A dense layer on a flattened feature map fits one input size only; it must not silently stay random."""
     theirs = create_model("mnist_inception", input_shape=(28, 28, 1))
     ours = create_model("mnist_inception", input_shape=(40, 40, 1))
     ours_too = create_model("mnist_inception", input_shape=(40, 40, 1), classes=3)
@@ -246,7 +246,7 @@ def test_weights_for_another_input_size_are_refused():
 
 @pytest.mark.parametrize("whole", [False, True], ids=["weights without a card", "a .keras file"])
 def test_files_without_a_card(tmp_path, digits, whole, tiny):
-    """Weights that Keras saved are a start as well, once the network is said; classes and channels are in the file."""
+    """Training can start from files that Keras saved if the network is named; the file shows classes and channels."""
     model = randomized(create_model(tiny, input_shape=(32, 32, 3), classes=7))
     file = tmp_path / ("own.keras" if whole else "own.weights.h5")
     model.save(file) if whole else model.save_weights(file)
@@ -258,7 +258,7 @@ def test_files_without_a_card(tmp_path, digits, whole, tiny):
 
 
 def test_a_body_without_a_top_is_a_start(tmp_path, digits, tiny):
-    """Weights of a backbone fit as they are."""
+    """Training can start from the weights of a network without its top."""
     model = randomized(create_model(tiny, input_shape=(32, 32, 1), include_top=False))
     model.save_weights(tmp_path / "body.weights.h5")
     file = tmp_path / "body.weights.h5"
@@ -270,7 +270,7 @@ def test_a_body_without_a_top_is_a_start(tmp_path, digits, tiny):
 
 
 def test_a_published_body_is_a_start(tmp_path, digits, tiny):
-    """Its card names the network and no classes, as that of VGGFace2 does; the channels are changed as elsewhere."""
+    """The card of a body names the network but no classes, as that of VGGFace2; its channels are changed as usual."""
     model = randomized(create_model(tiny, input_shape=(32, 32, 3), include_top=False))
     arguments = {"include_top": False, "pooling": "avg"}
     file = save(tmp_path / "body.weights.h5", model, tiny, (), (48, 48, 3), arguments=arguments)
@@ -286,7 +286,7 @@ def test_a_published_body_is_a_start(tmp_path, digits, tiny):
 
 @pytest.mark.slow
 def test_the_preprocessing_is_the_files(tmp_path, trained):
-    """Weights that were trained on [-1, 1] see [-1, 1], and what comes out says so again."""
+    """Weights that were trained on pixels in [-1, 1] are trained further on that range, and the new card says so."""
     other = dataclasses.replace(model_record("mnist_inception").preprocessing, mean=(127.5,) * 3, scale=1 / 127.5)
     file = tmp_path / "own.weights.h5"
     file.write_bytes(trained.read_bytes())
@@ -323,7 +323,7 @@ def test_the_preprocessing_is_the_files(tmp_path, trained):
     ],
 )
 def test_wrong_use_is_one_line(tmp_path, trained, capfd, flags, message):
-    """And exit status 2, before anything is trained."""
+    """A wrong flag leads to one line on stderr and exit status 2, before anything is trained."""
     flags = [str(trained) if flag == "FILE" else flag for flag in flags]
     common = ["--recipe", "d2l_fashion_mnist", "--input-size", "28", "--data-dir", SAMPLE]
     status = train_command.main([*common, "--output", str(tmp_path / "run"), *flags])
@@ -333,7 +333,7 @@ def test_wrong_use_is_one_line(tmp_path, trained, capfd, flags, message):
 
 
 def test_the_command_says_what_it_starts_from(tmp_path, trained, capfd):
-    """The network in the first line is the file's."""
+    """The command prints the network of the file, the weights that it starts from and how much is frozen."""
     flags = ["--weights", str(trained), "--epochs", "1", "--steps-per-epoch", "1", "--validation-split", "test[:8]"]
     common = ["--recipe", "d2l_fashion_mnist", "--input-size", "28", "--data-dir", SAMPLE, "--freeze", "incep1"]
     assert train_command.main([*common, "--output", str(tmp_path / "run"), *flags]) == 0
@@ -346,7 +346,7 @@ def test_the_command_says_what_it_starts_from(tmp_path, trained, capfd):
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, optimizer):
-    """Stopped while frozen, then at the thaw and then after it, it ends with the same bits."""
+    """A training that is stopped before, at and after unfreezing must end with the weights of an undisturbed one."""
     changes = {**SMALL, "weights": str(trained), "freeze": "incep1", "unfreeze_after": 1, "optimizer": optimizer}
     changes |= {"average_decay": 0.9, "body_learning_rate": 0.5, "layer_decay": 0.7, "weight_decay": 1e-3}
     changes |= {"steps_per_epoch": 6, "validation_split": "test[:32]"}
@@ -364,7 +364,7 @@ def test_goes_on_as_if_it_had_never_stopped(tmp_path, trained, optimizer):
 
 @pytest.mark.slow
 def test_other_weights_are_another_training(tmp_path, trained):
-    """The same file elsewhere goes on; another under the same name is refused."""
+    """A training continues with a copy of its weight file, but refuses another file under the same name."""
     file = tmp_path / "own.weights.h5"
     file.write_bytes(trained.read_bytes())
     changes = {**SMALL, "epochs": 1, "steps_per_epoch": 1, "validation_split": "test[:8]"}
@@ -378,7 +378,7 @@ def test_other_weights_are_another_training(tmp_path, trained):
 
 
 def test_workers_with_different_weights_are_refused(tmp_path, trained, monkeypatch):
-    """Each would train its own network, and the sum of their gradients neither."""
+    """Workers with different weights would train different networks, and their summed gradients would fit none."""
     monkeypatch.setattr(loop, "all_have", lambda strategy, number: number != int(checksum[:8], 16))
     checksum = settle_start(recipe({**SMALL, "weights": str(trained)}))[1].checksum
     with pytest.raises(ValueError, match="would start from different weights: give all of them the same file"):
@@ -410,7 +410,7 @@ class Recorder(keras.callbacks.Callback):
     indirect=["normalized"],
 )
 def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, normalized, optimizer):
-    """Kernels, moving moments and weight decay: not a bit changes while frozen, and after that everything learns."""
+    """Frozen layers must not change at all, despite moving moments and weight decay; once unfrozen, all learn."""
     recorder = Recorder()
     changes, name = normalized
     body = body_parts(create_model(name, weights=changes["weights"]), model_record(name))
@@ -427,7 +427,7 @@ def test_frozen_layers_stay_as_they_are_until_they_are_not(tmp_path, normalized,
 
 @pytest.mark.slow
 def test_the_average_of_a_frozen_body_is_the_body(tmp_path, normalized):
-    """What is kept of a linear probe has the body of the weights, to the last bit."""
+    """Averaging must not change a frozen body: the result of a linear probe has exactly the body it started from."""
     changes, name = normalized
     run(tmp_path, {**changes, "freeze": "all-but-top", "average_decay": 0.9})
     start = arrays(create_model(name, weights=changes["weights"], input_shape=(32, 32, 1)))
@@ -436,14 +436,14 @@ def test_the_average_of_a_frozen_body_is_the_body(tmp_path, normalized):
 
 
 def test_frozen_normalization_is_in_inference_mode(tmp_path, normalized):
-    """A frozen body answers in training what it answers when it is asked: by its moving moments, not the batch's."""
+    """A frozen body normalizes by its moving moments in training as in inference, not by the moments of the batch."""
     made = training(tmp_path, {**normalized[0], "freeze": "all-but-top", "dropout": 0.0})
     made._start.load(made.state.model, made._dataset)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 1)).astype("float32")
     model = made.state.model
     expected = model(images, training=False).numpy()
     assert not np.allclose(model(images, training=True), expected, atol=0.1)
-    # The step above has moved the moments; they are put back.
+    # The call above has changed the moving moments, so they are loaded again.
     made._start.load(model, made._dataset)
     made.state.freeze(True)
     np.testing.assert_allclose(model(images, training=True), expected, rtol=1e-4, atol=1e-4)
@@ -469,7 +469,7 @@ PATTERNS = [
     ("name", "pattern", "frozen", "free"), PATTERNS, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_what_a_pattern_freezes(name, pattern, frozen, free, network):
-    """A stage is everything up to it, whichever of its layers' names is meant; a pattern is what it matches."""
+    """The name of a stage or of its last layer freezes everything up to it; a pattern freezes the layers it matches."""
     shape = (75, 75, 3) if name.startswith("inception") else (32, 32, 3)
     model = network(name, input_shape=shape, classes=2)
     found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze=pattern), model, model_record(name))
@@ -479,7 +479,7 @@ def test_what_a_pattern_freezes(name, pattern, frozen, free, network):
 
 
 def test_auxiliary_heads_are_part_of_the_top(tiny):
-    """They are new where the classes are, and so they are trained."""
+    """Auxiliary heads are new if the classes are new, so they must be trained with the top."""
     model = create_model(tiny, aux_heads=True)
     found = frozen_layers(dataclasses.replace(recipe(SMALL), freeze="all-but-top"), model, model_record(tiny))
     assert found
@@ -487,7 +487,7 @@ def test_auxiliary_heads_are_part_of_the_top(tiny):
 
 
 def test_rates_fall_with_the_distance_from_the_top(network):
-    """Every stage with weights is a step; biases and normalizations go with their stage."""
+    """Every stage with weights lowers the learning rate once more; biases and normalizations follow their stage."""
     model = network("googlenet_bn", input_shape=(32, 32, 3), classes=2)
     changed = dataclasses.replace(recipe(SMALL), body_learning_rate=0.5, layer_decay=0.8)
     factors = rate_factors(changed, model, model_record("googlenet_bn"))
@@ -509,7 +509,7 @@ def test_rates_fall_with_the_distance_from_the_top(network):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
 def test_a_factor_is_a_learning_rate(optimizer, tiny):
-    """A step of a layer with half the factor is what half the learning rate makes of it, decay included."""
+    """A layer with a factor of one half learns as with half the learning rate, weight decay included."""
     ends = []
     for rate, factor in ((0.02, 0.5), (0.01, 1.0)):
         keras.utils.set_random_seed(0)
@@ -526,7 +526,7 @@ def test_a_factor_is_a_learning_rate(optimizer, tiny):
 
 
 def test_adam_counts_the_steps_of_what_joins_later():
-    """The first steps of a thawed body are as long as those of a new training, not seven times as long."""
+    """The first steps of an unfrozen body must be as long as those of a new training, not seven times as long."""
     random = np.random.default_rng(0)
     start = random.normal(size=(3, 4)).astype("float32")
     gradients = [tf.constant(random.normal(size=(3, 4)), "float32") for _ in range(3)]
@@ -546,7 +546,7 @@ def test_adam_counts_the_steps_of_what_joins_later():
 
 @pytest.mark.slow
 def test_the_recipe_for_photographs(tmp_path, digits, capfd):
-    """A folder and a weight file are all that it takes, and the file that is left is all that predict takes."""
+    """Fine-tuning needs only a folder and a weight file, and predict needs only the file that fine-tuning writes."""
     command = [
         "--recipe",
         "finetune",
@@ -570,7 +570,7 @@ def test_the_recipe_for_photographs(tmp_path, digits, capfd):
 @pytest.mark.slow
 @pytest.mark.parametrize("thawed", [False, True])
 def test_fit_keeps_the_moments_of_frozen_normalization(thawed):
-    """What the README promises of Keras's own way: ``trainable`` decides, of a body and of its normalizations alone."""
+    """As the README promises for Keras's fit, ``trainable`` freezes a whole body or only its normalization layers."""
     shape = (32, 32, 1)
     body = create_model("googlenet_bn", weights="fashion_mnist", include_top=False, input_shape=shape, pooling="avg")
     body.trainable = False

@@ -1,4 +1,4 @@
-"""Nothing gets in by a weight file: what it says is compared with what is there, and nothing in it is run."""
+"""Tests that weight files can do no harm: what they claim is verified, and nothing in them is executed."""
 
 import pickle
 import tempfile
@@ -47,7 +47,7 @@ STATE = {"fc.weight": np.arange(12, dtype="float32").reshape(3, 4), "fc.bias": n
     ],
 )
 def test_what_a_file_may_not_do(format_, lie, message, tmp_path, monkeypatch):
-    """The message says what was tried, of which tensor; nothing is run, and nothing is left in the temporary folder."""
+    """The message names the attempt and the tensor; nothing is executed or left in the temporary folder."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -84,7 +84,7 @@ def worker():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", fuzz_readers.HONEST)
 def test_spoilt_files_of_every_format(name, worker):
-    """The first of the fuzzer's mutations: each ends in one line or in the right numbers, in time and in memory."""
+    """Each of the fuzzer's first 40 mutations must end in an allowed outcome, within the limits of time and memory."""
     figures = fuzz_readers.fuzz(name, 40, 0, worker)
     assert not figures.failures
     assert sum(figures.counts.values()) == 40
@@ -93,7 +93,7 @@ def test_spoilt_files_of_every_format(name, worker):
 
 @pytest.mark.parametrize("name", ["reduce", "reduce_posix", "stack_global", "inst", "obj"])
 def test_the_pickles_are_real(name, tmp_path, monkeypatch):
-    """Python's own unpickler runs their command, so that refusing them says something."""
+    """Python's own unpickler executes the command in these pickles, so they are a real test for the readers."""
     monkeypatch.chdir(tmp_path)
     pickle.loads(RUNNING[name])
     assert [path.name for path in tmp_path.iterdir()] == [CANARY.split()[1]]
@@ -106,11 +106,11 @@ def test_the_worker_tells_numbers_apart(worker, tmp_path):
     outcome = worker.read(tmp_path / "w", other)
     assert (outcome.kind, outcome.different) == ("other", 3)
     assert worker.read(tmp_path / "w", {"fc.bias": STATE["fc.bias"]}).kind == "misfit"
-    assert worker.read(tmp_path / "missing").kind == "failed"  # a ValueError, and not of the readers' kind
+    assert worker.read(tmp_path / "missing").kind == "failed"  # a ValueError, but not a DamagedFileError
 
 
 def test_the_fuzzer_fails_when_it_must():
-    """A lie that is taken, a process that dies, and one that takes too much memory or time."""
+    """The fuzzer reports a lie that is accepted, a process that dies, and too much memory or time."""
     right = fuzz_readers.Outcome("right")
     outcomes = [
         *(right, right, right),  # of the honest file

@@ -1,4 +1,4 @@
-"""A network says what it sees, a SavedModel or one of the package's weights, and names what it cannot read."""
+"""SavedModels and weight files classify images correctly, and images that cannot be read are named."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ def saved_model(tmp_path_factory, root, forked_verification):
 
 @pytest.fixture
 def photographs(tmp_path, root):
-    """A folder as people have them: a photograph in several formats, in folders, with other files between."""
+    """Creates a typical folder: a photograph in several formats, also in a subfolder, and a file that is no image."""
     folder = tmp_path / "photographs"
     (folder / "more").mkdir(parents=True)
     with Image.open(root / "googlenet_keras" / "assets" / "grace_hopper.jpg") as picture:
@@ -45,7 +45,7 @@ def test_table(saved_model, photographs, capsys):
     output = capsys.readouterr()
     assert output.err == ""
     assert output.out.count("%") == 3
-    assert "a.JPG" in re.sub(r"\W*\n\W*", "", output.out)  # a long path goes on in the next line, whole
+    assert "a.JPG" in re.sub(r"\W*\n\W*", "", output.out)  # a long path continues on the next line and is not cut
     assert any(label in output.out for label in Classifier.load(saved_model).labels)
 
 
@@ -124,7 +124,7 @@ def test_probabilities_are_the_signatures(saved_model, photographs):
 
 @pytest.fixture(scope="module")
 def clothes(root):
-    """Real images that no training has seen, each with its class, and the names of the classes."""
+    """Returns real images that were not used for training, each with its class, and the names of the classes."""
     dataset = open_dataset("fashion_mnist", root / "tests" / "data" / "fashion_mnist_sample")
     examples = dataset.split("test").images().as_numpy_iterator()
     return [(one["image"], int(one["label"])) for one in examples], dataset.label_names
@@ -132,7 +132,7 @@ def clothes(root):
 
 @pytest.fixture(scope="module")
 def named(clothes, tmp_path_factory):
-    """What the published weights name the first 32 of them, and a bag in several forms, by the files' names."""
+    """Returns the labels that the published weights predict for 32 images and a bag in several forms, by file name."""
     examples, _ = clothes
     folder = tmp_path_factory.mktemp("clothes")
     for number, (image, _) in enumerate(examples[:32]):
@@ -149,19 +149,19 @@ def named(clothes, tmp_path_factory):
 
 
 def test_published_weights_say_something_true(clothes, named):
-    """Real clothes that no training has seen, as files: nine of ten are named rightly, so 26 of 32 at the least."""
+    """Nine of ten images that were not used for training are classified correctly, so at least 26 of 32 must be."""
     examples, labels = clothes
     assert len(named) == 32 + 3
     assert sum(named[f"{number:02}.png"] == labels[label] for number, (_, label) in enumerate(examples[:32])) >= 26
 
 
 def test_colour_and_size_do_not_matter_to_published_weights(named):
-    """The same bag as grey 28x28, as a colour PNG four times as large and as JPEG: what a user may have made of it."""
+    """A user gets the same label for a bag as grey 28x28 PNG, as colour PNG of four times that size, and as JPEG."""
     assert {named[name] for name in ("small.png", "large.png", "large.jpg")} == {"Bag"}
 
 
 def test_weights_of_ones_own(photographs, tmp_path, capsys):
-    """What a training left, with as many classes and channels as it had."""
+    """Users can predict with the weights of their own training, with its number of classes and channels."""
     file, labels = tmp_path / "model.weights.h5", tmp_path / "labels.txt"
     create_model("mnist_residual", classes=3, input_shape=(32, 32, 3)).save_weights(file)
     labels.write_text("cat\ndog\nbird\n")

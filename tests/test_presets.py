@@ -1,4 +1,4 @@
-"""A trained network is one folder, on the disk or on the hub, and its model card says what a stranger has to know."""
+"""Tests presets: folders, on disk or on the hub, with a trained network and a model card that describes it."""
 
 import dataclasses
 import hashlib
@@ -32,7 +32,7 @@ CARD = Card(
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
-    """A folder with a small network, and that network."""
+    """Returns a folder with a small network, and that network."""
     folder = tmp_path_factory.mktemp("presets") / "mine"
     model = create_model("mnist_inception", classes=3)
     save_to_preset(model, folder, CARD)
@@ -44,7 +44,7 @@ def images():
 
 
 def test_a_folder_is_a_network(preset):
-    """Whoever gets the folder builds the network by its place, and needs to know nothing of it."""
+    """The path of the folder is all that is needed to build the network."""
     folder, model = preset
     expected = np.asarray(model(images()))
     for again in (create_model(str(folder)), from_preset(folder), load_model(folder / "model.weights.h5")):
@@ -61,7 +61,7 @@ def test_a_folder_is_a_network(preset):
 
 
 def test_the_model_card_is_yaml_and_a_table(preset):
-    """The hub files the network by the head, and a reader sees classes, accuracy and how to use it."""
+    """The hub sorts the network by the YAML header, and a reader sees its classes, its accuracy and how to use it."""
     text = (preset[0] / "README.md").read_text()
     _, head, body = re.split(r"^---\n", text, flags=re.MULTILINE)
     assert "license: mit\n" in head
@@ -73,7 +73,7 @@ def test_the_model_card_is_yaml_and_a_table(preset):
 
 
 def test_a_model_card_tells_no_secrets():
-    """Where its author keeps the images is not for strangers; a licence that the hub does not know is told in words."""
+    """A model card must not reveal where its author keeps images; a licence that the hub does not know is quoted."""
     card = dataclasses.replace(CARD, dataset="folder:/home/me/holidays", licence="data: CC0")
     text = model_card(card, parameters=1)
     assert "/home/me" not in text
@@ -112,7 +112,7 @@ except RuntimeError as error:
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of the hub as its client asks for: what is in a repository, and its files."""
+    """Imitates what the client needs of the hub: the list of a repository's files, and the files."""
 
     def log_message(self, *_):
         pass
@@ -145,7 +145,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.slow
 def test_the_hub_gives_the_same_network(preset, tmp_path, python):
-    """Its real client, against a hub on this machine."""
+    """The real client of the hub must get the same network, here from a server on this machine."""
     pytest.importorskip("huggingface_hub")
     folder, model = preset
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
@@ -164,7 +164,7 @@ def test_the_hub_gives_the_same_network(preset, tmp_path, python):
 
 
 def test_preprocessing_is_the_weights_own(tmp_path, preset):
-    """Files of one network differ in what they expect of pixels."""
+    """Weight files of one network may expect different pixels, so the preprocessing comes from the file."""
     from googlenet_keras import preprocess_input
     from googlenet_keras.images.preprocessing import ZERO_TO_ONE
     from googlenet_keras.weights import save_weights

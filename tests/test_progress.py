@@ -1,4 +1,4 @@
-"""Long work is never silent for long, and never says more than is needed."""
+"""Long work is never silent for long, and never prints more than is needed."""
 
 import io
 import threading
@@ -9,11 +9,11 @@ import pytest
 from googlenet_keras import progress
 from googlenet_keras.progress import Heartbeat
 
-LONG = 60.0  # seconds after which a line that never comes is a failure
+LONG = 60.0  # seconds to wait for a line before the test fails
 
 
 class Lines(list):
-    """What was said, and a way to wait for it."""
+    """Collects printed lines, and can wait for them."""
 
     def __init__(self):
         super().__init__()
@@ -30,7 +30,7 @@ class Lines(list):
 
 
 def test_a_line_comes_whenever_it_was_silent():
-    """Who watches the log of one step that lasts for minutes sees that the process is alive."""
+    """A user who watches the log of a step that takes minutes sees that the process is alive."""
     lines, counts = Lines(), iter(range(100))
     with Heartbeat(lambda: f"line {next(counts)}", lines.say, silence=0.01):
         lines.wait_for(3)
@@ -41,10 +41,10 @@ def test_a_line_comes_whenever_it_was_silent():
 
 
 def test_no_line_comes_where_others_do():
-    """A log does not get a line of no news between lines that have some."""
+    """A log gets no line without news between lines with news."""
     lines = Lines()
     with Heartbeat(lambda: "no news", lines.say, silence=30) as heartbeat:
-        # As if 29 of the 30 seconds had passed, again and again.
+        # Pretend again and again that 29 of the 30 seconds have passed.
         for _ in range(20):
             heartbeat._said_at = time.monotonic() - 29
             time.sleep(0.005)
@@ -79,7 +79,7 @@ def test_a_reader_that_has_left_does_not_matter(capfd):
 
 
 def test_without_a_terminal_the_status_is_a_line(monkeypatch):
-    """A long `evaluate` in a batch job says how far it is, on stderr, and a short one says nothing."""
+    """A long `evaluate` in a batch job prints its progress to stderr, and a short one prints nothing."""
 
     class Stderr(io.StringIO):
         written = threading.Event()
@@ -100,7 +100,7 @@ def test_without_a_terminal_the_status_is_a_line(monkeypatch):
 
 @pytest.mark.parametrize("forced", [True, False])
 def test_a_terminal_shows_a_spinner_instead(monkeypatch, forced):
-    """On a terminal nothing is printed that stays."""
+    """On a terminal, a spinner is shown and no lines are printed."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     console = progress.Console(file=io.StringIO(), force_terminal=forced)

@@ -1,4 +1,4 @@
-"""Weights that come with the package are what they are said to be, and go into the models that they are for."""
+"""Tests that the weights of the package are as the table describes them and load into the right models."""
 
 import dataclasses
 import hashlib
@@ -38,7 +38,7 @@ def file(root):
 
 @pytest.fixture(scope="module")
 def sample(root):
-    """Images as they are, (128, 28, 28, 1), and their labels, of the test split."""
+    """Returns the unprocessed images of the test split, (128, 28, 28, 1), and their labels."""
     split = open_dataset("fashion_mnist", root / "tests" / "data" / "fashion_mnist_sample").split("test")
     examples = list(split.images())
     return np.stack([one["image"] for one in examples]), np.stack([one["label"] for one in examples])
@@ -57,7 +57,7 @@ def test_what_is_shipped_is_what_the_table_says(record, root):
 
 
 def test_every_asset_has_a_source_and_a_licence(root):
-    """Who redistributes the package finds in it whose files it holds, and on what terms."""
+    """Whoever redistributes the package finds the source and the licence of each of its files."""
     assets = root / "googlenet_keras" / "assets"
     lines = (assets / "SOURCES.md").read_text().splitlines()
     rows = [line.split("|")[1:-1] for line in lines if line.startswith("| `")]
@@ -66,7 +66,7 @@ def test_every_asset_has_a_source_and_a_licence(root):
 
 
 def test_accuracy_is_as_published(model, sample):
-    """On 128 of the 10,000 images that it was measured on, to four standard deviations of so small a sample."""
+    """The accuracy on 128 of the 10,000 test images is the published one, within four standard deviations."""
     images, labels = sample
     pixels = tf.image.resize(images, SHAPE[:2])
     answers = model(CARD.preprocessing(pixels), training=False)
@@ -80,7 +80,7 @@ def test_model_is_as_the_weights_were_trained(model):
     assert model.output.shape == (None, 10)
     assert {variable.dtype for variable in model.weights} == {"float32"}
     assert CARD.preprocessing.crop_fraction == 1
-    # Everything else of the preprocessing is the model's.
+    # All other settings of the preprocessing are those of the model.
     assert dataclasses.replace(CARD.preprocessing, crop_fraction=0.875) == model_record("googlenet_bn").preprocessing
 
 
@@ -108,7 +108,7 @@ def test_other_models_of_these_weights(model, arguments, input_shape, output_sha
 
 
 def test_the_factory_itself_and_an_input_with_a_past(model, sample):
-    """Colours made grey in the model: the weights see one channel, whatever the model's own input has."""
+    """A model may turn colours into grey first: the weights need one channel, whatever the model's own input has."""
     colours = keras.Input((*SHAPE[:2], 3))
     grey = keras.ops.mean(colours, axis=-1, keepdims=True)
     other = GoogLeNet(variant="bn", weights="fashion_mnist", classes=10, input_tensor=grey, name="mine")
@@ -147,7 +147,7 @@ def test_what_the_weights_are_not_for(name, arguments, message):
 
 
 def test_every_row_is_whole():
-    """A row with a slip would be found by the first user who has waited for 500 MB."""
+    """A mistake in a row would be found by the first user who has waited for 500 MB."""
     rows = [one for one in PUBLISHED if one.url is not None]
     assert len({(one.model, one.name) for one in rows}) == len(rows)
     assert len({one.file for one in rows}) == len(rows)
@@ -155,14 +155,14 @@ def test_every_row_is_whole():
     for one in rows:
         record = model_record(one.model)
         algorithm, _, value = one.checksum.partition(":")
-        # torchvision publishes the first eight digits, at the end of the file's name.
+        # torchvision publishes only the first eight digits, at the end of the file name.
         assert len(value) == digits[algorithm] or one.file.endswith(f"-{value}.pth")
         assert re.fullmatch("[0-9a-f]+", value)
         assert all(url.startswith(("http://", "https://")) for url in (one.url, *one.mirrors))
         assert all(url.endswith(one.file) for url in one.mirrors)
         assert one.source in SOURCES
         assert one.licence
-        # Other people's weights of the same network may expect something else, and facts are kept once otherwise.
+        # Weights from other publishers may need other preprocessing; all others must use that of the network.
         others = {("vgg16", "torchvision"), ("vgg19", "torchvision"), ("inception_resnet_v2", "timm")}
         others |= {("inception_resnet_v1", "facenet")}
         assert (one.preprocessing == record.preprocessing) == ((one.model, one.source) not in others)
@@ -205,7 +205,7 @@ def test_the_table_is_printed(capsys, monkeypatch):
 
 
 def test_imagenets_names():
-    """The first of 1001 is the background: else everything would be named as its neighbour."""
+    """The first of 1001 classes is the background; if ignored, every class would get its neighbour's name."""
     probabilities = np.zeros((2, 1000))
     probabilities[0, 0], probabilities[1, [999, 1]] = 1, [0.7, 0.3]
     (first,), (second,) = decode_predictions(probabilities, top=1)
@@ -233,8 +233,8 @@ def test_shrinking_halves_kernels_and_keeps_the_rest(tmp_path):
     network = {"name": "vgg11_bn", "width": 1 / 4, "input_shape": (32, 32, 1), "classes": 3}
     trained = create_model(**network)
     normalization = trained.get_layer("block1_conv1_bn")
-    normalization.moving_variance.assign(np.full(16, 1e6))  # float16 ends at 65504
-    trained.compile("adam")  # an optimizer's state is in the file, and not in the small one
+    normalization.moving_variance.assign(np.full(16, 1e6))  # the largest float16 is 65504
+    trained.compile("adam")  # so that the file contains an optimizer's state, which the small one must not
     trained.optimizer.build(trained.trainable_variables)
     whole, small = tmp_path / "whole.weights.h5", tmp_path / "small.weights.h5"
     trained.save_weights(whole)
@@ -252,7 +252,7 @@ def test_shrinking_halves_kernels_and_keeps_the_rest(tmp_path):
 
 
 def test_shrinking_the_same_gives_the_same_file(file, tmp_path):
-    """The checksum in the table is that of the weights, not of the day."""
+    """The table contains the checksum of the file, so shrinking the same weights must give the same bytes."""
     shrink_weights(file, tmp_path / "again.weights.h5")
     assert (tmp_path / "again.weights.h5").read_bytes() == file.read_bytes()
 
@@ -273,7 +273,7 @@ def test_a_failed_shrinking_keeps_the_old_file(tmp_path):
 
 @pytest.mark.slow
 def test_export(sample, tmp_path):
-    """The command's SavedModel has the weights' size, names and whole images, and answers as the model in memory."""
+    """The exported SavedModel has the size, labels and uncropped images of the weights, and the model's predictions."""
     command = ["--model", "googlenet_bn", "--weights", "fashion_mnist", "--output", str(tmp_path)]
     assert export.main(command) == 0
     card = json.loads((tmp_path / "googlenet_bn.json").read_text())

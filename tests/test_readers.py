@@ -1,4 +1,4 @@
-"""A published file of any format gets in as it is, from its bytes to the answers of its network."""
+"""Tests that published files of every format can be read, from their bytes to the outputs of the network."""
 
 import functools
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from weight_files import (
 from googlenet_keras import create_model, load_state, open_weights, read_weights
 from googlenet_keras.weights.readers import DamagedFileError, read_attribute
 
-# Of the largest output: float32 in another order of additions through 22 layers; as in test_golden.py.
+# Relative to the largest output, because float32 sums in another order through 22 layers; as in test_golden.py.
 TOLERANCE = 1e-4
 
 
@@ -46,7 +46,7 @@ STATE = small_state()
 
 
 def write_slim(path, state):
-    """TF-slim's tarball: a checkpoint of one file, with the optimizer's slots and the step."""
+    """Writes TF-slim's tarball: a checkpoint of one file, with the optimizer's slots and the step."""
     slots = {f"{name}/RMSProp": np.ones_like(array) for name, array in state.items() if name.endswith("/biases")}
     checkpoint = path.with_name("inception_v1.ckpt")
     write_checkpoint(checkpoint, {**state, **slots, "global_step": np.int64(7)}, version=1)
@@ -60,7 +60,7 @@ def write_npz(path, state):
 
 @dataclass(frozen=True)
 class Case:
-    """A golden state in a file: how it is written, and what reads it."""
+    """A golden state in a file: how it is written, and which network and source it is loaded with."""
 
     file: str
     write: Callable
@@ -104,7 +104,7 @@ QUICK = ("d2l.npz",)
     "case", [pytest.param(one, id=one.file, marks=[] if one.file in QUICK else pytest.mark.slow) for one in CASES]
 )
 def test_a_published_file_ends_in_the_golden_outputs(case, tmp_path):
-    """From the bytes as they are published to the answers of the network that they are of."""
+    """A file in the publisher's format must give the golden outputs of its network."""
     state, images, expected = golden.load(case.golden)
     if case.golden.startswith("d2l"):
         state = caffe_names_of_d2l(state)
@@ -128,7 +128,7 @@ def assert_golden(model, images, expected, output):
 
 @pytest.mark.slow
 def test_a_file_of_keras_2_ends_in_the_golden_outputs(tmp_path):
-    """In all the forms that Keras 2 gave its .h5: weights, whole models, under a model's name, lists in parts."""
+    """All layouts of Keras 2's .h5 can be read: weights, whole models, names under a model's name, and split lists."""
     state, images, expected = golden.load("slim_inception_v1")
     model = create_model("googlenet_slim", classifier_activation=None, classes=1001)
     load_state(model, state, "slim")
@@ -172,12 +172,12 @@ def write_bfloat16(path, state):
 
 
 def write_turned(path, state):
-    """Arrays in Fortran's order, and in the other order of bytes."""
+    """Writes arrays in Fortran order and in big-endian byte order."""
     np.savez(path, **{name: np.asfortranarray(array).astype(">f8") for name, array in state.items()})
 
 
 def write_channels_last(path, state):
-    """A network in PyTorch's channels_last: its kernels lie otherwise than their shapes say."""
+    """Writes a network in PyTorch's channels_last, whose kernels are stored in another order than their shapes say."""
     kernels = {name: array for name, array in state.items() if array.ndim == 4}
     turned = {name: array.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) for name, array in kernels.items()}
     write_torch(path, {**state, **turned})
@@ -218,21 +218,21 @@ def test_numbers_of_every_kind_are_float32(file, write, accuracy, tmp_path):
     "options", [{}, {"chunks": True}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}]
 )
 def test_hdf5_in_pieces(options, tmp_path):
-    """As h5repack leaves it; pieces at the edges reach beyond the tensor."""
+    """Chunked tensors, as h5repack writes them, can be read; the chunks at the edges reach beyond the tensor."""
     kernel = np.random.default_rng(0).normal(size=(7, 7, 33, 130)).astype(">f4")
     write_keras_2(tmp_path / "w.h5", {"conv": {"conv/kernel:0": kernel}}, **options)
     np.testing.assert_array_equal(read_weights(tmp_path / "w.h5")["conv/kernel"], kernel)
 
 
 def test_names_of_keras_1(tmp_path):
-    """The published VGG16 and VGG19 still have them: without a slash, and numbered."""
+    """The published VGG16 and VGG19 still have the names of Keras 1, which are numbered and have no slash."""
     kernel, bias = STATE["fc.weight"], STATE["fc.bias"]
     write_keras_2(tmp_path / "w.h5", {"block1_conv1": {"block1_conv1_W_1:0": kernel, "block1_conv1_b_1:0": bias}})
     assert set(read_weights(tmp_path / "w.h5")) == {"block1_conv1/kernel", "block1_conv1/bias"}
 
 
 def test_a_checkpoint_by_any_of_its_names(tmp_path):
-    """Its prefix, as TensorFlow calls it, its index or its numbers; in a folder whose name looks like a pattern."""
+    """A checkpoint is found by its prefix, index or data file, even in a folder whose name looks like a pattern."""
     folder = tmp_path / "run[1]*"
     folder.mkdir()
     slots = {"fc.weight/Adam": STATE["fc.weight"], "beta1_power": np.float32(0.9), "note": np.array(b"text", object)}
@@ -270,7 +270,7 @@ def test_what_safetensors_writes(tmp_path):
 
 
 def test_shapes_are_known_before_numbers_are_read(tmp_path):
-    """So that a file can be compared with a model that it may not fit."""
+    """Shapes are known before any numbers are read, so a file can be compared with a model that it may not fit."""
     write_safetensors(tmp_path / "w", STATE)
     with open_weights(tmp_path / "w") as file:
         assert {name: tensor.shape for name, tensor in file.tensors.items()} == {n: a.shape for n, a in STATE.items()}
@@ -278,7 +278,7 @@ def test_shapes_are_known_before_numbers_are_read(tmp_path):
 
 
 def test_text_beside_the_weights(tmp_path):
-    """Cards stand there; a heap of words that does not end would hang HDF5's library for good."""
+    """Cards are stored in attributes; a global heap without an end would hang the HDF5 library forever."""
     text = "a label of many letters, " * 4000
     write_keras_2(tmp_path / "w.h5", {"conv": {"conv/kernel:0": STATE["conv1.weight"]}})
     with h5py.File(tmp_path / "w.h5", "r+") as file:
@@ -287,7 +287,7 @@ def test_text_beside_the_weights(tmp_path):
     assert read_attribute(tmp_path / "w.h5", "other") is None
     content = bytearray((tmp_path / "w.h5").read_bytes())
     free = content.index(b"GCOL\x01") + 16
-    while content[free : free + 2] != b"\0\0":  # past the words, to what is free
+    while content[free : free + 2] != b"\0\0":  # skips the objects of the heap to find its free space
         free += 16 + -(-int.from_bytes(content[free + 8 : free + 16], "little") // 8) * 8
     content[free + 8 : free + 16] = bytes(8)
     (tmp_path / "w.h5").write_bytes(content)

@@ -1,4 +1,4 @@
-"""Weights get in whole or not at all, and the message says why not."""
+"""Tests that weights are loaded completely or not at all, and that the message says why not."""
 
 import logging
 import zipfile
@@ -15,7 +15,7 @@ SMALL = {"input_shape": (65, 65, 3), "classes": 5}
 
 
 def caffe_state(**arguments):
-    """A Caffe state of random numbers that fits a model of these arguments."""
+    """Returns a model with these arguments, and a Caffe state of random numbers that fits it."""
     model = create_model("googlenet_bvlc", **arguments)
     state = {}
     for layer in model.layers:
@@ -37,7 +37,7 @@ AUX_LAYERS = [("_conv", "conv"), ("_fc", "fc"), ("", "classifier")]
 
 
 def test_flattened_map_turns_with_its_kernel():
-    """The heads' dense layer sees channels last here and first in Caffe: a plain transpose would scramble it."""
+    """The heads' dense layer sees channels last here but first in Caffe, so a plain transpose would scramble it."""
     model, state = caffe_state(input_shape=(224, 224, 3), classes=5, aux_heads=True)
     load_state(model, state, "caffe")
     kernel = np.asarray(model.get_layer("aux1_fc").kernel).reshape(4, 4, 128, 1024)
@@ -99,14 +99,14 @@ def test_a_head_that_the_model_has_must_be_there():
 )
 @pytest.mark.parametrize(("before", "behind"), [("", ""), ("module.", ""), ("model_1/", ":0")])
 def test_a_source_is_recognized_by_its_names(file, source, before, behind):
-    """Nobody should have to know where a file came from, nor what a wrapper put around its names."""
+    """Users need not know which framework a file comes from, nor what a wrapper added to its names."""
     names, _ = golden.names_and_shapes(file)
     assert recognize_source(f"{before}{name}{behind}" for name in names) == source
 
 
 @pytest.fixture(scope="module")
 def inception_v3():
-    """A network that tests may fill."""
+    """Returns a network whose weights the tests may overwrite."""
     return create_model("inception_v3", input_shape=(75, 75, 3), classes=3)
 
 
@@ -129,7 +129,7 @@ def test_names_of_no_source(names):
 
 
 def random_state(model, name=lambda weight: weight.path):
-    """Random numbers for every weight of a model, by what `name` calls it."""
+    """Returns random numbers for every weight of a model, under the name that `name` gives it."""
     return {name(weight): golden.tensor(weight.path, tuple(weight.shape), 0) for weight in model.weights}
 
 
@@ -142,7 +142,7 @@ def random_state(model, name=lambda weight: weight.path):
     ],
 )
 def test_names_that_are_almost_right(name, source, inception_v3):
-    """Keras 2 and a model around the network must not cost the user 25,000 characters of missing names."""
+    """Names of Keras 2 or of an enclosing model must load, not lead to 25,000 characters of missing names."""
     model = inception_v3
     state = random_state(model)
     report = load_state(model, {name(path): array for path, array in state.items()}, source)
@@ -160,7 +160,7 @@ def test_a_prefix_of_torch():
 
 
 def test_keras_applications_saved_by_keras_1():
-    """Its published files of VGG still have those names."""
+    """The VGG files that keras.applications publishes still have the names of Keras 1."""
     model = create_model("vgg16", input_shape=(32, 32, 3), classes=3, width=1 / 8)
     state = random_state(model)
     letters = {"kernel": "W", "bias": "b"}
@@ -174,7 +174,7 @@ def test_keras_applications_saved_by_keras_1():
 
 @pytest.mark.slow
 def test_vgg_of_its_authors():
-    """The same network in Caffe's names and in torchvision's: a dense kernel turns alike in both."""
+    """The same network gets the same weights from Caffe's names and from torchvision's, dense kernels included."""
     state, _, _ = golden.load("torchvision_vgg11")
     convolutions = [
         f"conv{block}_{i + 1}" for block, count in enumerate((1, 1, 2, 2, 2), start=1) for i in range(count)
@@ -194,7 +194,7 @@ def test_vgg_of_its_authors():
 
 
 def with_foreign_head(body, classes=5):
-    """The state of a body that somebody has put a head of its own on: a dense layer, its normalization, another."""
+    """Returns the state of a body with a custom head: a dense layer, its normalization and another dense layer."""
     features = body.output.shape[-1]
     return random_state(body) | {
         "dense/kernel": np.zeros((features, 16)),
@@ -232,7 +232,7 @@ def test_a_network_with_a_top_says_that_the_file_has_another(tiny):
     ],
 )
 def test_what_is_no_head_is_not_left_out(name, extra):
-    """Else the file of a deeper network would seem to fit."""
+    """Only a head may be left out; otherwise the file of a deeper network would seem to fit."""
     body = create_model("googlenet", include_top=False, input_shape=(32, 32, 3))
     with pytest.raises(ValueError, match=f"{len(extra)} unexpected"):
         load_state(body, random_state(body) | extra)
@@ -253,7 +253,7 @@ def test_a_head_of_other_classes_is_said():
 
 
 def numbered(drop):
-    """The state of a network as keras.applications numbers it, by the order in which it was built."""
+    """Returns zeros under the names of keras.applications, whose layers are numbered, without the layers in `drop`."""
     theirs = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=3)
     return {
         weight.path: np.zeros(weight.shape)
@@ -264,13 +264,13 @@ def numbered(drop):
 
 @pytest.mark.parametrize("missing", ["conv2d", pytest.param("batch_normalization", marks=pytest.mark.slow)])
 def test_the_first_numbered_layer_that_differs_is_named(missing, inception_v3):
-    """One layer that is missing shifts the numbers of all after it: they are not what is wrong."""
+    """A missing layer shifts the numbers of all later layers, so the message must name the first that differs."""
     model = inception_v3
     keras.backend.clear_session()
     with pytest.raises(ValueError, match="numbers 93 layers") as error:
         load_state(model, numbered([f"{missing}_40"]), "keras_applications")
     message = str(error.value)
-    # Number 40 is mixed_6c's first branch, of 192 filters; 41, of 160, is then in its place.
+    # Layer 40 is the first branch of mixed_6c, with 192 filters; without it, layer 41, with 160, takes its place.
     assert f"{missing}_41 is the first" in message
     assert f"up to {missing}_39" in message
     assert "mixed_6c_branch0" in message
@@ -291,7 +291,7 @@ def test_a_message_is_short_however_much_is_wrong(source, network):
 
 
 class Unread:
-    """A tensor of a file, as a reader gives it."""
+    """Imitates a tensor of a file as a reader returns it."""
 
     def __init__(self, array):
         self.array = array
@@ -307,7 +307,7 @@ class Unreadable(Unread):
 
 
 def test_shapes_are_compared_before_anything_is_read():
-    """A file may declare a tensor that no memory holds."""
+    """A file may declare a tensor that fits into no memory, and it must be refused before it is read."""
     model, state = caffe_state(**SMALL)
     lazy = {name: Unreadable(array) for name, array in state.items()}
     lazy["conv2/3x3.weight"].shape = (10**6, 10**6, 3, 3)
@@ -336,7 +336,7 @@ def test_bookkeeping_is_no_weight(caplog):
 
 @pytest.mark.slow
 def test_slim_without_gamma_fills_a_scale():
-    """TF-slim learns no factor; a normalization that has one must then multiply by 1."""
+    """TF-slim trains no gamma, so a batch normalization that has one must multiply by 1."""
     state, images, expected = golden.load("slim_inception_v1")
     model = GoogLeNet(variant="slim", classes=1001, classifier_activation=None)
     config = model.get_config()
@@ -363,7 +363,7 @@ def test_unknown_source_and_foreign_network():
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_training_weights_serve_a_network_without_heads(tmp_path, suffix, tiny):
     trained = create_model(tiny, **SMALL, aux_heads=True)
-    trained.compile("adam")  # an optimizer's state is in the file too
+    trained.compile("adam")  # so that the file contains the state of an optimizer too
     file = tmp_path / f"trained{suffix}"
     (trained.save_weights if suffix == ".weights.h5" else trained.save)(file)
     model = create_model(tiny, **SMALL, weights=file)

@@ -1,6 +1,6 @@
-"""A network as small as can be that has what GoogLeNet has: a module, batch normalization, dropout, an auxiliary head.
+"""A very small network with the parts of GoogLeNet: a module, batch normalization, dropout, and an auxiliary head.
 
-It stands in for the networks of the package where something else is looked at: devices, workers, commands.
+It replaces the networks of the package in tests of other things, such as devices, workers and commands.
 """
 
 from keras import layers
@@ -45,5 +45,5 @@ RECORD = registry.ModelRecord(
 
 
 def register():
-    """Makes it known as "tiny" to this process."""
+    """Registers the network as "tiny" in this process."""
     registry.register(RECORD)

@@ -1,7 +1,7 @@
-"""Writes weight files of every format, byte for byte in the layout of those who publish them.
+"""Writes weight files of every format, byte for byte in the layout that their publishers use.
 
-The tests of readers and their fuzzer read them again. Nothing here comes from the readers: HDF5 is written by h5py,
-Caffe's messages by the protobuf library, checkpoints by TensorFlow, pickles by Python's own pickler.
+The tests of the readers and the fuzzer read these files. Nothing here uses code of the readers: HDF5 is written by
+h5py, Caffe's messages by the protobuf library, checkpoints by TensorFlow, pickles by Python's own pickler.
 """
 
 import functools
@@ -17,7 +17,7 @@ import numpy as np
 
 
 def write_keras_2(path, layers, *, whole_model=False, prefix="", split=False, **options):
-    """Keras 2's .h5: `layers` is {layer: {weight name: array}}, `options` go to h5py's create_dataset."""
+    """Writes an .h5 of Keras 2; `layers` is {layer: {weight name: array}}, `options` go to h5py's create_dataset."""
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = "2.4.0"
         if whole_model:
@@ -27,7 +27,7 @@ def write_keras_2(path, layers, *, whole_model=False, prefix="", split=False, **
         else:
             top = file
         names = [name.encode() for name in layers]
-        if split:  # as Keras does with lists beyond HDF5's 64 kB
+        if split:  # as Keras does with lists beyond HDF5's limit of 64 kB
             for number, part in enumerate(np.array_split(np.array(names), 2)):
                 top.attrs[f"layer_names{number}"] = part
         else:
@@ -40,7 +40,7 @@ def write_keras_2(path, layers, *, whole_model=False, prefix="", split=False, **
 
 
 def keras_2_layers(model):
-    """What `write_keras_2` takes, of a model: its layers' names, and names of weights that end in :0."""
+    """Returns the `layers` of `write_keras_2` for a model: its layer names, and weight names that end in :0."""
     return {
         layer.name: {
             f"{layer.name}/{variable.path.rpartition('/')[2]}:0": variable.numpy()
@@ -52,7 +52,7 @@ def keras_2_layers(model):
 
 
 def write_safetensors(path, state):
-    """A header of JSON behind its length, padded to 8 bytes, and the numbers."""
+    """Writes the length of a JSON header, the header, padded to 8 bytes, and the numbers."""
     kinds = {"float32": "F32", "float16": "F16", "float64": "F64", "int64": "I64", "bfloat16": "BF16"}
     header, place = {"__metadata__": {"format": "pt"}}, 0
     for name, array in state.items():
@@ -65,7 +65,7 @@ def write_safetensors(path, state):
 
 
 def write_checkpoint(path, state, version=2):
-    """TensorFlow's own writers: version 1 is one file, as TF-slim's of 2016 are; version 2 an index and numbers."""
+    """Writes a checkpoint by TensorFlow: in version 1 one file, as TF-slim's of 2016; in version 2 index and data."""
     import tensorflow as tf
 
     names, arrays = list(state), [np.asarray(array) for array in state.values()]
@@ -76,7 +76,7 @@ def write_checkpoint(path, state, version=2):
 
 
 def write_tarball(path, files, level=1):
-    """A .tar.gz as TF-slim's: a member without a folder for each file. At level 0 zlib stores and does not compress."""
+    """Writes a .tar.gz as TF-slim does, without folders. At level 0, zlib stores the files without compression."""
     with tarfile.open(path, "w:gz", compresslevel=level) as archive:
         for file in files:
             archive.add(file, file.name)
@@ -87,7 +87,7 @@ OLD_EXTENTS = ("num", "channels", "height", "width")
 
 @functools.cache
 def _caffe():
-    """The messages of caffe.proto, as far as weights go."""
+    """Returns the class of caffe.proto's NetParameter, with the fields that weights need."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="caffe_weights.proto", package="caffe", syntax="proto2")
@@ -115,7 +115,7 @@ def _caffe():
             ("bottom", 2, "string", "repeated"),
             ("top", 3, "string", "repeated"),
             ("name", 4, "string", "optional"),
-            ("type", 5, "int32", "optional"),  # an enumeration in Caffe, which is written alike
+            ("type", 5, "int32", "optional"),  # an enumeration in Caffe, which is encoded like an int32
             ("blobs", 6, "BlobProto", "repeated"),
             ("blobs_lr", 7, "float", "repeated"),
         ],
@@ -141,7 +141,7 @@ def _caffe():
 
 
 def write_caffe(path, state, *, old=False, old_shapes=False, double=False):
-    """A .caffemodel of {LAYER.weight, LAYER.bias, LAYER.0 ...}, in the dialect of `layer` or in that of `layers`."""
+    """Writes a .caffemodel of {LAYER.weight, LAYER.bias, LAYER.0 ...} in the field `layer` or, if `old`, `layers`."""
     net = _caffe()(name="GoogleNet")
     net.input.append("data")
     layers = OrderedDict()
@@ -167,7 +167,7 @@ def write_caffe(path, state, *, old=False, old_shapes=False, double=False):
 
 
 class Name:
-    """What a pickle names and its reader is to find, which need not be installed here."""
+    """A global name in a pickle, from a module that need not be installed here."""
 
     def __init__(self, module, name):
         self.module, self.name = module, name
@@ -177,7 +177,7 @@ class Name:
 
 
 class Storage:
-    """The numbers of an array, of which the pickle has only a key."""
+    """The numbers of an array, which a pickle refers to by a key."""
 
     def __init__(self, array):
         self.array = array
@@ -187,7 +187,7 @@ STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "float16": "H
 
 
 class TorchPickler(pickle._Pickler):
-    """Pickles arrays as PyTorch pickles tensors; attribute `storages` holds their numbers in order."""
+    """Pickles arrays as PyTorch pickles tensors; the attribute `storages` holds their numbers in order."""
 
     def __init__(self, file):
         super().__init__(file, protocol=2)
@@ -213,7 +213,7 @@ class TorchPickler(pickle._Pickler):
 
 
 def pickled(content):
-    """The pickle that torch.save makes of a state dict, and the storages that it refers to."""
+    """Returns the pickle that torch.save makes of a state dict, and the storages that it refers to."""
     file = io.BytesIO()
     pickler = TorchPickler(file)
     pickler.dump(content)
@@ -221,7 +221,7 @@ def pickled(content):
 
 
 def write_torch(path, content, *, old=False):
-    """What torch.save writes: the zip archive, or the old form's five pickles and numbers."""
+    """Writes what torch.save writes: a zip archive or, if `old`, five pickles and the numbers."""
     pickle_, storages = pickled(content)
     if old:
         system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
@@ -239,7 +239,7 @@ def write_torch(path, content, *, old=False):
 
 
 def state_dict(state):
-    """A state dict as modules give it: ordered, with the versions of the modules beside."""
+    """Returns a state dict as modules return it: ordered, and with the versions of the modules as metadata."""
     ordered = OrderedDict(state)
     ordered._metadata = OrderedDict({"": {"version": 1}})
     return ordered

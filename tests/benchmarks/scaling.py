@@ -1,7 +1,8 @@
-"""What a second worker brings: two workers of one core each against one process with two cores, in turns.
+"""Compares the speed of two workers with one core each to that of one process with two cores, in turns.
 
-Run it as ``python tests/benchmarks/scaling.py --data-dir DIR`` on a machine with at least two cores and nothing else to
-do; DIR is where Fashion-MNIST has been prepared. It prints examples per second and the ratio, with its quartiles.
+Run it as ``python tests/benchmarks/scaling.py --data-dir DIR`` on an otherwise idle machine with at least two cores.
+DIR is the folder in which Fashion-MNIST has been prepared. The script prints the examples per second, and the ratio
+with its quartiles.
 """
 
 import argparse
@@ -18,19 +19,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# At the size that most of their time goes to.
+# Each recipe is measured at the image size at which it spends most of its time.
 RECIPES = {"fashion_mnist": ["--early-share", "0"], "d2l_fashion_mnist": []}
 
 
 def examples_per_second(command: Sequence[str], cores: Sequence[set[int]]) -> float:
-    """Runs a training and reads its log.
+    """Runs a training and computes its speed from its log.
 
     Args:
         command: The training's command from ``--recipe`` on, without ``--output`` and ``--strategy``.
-        cores: For each worker the cores that it may use.
+        cores: The cores that each worker may use.
 
     Returns:
-        The median over its epochs without the first, in which TensorFlow's functions are traced.
+        The median over all epochs but the first, in which TensorFlow's functions are traced.
     """
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in cores]
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
@@ -63,7 +64,7 @@ def examples_per_second(command: Sequence[str], cores: Sequence[set[int]]) -> fl
 
 
 def main() -> None:
-    """Measures each recipe and prints a line for it."""
+    """Measures each recipe and prints a line for each of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True, metavar="DIR", help="where Fashion-MNIST has been prepared")
     parser.add_argument("--rounds", type=int, default=4, metavar="N", help="at least 2 (default: 4)")

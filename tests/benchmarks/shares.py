@@ -1,8 +1,8 @@
-"""What each worker reads of a dataset in many files, where there are one, two and four workers over loopback.
+"""Measures how much of a dataset in many files each worker reads, with one, two and four workers over loopback.
 
-Run it as ``python tests/benchmarks/shares.py`` on Linux. It makes a dataset of noise in both file formats, trains a
-tiny network on it for two epochs, and prints the bytes that each worker read in the second, as parts of those of all
-files, the examples per second of all workers, and the losses.
+Run it as ``python tests/benchmarks/shares.py`` on Linux. It makes a dataset of noise in both file formats, and trains a
+tiny network on it for two epochs. It prints the bytes that each worker read in the second epoch as a fraction of the
+size of all files, the examples per second of all workers, and the losses.
 """
 
 import argparse
@@ -20,7 +20,7 @@ EPOCHS = 2
 
 
 def work(data_dir: str, output: str, workers: int, report: str) -> None:
-    """What one worker does; it leaves the bytes that it read in each epoch in the file ``report``."""
+    """Trains as one worker, and writes the number of bytes that it read in each epoch to the file ``report``."""
     import keras
     import streamed
     import tiny
@@ -49,7 +49,7 @@ def work(data_dir: str, output: str, workers: int, report: str) -> None:
 
 
 def measure(data_dir: Path, workers: int) -> tuple[list[int], list[dict[str, str]]]:
-    """The bytes that each worker read in the last epoch, and the rows of the training's log."""
+    """Returns the number of bytes that each worker read in the last epoch, and the rows of the training's log."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
@@ -75,7 +75,7 @@ def measure(data_dir: Path, workers: int) -> tuple[list[int], list[dict[str, str
 
 
 def main() -> None:
-    """Measures each format with each number of workers, and prints a line for it."""
+    """Measures each format with each number of workers, and prints a line for each measurement."""
     import streamed
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
